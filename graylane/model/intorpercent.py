@@ -13,7 +13,7 @@ _PERCENT = re.compile(r"(\d+)%")
 
 
 def resolve(value: int | str, total: int, *, round_up: bool) -> int:
-    """`resolve("25%", 10, round_up=True) == 3`; plain ints are returned as they are. Raises `Invalid` for other text."""
+    """`resolve("25%", 10, round_up=True) == 3`; plain ints come back as they are; other text raises `Invalid`."""
     if isinstance(value, int):
         return value
     percent = percent_of(value)

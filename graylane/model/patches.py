@@ -54,7 +54,7 @@ def create_merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, An
 
 
 def json_patch(obj: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply RFC 6902 operations. A failed `test` or a path that is not there raises `Invalid`, as kube-apiserver does."""
+    """Apply RFC 6902 operations; a failed `test` or an absent path raises `Invalid`, as kube-apiserver does."""
     try:
         result: dict[str, Any] = jsonpatch.JsonPatch(operations).apply(obj)
     except jsonpatch.InvalidJsonPatch as error:

@@ -1,0 +1,127 @@
+"""What we know of the API's objects, indexed for reading.
+
+Pure. In: objects from lists, watches and our own writes. Out: `View`, the read-only face reconcilers see. Objects are
+never mutated, so a view is consistent for as long as nothing is awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from graylane.model.kinds import Kind
+from graylane.model.meta import Key, Obj, key_of, labels_of, owner_refs, rv_of, uid_of
+from graylane.model.selectors import LabelSelector
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One object's step from `old` to `new`; None stands for absence."""
+
+    key: Key
+    old: Obj | None
+    new: Obj | None
+
+
+@dataclass(slots=True)
+class Cache:
+    """All known objects of one kind. The newest resourceVersion wins, whoever brings it."""
+
+    objects: dict[Key, Obj] = field(default_factory=dict)
+    _by_namespace: dict[str, dict[Key, Obj]] = field(default_factory=dict)
+    _by_owner: dict[str, dict[Key, Obj]] = field(default_factory=dict)
+    _buried: set[str] = field(default_factory=set)
+
+    def put(self, obj: Obj) -> Change | None:
+        """Take in `obj` unless something newer is known or we saw it deleted; None when nothing changed.
+
+        Our own writes arrive here before the watch repeats them, so a reconciler never acts twice on one cause.
+        """
+        key = key_of(obj)
+        old = self.objects.get(key)
+        if uid_of(obj) in self._buried:
+            return None
+        if old is not None and rv_of(obj) <= rv_of(old):
+            return None
+        if old is not None:
+            self._unindex(key, old)
+        self.objects[key] = obj
+        self._by_namespace.setdefault(key.namespace, {})[key] = obj
+        for reference in owner_refs(obj):
+            self._by_owner.setdefault(str(reference.get("uid")), {})[key] = obj
+        return Change(key, old, obj)
+
+    def remove(self, key: Key, uid: str = "") -> Change | None:
+        """Forget `key`, if it still is the object `uid` (any, when empty)."""
+        old = self.objects.get(key)
+        if old is None or (uid and uid_of(old) != uid):
+            return None
+        self._unindex(key, old)
+        del self.objects[key]
+        return Change(key, old, None)
+
+    def bury(self, key: Key, uid: str) -> Change | None:
+        """Forget an object we deleted ourselves and ignore late echoes of it until its DELETED event."""
+        self._buried.add(uid)
+        return self.remove(key, uid)
+
+    def mourned(self, uid: str) -> None:
+        """The watch has confirmed the deletion of `uid`; no older echo can follow."""
+        self._buried.discard(uid)
+
+    def replace_all(self, listed: Iterable[Obj]) -> list[Change]:
+        """Make the cache equal to a fresh list; deletions missed while disconnected are seen here."""
+        self._buried.clear()
+        fresh = {key_of(obj): obj for obj in listed}
+        gone = [self.remove(key) for key in list(self.objects) if key not in fresh]
+        return [change for change in (*gone, *map(self.put, fresh.values())) if change is not None]
+
+    def in_namespace(self, namespace: str) -> Mapping[Key, Obj]:
+        return self._by_namespace.get(namespace, {})
+
+    def owned_by(self, uid: str) -> Mapping[Key, Obj]:
+        return self._by_owner.get(uid, {})
+
+    def _unindex(self, key: Key, old: Obj) -> None:
+        _drop(self._by_namespace, key.namespace, key)
+        for reference in owner_refs(old):
+            _drop(self._by_owner, str(reference.get("uid")), key)
+
+
+def _drop(index: dict[str, dict[Key, Obj]], bucket: str, key: Key) -> None:
+    entries = index.get(bucket)
+    if entries is not None:
+        entries.pop(key, None)
+        if not entries:
+            del index[bucket]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Read-only reading of the caches. Treat every object from it as frozen."""
+
+    caches: Mapping[Kind, Cache]
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
+        return self._cache(kind).objects.get(Key(namespace, name))
+
+    def list(self, kind: Kind, namespace: str | None = None, selector: LabelSelector | None = None) -> list[Obj]:
+        """Objects of `kind`, in one namespace or in all (None), by label selector, ordered by key."""
+        cache = self._cache(kind)
+        found = cache.objects if namespace is None else cache.in_namespace(namespace)
+        chosen = found.items() if selector is None else _matching(found, selector)
+        return [obj for _, obj in sorted(chosen, key=lambda item: item[0])]
+
+    def owned_by(self, kind: Kind, uid: str) -> list[Obj]:  # type: ignore[valid-type]
+        """Objects of `kind` with any owner reference to `uid`, ordered by key."""
+        return [obj for _, obj in sorted(self._cache(kind).owned_by(uid).items(), key=lambda item: item[0])]
+
+    def _cache(self, kind: Kind) -> Cache:
+        cache = self.caches.get(kind)
+        if cache is None:
+            raise LookupError(f"{kind} is not watched; name it among the controller's watches or extra caches")
+        return cache
+
+
+def _matching(found: Mapping[Key, Obj], selector: LabelSelector) -> Iterable[tuple[Key, Obj]]:
+    return ((key, obj) for key, obj in found.items() if selector.matches(labels_of(obj)))

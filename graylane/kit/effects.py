@@ -1,0 +1,76 @@
+"""What a reconciler wants done, as values that can be printed, compared and tested.
+
+Pure. In: objects and patches. Out: the closed union `Effect`, and `Outcome`, a reconciler's whole answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from graylane.model.kinds import Kind
+from graylane.model.meta import Key, Obj
+from graylane.model.patches import PatchType
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST `obj`. If it exists already the loop re-reads it and asks the reconciler again."""
+
+    kind: Kind
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """PATCH one object. Set `metadata.resourceVersion` in `patch` to make it conditional on what was read."""
+
+    kind: Kind
+    key: Key
+    patch: Any
+    type: PatchType = PatchType.MERGE
+    subresource: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """PUT `obj`, conditional when it carries a resourceVersion."""
+
+    kind: Kind
+    obj: Obj
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """DELETE one object, only if its uid still is `uid` (None: whatever has the name). Absence is success."""
+
+    kind: Kind
+    key: Key
+    uid: str | None = None
+    propagation: str = "Background"
+    grace_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Tell users about `obj`. `type` is Normal or Warning. Best effort: losing one never fails a reconcile."""
+
+    kind: Kind
+    obj: Obj
+    type: str
+    reason: str
+    message: str
+
+
+Effect = Create | Patch | Replace | Delete | Event
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Effects to perform in this order, and when to look again although nothing changed (absolute, UTC)."""
+
+    effects: tuple[Effect, ...] = ()
+    wake_at: datetime | None = None
