@@ -1,0 +1,48 @@
+# Graylane for its developers and its first-time users. `make demo` and `make test` need only Python 3.11 with venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help setup demo test check bench format clean
+
+help:
+	@echo "make demo    the scenario end to end, narrated and checked"
+	@echo "make test    every test (a few minutes)"
+	@echo "make check   format, lint, types, import contracts, fast tests (seconds)"
+	@echo "make bench   speed, printed"
+	@echo "make format  rewrite the sources in the project's format"
+
+setup: $(VENV)/.installed
+
+# The stamp is newer than pyproject.toml once everything it asks for is installed, so a second run starts at once.
+$(VENV)/.installed: pyproject.toml tools/check_python.py
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; install Python 3.11 or later (Debian: apt install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) tools/check_python.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setup: installing Graylane and its tools into $(VENV) (about a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/graylane demo
+
+test: setup
+	@$(BIN)/pytest -n 2 -m "not e2e"
+	@$(BIN)/pytest -m e2e
+
+check: setup
+	@$(BIN)/ruff format --check --quiet . || { echo "check: run make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache 2>/dev/null >/tmp/graylane-imports.$$$$ || { cat /tmp/graylane-imports.$$$$; rm -f /tmp/graylane-imports.$$$$; exit 1; }; rm -f /tmp/graylane-imports.$$$$
+	@$(BIN)/pytest -n 2 -m "not e2e"
+
+bench: setup
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+format: setup
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
