@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2] / "graylane"
-MODULES = sorted(path for path in ROOT.rglob("*.py"))
+MODULES = sorted(path for path in ROOT.rglob("*.py") if len(ast.parse(path.read_text()).body) > 1)
 OUTSIDE = {"asyncio", "time", "random", "os", "socket", "logging", "subprocess", "threading", "aiohttp", "grpc", "ssl"}
 
 
