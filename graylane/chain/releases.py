@@ -1,0 +1,241 @@
+"""What each Rollout is doing: phase, step, what it waits for, since when, and what to type next.
+
+Pure. In: `Observed`, a Rollout, now. Out: `Release`. The table `WAITS` is read from the top; its first row that applies
+says the wait, so that the terminal, the JSON and the dashboard tell the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from graylane.chain.observed import Observed
+from graylane.chain.workloads import Group, canaries_of, group
+from graylane.model.kinds import DEPLOYMENT, TRAFFIC_ROUTING
+from graylane.model.meta import (
+    Obj,
+    annotations_of,
+    condition,
+    dig,
+    format_time,
+    is_deleting,
+    name_of,
+    namespace_of,
+    parse_time,
+)
+
+TRAFFIC_ROUTING_NAME = "rollouts.kruise.io/trafficrouting"
+ABORT = "graylane.dev/abort"
+PAUSED, READY = "StepPaused", "StepReady"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the table below may ask about one Rollout."""
+
+    rollout: Obj
+    routing: Obj | None
+    canary: Group
+
+    @property
+    def name(self) -> str:
+        return name_of(self.rollout)
+
+    @property
+    def phase(self) -> str:
+        return str(dig(self.rollout, "status", "phase", default=""))
+
+    @property
+    def state(self) -> str:
+        return str(dig(self.rollout, "status", "canaryStatus", "currentStepState", default=""))
+
+    @property
+    def message(self) -> str:
+        return str(dig(self.rollout, "status", "message", default=""))
+
+    @property
+    def index(self) -> int:
+        return int(dig(self.rollout, "status", "canaryStatus", "currentStepIndex", default=0))
+
+    @property
+    def steps(self) -> list[Obj]:
+        return dig(self.rollout, "spec", "strategy", "canary", "steps", default=[])  # type: ignore[no-any-return]
+
+    @property
+    def since(self) -> datetime | None:
+        progressing = condition(self.rollout, "Progressing") or {}
+        text = (
+            dig(self.rollout, "status", "canaryStatus", "lastUpdateTime")
+            or progressing.get("lastTransitionTime")
+            or progressing.get("lastUpdateTime")
+        )
+        return parse_time(str(text)) if text else None
+
+    @property
+    def is_progressing(self) -> bool:
+        return self.phase == "Progressing"
+
+    @property
+    def is_unseen(self) -> bool:
+        return not self.phase
+
+    @property
+    def is_held(self) -> bool:
+        return self.is_progressing and bool(dig(self.rollout, "spec", "strategy", "paused", default=False))
+
+    @property
+    def is_aborting(self) -> bool:
+        return self.is_progressing and ABORT in annotations_of(self.rollout)
+
+    @property
+    def is_ending(self) -> bool:
+        reason = (condition(self.rollout, "Progressing") or {}).get("reason")
+        return self.is_progressing and reason in ("Finalising", "Cancelling")
+
+    @property
+    def awaits_approval(self) -> bool:
+        return self.is_progressing and self.state == PAUSED and self.pause_seconds is None
+
+    @property
+    def awaits_time(self) -> bool:
+        return self.is_progressing and self.state == PAUSED and self.pause_seconds is not None
+
+    @property
+    def awaits_pods(self) -> bool:
+        return self.is_progressing and self.state == "StepUpgrade"
+
+    @property
+    def awaits_routes(self) -> bool:
+        return self.is_progressing and self.state == "StepTrafficRouting"
+
+    @property
+    def pause_seconds(self) -> int | None:
+        seconds = dig(self.rollout, "spec", "strategy", "canary", "steps", self.index - 1, "pause", "duration")
+        return None if seconds is None else int(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One row: when it applies, what is waited for, what the user may type (`{name}` is the Rollout's)."""
+
+    applies: Callable[[Facts], bool]
+    says: Callable[[Facts], str]
+    next: tuple[str, ...] = ()
+
+
+WAITS = (  # first row that applies wins; what a human must do stands above what will happen by itself
+    Wait(lambda f: is_deleting(f.rollout), lambda f: f"its removal to finish: {f.message}"),
+    Wait(
+        lambda f: f.is_unseen,
+        lambda f: "a controller to notice it",
+        ("graylane up, or graylane controller",),
+    ),
+    Wait(lambda f: f.phase == "Initial", lambda f: f"its workload: {f.message}"),
+    Wait(lambda f: f.is_aborting, lambda f: f"the abort to finish: {f.message}"),
+    Wait(lambda f: f.is_ending, lambda f: f.message),
+    Wait(lambda f: f.is_held, lambda f: "resume: spec.strategy.paused is true", ("graylane resume {name}",)),
+    Wait(
+        lambda f: f.awaits_approval,
+        lambda f: f"approval: {f.message}",
+        ("graylane approve {name}", "graylane abort {name}"),
+    ),
+    Wait(lambda f: f.awaits_time, lambda f: _until(f), ("graylane approve {name}", "graylane abort {name}")),
+    Wait(lambda f: f.awaits_pods, lambda f: _pods(f.canary), ("graylane abort {name}",)),
+    Wait(lambda f: f.awaits_routes, lambda f: _routes(f), ("graylane abort {name}",)),
+    Wait(lambda f: f.is_progressing, lambda f: f.message or f.state, ("graylane abort {name}",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One Rollout for a reader. `waits_for` is "" when it rests; `outcome` then says how the last release ended."""
+
+    name: str
+    namespace: str
+    workload: str
+    routing: str
+    phase: str
+    step: str
+    state: str
+    revision: str
+    waits_for: str
+    since: datetime | None
+    next: tuple[str, ...]
+    outcome: str
+
+
+def release(observed: Observed, rollout: Obj) -> Release:
+    facts = _observe(observed, rollout)
+    row = next((row for row in WAITS if row.applies(facts)), None)
+    canary = dig(rollout, "status", "canaryStatus", default={})
+    return Release(
+        name=facts.name,
+        namespace=namespace_of(rollout),
+        workload=_workload(rollout),
+        routing=annotations_of(rollout).get(TRAFFIC_ROUTING_NAME, ""),
+        phase=facts.phase or "Unknown",
+        step=f"{facts.index}/{len(facts.steps)}" if facts.index else "-",
+        state=facts.state or "-",
+        revision=str(canary.get("canaryRevision", "")),
+        waits_for=row.says(facts).strip().rstrip(":") if row else "",
+        since=facts.since if row else None,
+        next=tuple(command.format(name=facts.name) for command in row.next) if row else (),
+        outcome="" if facts.is_progressing else _outcome(rollout),
+    )
+
+
+def _observe(observed: Observed, rollout: Obj) -> Facts:
+    namespace = namespace_of(rollout)
+    routing = annotations_of(rollout).get(TRAFFIC_ROUTING_NAME, "")
+    workload = str(dig(rollout, "spec", "objectRef", "workloadRef", "name", default=""))
+    deployment = observed.get(DEPLOYMENT, namespace, workload)
+    canaries = canaries_of(observed, deployment) if deployment else []
+    return Facts(rollout, observed.get(TRAFFIC_ROUTING, namespace, routing), group(observed, canaries))
+
+
+def _workload(rollout: Obj) -> str:
+    reference = dig(rollout, "spec", "objectRef", "workloadRef", default={})
+    return f"{str(reference.get('kind', '')).lower()}/{reference.get('name', '')}"
+
+
+def _outcome(rollout: Obj) -> str:
+    succeeded = condition(rollout, "Succeeded")
+    if succeeded is None:
+        return ""
+    word = "succeeded" if succeeded.get("status") == "True" else "did not succeed"
+    detail = succeeded.get("message") or succeeded.get("reason") or ""
+    return f"last release {word}" + (f": {detail}" if detail else "")
+
+
+def _until(facts: Facts) -> str:
+    seconds = facts.pause_seconds or 0
+    if facts.since is None:
+        return f"its pause of {seconds} s to pass"
+    return f"its pause of {seconds} s to pass, until {format_time(facts.since + timedelta(seconds=seconds))}"
+
+
+def _pods(canary: Group) -> str:
+    text = f"canary pods: {canary.ready} of {canary.wanted} ready"
+    troubles = sorted({trouble for pod in canary.pods for trouble in _troubles(pod)})
+    return f"{text}; {'; '.join(troubles)}" if troubles else text
+
+
+def _troubles(pod: Obj) -> list[str]:
+    """Why containers of a pod do not run, in the kubelet's words."""
+    states = [dig(item, "state", "waiting", default={}) for item in dig(pod, "status", "containerStatuses", default=[])]
+    return [
+        f"{state['reason']}: {state.get('message', '')}".rstrip(": ")
+        for state in states
+        if state.get("reason") not in (None, "ContainerCreating", "PodInitializing")
+    ]
+
+
+def _routes(facts: Facts) -> str:
+    if facts.routing is None:
+        return f"routes: {facts.message}"
+    for kind in ("Accepted", "RoutesConfirmed"):
+        entry = condition(facts.routing, kind)
+        if entry is not None and entry.get("status") != "True":
+            return f"routes: {entry.get('message') or entry.get('reason')}"
+    return f"routes: {dig(facts.routing, 'status', 'message', default=facts.message)}"

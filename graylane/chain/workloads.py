@@ -1,0 +1,166 @@
+"""Which pods are base and which are canary, and what their versions are called.
+
+Pure. In: `Observed`. Out: the Deployments behind a Service, `Role` and readiness of a pod, "v1 → v2" in words. A canary
+is a Deployment that carries OpenKruise's label `rollouts.kruise.io/canary-deployment: <stable name>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graylane.chain.observed import Observed
+from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET
+from graylane.model.meta import (
+    Obj,
+    controller_of,
+    dig,
+    is_deleting,
+    is_true,
+    labels_of,
+    name_of,
+    namespace_of,
+)
+from graylane.model.selectors import LabelSelector
+
+CANARY_OF = "rollouts.kruise.io/canary-deployment"
+_VERSION_LABELS = ("app.kubernetes.io/version", "version")
+
+
+class Role(StrEnum):
+    """What a pod is to the release that owns it."""
+
+    BASE = "base"
+    CANARY = "canary"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The pods of one role behind one Service: how many are ready, how many are wanted."""
+
+    ready: int
+    wanted: int
+    pods: tuple[Obj, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.ready}/{self.wanted}" if self.ready or self.wanted else "-"
+
+
+def stable_deployments(observed: Observed, service: Obj) -> list[Obj]:
+    """The Deployments, canaries aside, whose pods the Service selects."""
+    wanted = dig(service, "spec", "selector", default={})
+    if not wanted:
+        return []
+    selector = LabelSelector.of_map(wanted)
+    deployments = observed.all(DEPLOYMENT, namespace_of(service))
+    return [item for item in deployments if CANARY_OF not in labels_of(item) and selector.matches(_pod_labels(item))]
+
+
+def _pod_labels(deployment: Obj) -> dict[str, str]:
+    return dig(deployment, "spec", "template", "metadata", "labels", default={})  # type: ignore[no-any-return]
+
+
+def canaries_of(observed: Observed, deployment: Obj) -> list[Obj]:
+    """Canary Deployments of a stable one, the ones on their way out last."""
+    found = [
+        other
+        for other in observed.all(DEPLOYMENT, namespace_of(deployment))
+        if labels_of(other).get(CANARY_OF) == name_of(deployment)
+    ]
+    return sorted(found, key=is_deleting)
+
+
+def role_of(observed: Observed, pod: Obj) -> Role:
+    """Follows pod → ReplicaSet → Deployment; whatever is not a canary's is base."""
+    deployment = _deployment_of(observed, pod)
+    return Role.CANARY if deployment is not None and CANARY_OF in labels_of(deployment) else Role.BASE
+
+
+def _deployment_of(observed: Observed, pod: Obj) -> Obj | None:
+    replica_set = _controller(observed, pod, REPLICA_SET.kind)
+    return _controller(observed, replica_set, DEPLOYMENT.kind) if replica_set is not None else None
+
+
+def _controller(observed: Observed, obj: Obj, kind: str) -> Obj | None:
+    owner = controller_of(obj)
+    if owner is None or owner.get("kind") != kind:
+        return None
+    table = {REPLICA_SET.kind: REPLICA_SET, DEPLOYMENT.kind: DEPLOYMENT}
+    return observed.get(table[kind], namespace_of(obj), str(owner.get("name")))
+
+
+def is_ready(pod: Obj) -> bool:
+    return not is_deleting(pod) and is_true(pod, "Ready")
+
+
+def group(observed: Observed, deployments: list[Obj]) -> Group:
+    """Pods and counts of some Deployments taken together. Pods on their way out are not counted."""
+    names = {(namespace_of(item), name_of(item)) for item in deployments}
+    pods = tuple(
+        pod
+        for pod in observed.all(POD)
+        if not is_deleting(pod)
+        and (owner := _deployment_of(observed, pod)) is not None
+        and (namespace_of(owner), name_of(owner)) in names
+    )
+    wanted = sum(int(dig(item, "spec", "replicas", default=1)) for item in deployments if not is_deleting(item))
+    return Group(sum(map(is_ready, pods)), wanted, pods)
+
+
+def versions(observed: Observed, stable: Obj, canaries: list[Obj]) -> str:
+    """`base`, or `base → canary` while a release is on: the first thing that tells the two templates apart.
+
+    Tried in order: an environment variable named version, image tags, version labels, the pods' revision hash.
+    """
+    old = _names(_running_template(observed, stable))
+    live = next((item for item in canaries if not is_deleting(item)), None)
+    if live is None:
+        return next(filter(None, old), "-")
+    new = _names(dig(live, "spec", "template", default={}))
+    for before, after in zip(old, new, strict=True):
+        if before != after:
+            return f"{before or '-'} → {after or '-'}"
+    return f"{_revision(observed, stable)} → {_revision(observed, live)}"
+
+
+def _names(template: Obj) -> tuple[str, ...]:
+    """What people call a template's version, best name first; "" where a kind of name is not given."""
+    containers = dig(template, "spec", "containers", default=[])
+    variables = [entry for container in containers for entry in container.get("env") or []]
+    labels = dig(template, "metadata", "labels", default={})
+    return (
+        ",".join(str(entry.get("value", "")) for entry in variables if entry.get("name", "").lower() == "version"),
+        ",".join(_tag(str(container.get("image", ""))) for container in containers),
+        *(str(labels.get(label, "")) for label in _VERSION_LABELS),
+    )
+
+
+def _tag(image: str) -> str:
+    """`repo/app:1.0@sha256:…` → `1.0`; an untagged image is `latest`."""
+    last = image.partition("@")[0].rpartition("/")[2]
+    return last.partition(":")[2] or "latest"
+
+
+def _running_template(observed: Observed, deployment: Obj) -> Obj:
+    """The template of the pods that run: a Deployment held at admission already shows the new one."""
+    sets = [item for item in _replica_sets(observed, deployment) if dig(item, "status", "replicas", default=0)]
+    if len(sets) != 1:
+        return dig(deployment, "spec", "template", default={})  # type: ignore[no-any-return]
+    return dig(sets[0], "spec", "template", default={})  # type: ignore[no-any-return]
+
+
+def _replica_sets(observed: Observed, deployment: Obj) -> list[Obj]:
+    return [
+        item
+        for item in observed.all(REPLICA_SET, namespace_of(deployment))
+        if (owner := controller_of(item)) is not None and owner.get("name") == name_of(deployment)
+    ]
+
+
+def _revision(observed: Observed, deployment: Obj) -> str:
+    hashes = [
+        str(labels_of(item).get("pod-template-hash", ""))
+        for item in _replica_sets(observed, deployment)
+        if dig(item, "status", "replicas", default=0)
+    ]
+    return hashes[0] if hashes else "-"
