@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from chain.scene import Scene, base, open_lane, release, start_canary
 
+from chain.scene import Scene, base, open_lane, release, start_canary
 from graylane.chain.matching import covers
 from graylane.chain.requests import Dye, DyeHeader, Request
 from graylane.chain.routing import Routed, route

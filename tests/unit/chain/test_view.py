@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from chain.scene import base, open_lane, release, start_canary
-
 from graylane.chain.problems import Confirmation
 from graylane.chain.view import ChainView, view
 
