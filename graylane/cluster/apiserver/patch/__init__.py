@@ -1,0 +1,1 @@
+"""What a PATCH does: strategic merge, server-side apply, field ownership. Nothing is exported here. Pure."""

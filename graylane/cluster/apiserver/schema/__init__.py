@@ -1,0 +1,1 @@
+"""What every kind looks like: schemas, defaults, validation, printing, OpenAPI. Nothing is exported here. Pure."""

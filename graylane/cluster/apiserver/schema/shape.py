@@ -1,0 +1,84 @@
+"""Bring an object to the shape of its schema: which fields are unknown, what stays, what is filled in.
+
+Pure. In: a `Node` and a value. Out: paths, or a new value; branches that do not change are shared with the input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graylane.cluster.apiserver.schema.node import ABSENT, Node
+from graylane.model.meta import Obj
+
+
+def unknown(root: Node, obj: Obj) -> list[str]:
+    """Paths of fields that the schema does not name, in the object's own order."""
+    found: list[str] = []
+    _find_unknown(root, obj, "", found)
+    return found
+
+
+def _find_unknown(node: Node, value: Any, path: str, found: list[str]) -> None:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            where = f"{path}.{name}" if path else name
+            known = node.child(name)
+            if known is not None:
+                _find_unknown(known, child, where, found)
+            elif not node.open:
+                found.append(where)
+    elif isinstance(value, list) and node.items is not None:
+        for index, item in enumerate(value):
+            _find_unknown(node.items, item, f"{path}[{index}]", found)
+
+
+def prune(root: Node, obj: Obj, *, drop_nulls: bool) -> Obj:
+    """`obj` without what its schema does not name."""
+    pruned: Obj = _prune(root, obj, drop_nulls)
+    return pruned
+
+
+def _prune(node: Node, value: Any, drop_nulls: bool) -> Any:
+    if isinstance(value, dict):
+        kept = {}
+        for name, child in value.items():
+            known = node.child(name)
+            if known is None:
+                if node.open:
+                    kept[name] = child
+            elif child is not None or not drop_nulls:
+                kept[name] = _prune(known, child, drop_nulls)
+            elif name not in node.fields and known.type == "string":
+                kept[name] = ""  # a null value of a string map decodes as the empty string
+        return kept if len(kept) != len(value) or any(kept[name] is not value[name] for name in kept) else value
+    if isinstance(value, list) and node.items is not None:
+        items = node.items
+        kept_items = [_prune(items, item, drop_nulls) for item in value]
+        return kept_items if any(a is not b for a, b in zip(kept_items, value, strict=True)) else value
+    return value
+
+
+def default(root: Node, obj: Obj) -> Obj:
+    """`obj` with every missing field that has a default; a null where null is not allowed counts as missing."""
+    filled: Obj = _default(root, obj)
+    return filled
+
+
+def _default(node: Node, value: Any) -> Any:
+    if isinstance(value, dict):
+        filled = {name: _default(node.child(name) or _KEEP, child) for name, child in value.items()}
+        for name, child in node.fields.items():
+            if child.default is ABSENT:
+                continue
+            if name not in filled or (filled[name] is None and not child.nullable):
+                filled[name] = _default(child, child.default)
+        same = len(filled) == len(value) and all(filled[name] is value.get(name) for name in filled)
+        return value if same else filled
+    if isinstance(value, list) and node.items is not None:
+        items = node.items
+        filled_items = [_default(items, item) for item in value]
+        return filled_items if any(a is not b for a, b in zip(filled_items, value, strict=True)) else value
+    return value
+
+
+_KEEP = Node()

@@ -1,0 +1,50 @@
+"""A kind's schema as the API server uses it: check, find unknown fields, prune, default.
+
+Pure. In: an object as decoded from JSON. Out: errors in Kubernetes' words, or a new object. Built-in kinds answer as
+Go's decoder does (400, the first mistake); custom kinds as the structural-schema validator does (422, every mistake).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graylane.cluster.apiserver.schema import check, crd, gojson, shape
+from graylane.cluster.apiserver.schema.fielderror import FieldError, decode
+from graylane.cluster.apiserver.schema.node import Node
+from graylane.model.meta import Obj
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Structural:
+    """One version of one kind."""
+
+    root: Node
+    decoded: Node  # the part that kube-apiserver decodes into Go structs: all of a built-in, only the head of a custom
+    custom: bool
+    unenforced: tuple[str, ...] = ()  # paths with CEL rules, which are stored but not evaluated
+
+    @staticmethod
+    def from_crd(schema: Mapping[str, Any] | None) -> Structural:
+        """From `spec.versions[].schema.openAPIV3Schema`; None (no schema) keeps every field unchecked."""
+        return Structural(crd.root(schema), crd.head(), custom=True, unenforced=tuple(crd.cel_paths(schema or {})))
+
+    def check(self, obj: Obj) -> list[FieldError]:
+        """What is wrong with `obj`; `fielderror.as_api_error` makes the answer. Unknown fields are not errors here."""
+        mistake = gojson.first_mistake(self.decoded, obj)
+        if mistake:
+            return [decode("", mistake)]
+        return check.errors(self.root, obj) if self.custom else []
+
+    def unknown(self, obj: Obj) -> list[str]:
+        """Paths that the schema does not name, e.g. `spec.containers[0].foo`; they will be pruned."""
+        return shape.unknown(self.root, obj)
+
+    def prune(self, obj: Obj) -> Obj:
+        """Without unknown fields; built-in kinds also lose nulls, which Go decodes as absent."""
+        return shape.prune(self.root, obj, drop_nulls=not self.custom)
+
+    def default(self, obj: Obj) -> Obj:
+        """With the defaults of a custom kind's schema; those of built-in kinds are `defaults.apply`."""
+        return shape.default(self.root, obj) if self.custom else obj

@@ -1,0 +1,1 @@
+"""What travels: protobuf request bodies, strict JSON, media types. Nothing is exported here. Pure."""
