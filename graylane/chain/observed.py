@@ -1,14 +1,13 @@
-"""Everything a view of the chain may read, as one frozen value.
+"""Everything a view of the chain may read.
 
-Pure. In: lists of objects by kind. Out: `Observed`, with look-ups by key, owner and selector; what is not in it cannot
-influence a prediction.
+Pure. In: lists of objects by kind. Out: the kit's `View`; what is not in it cannot influence a prediction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from graylane.kit.cache import Cache, View
 from graylane.model.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
@@ -22,7 +21,7 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Key, Obj, key_of
+from graylane.model.meta import Obj
 
 KINDS = (
     SERVICE,
@@ -38,20 +37,9 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """Objects by kind and key. Kinds that the server does not serve are simply empty."""
-
-    objects: Mapping[Kind, Mapping[Key, Obj]]
-
-    @staticmethod
-    def of(lists: Mapping[Kind, Iterable[Obj]]) -> Observed:
-        return Observed({kind: {key_of(item): item for item in items} for kind, items in lists.items()})
-
-    def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
-        return self.objects.get(kind, {}).get(Key(namespace, name))
-
-    def all(self, kind: Kind, namespace: str | None = None) -> list[Obj]:
-        """Every object of `kind` (in `namespace`, when given), in order of key, so that views are stable."""
-        found = sorted(self.objects.get(kind, {}).items())
-        return [item for key, item in found if namespace is None or key.namespace == namespace]
+def observed(lists: Mapping[Kind, Iterable[Obj]]) -> View:
+    """A view of some lists, as one reading of the API gave them; kinds that are not served are empty."""
+    caches = {kind: Cache() for kind in KINDS}
+    for kind, items in lists.items():
+        caches[kind].replace_all(items)
+    return View(caches)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from graylane.chain.observed import Observed
+from graylane.kit.cache import View
 from graylane.model.kinds import DESTINATION_RULE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, condition, dig, generation_of, name_of, namespace_of
 
@@ -49,12 +49,12 @@ def weakest(objects: Iterable[Obj]) -> Confirmation:
     return next((value for value in order if value in found), Confirmation.CONFIRMED)
 
 
-def problems(observed: Observed, namespace: str) -> tuple[Problem, ...]:
+def problems(view: View, namespace: str) -> tuple[Problem, ...]:
     found: list[Problem] = []
     for kind in (VIRTUAL_SERVICE, DESTINATION_RULE):
-        for item in observed.all(kind, namespace):
+        for item in view.list(kind, namespace):
             found += _invalid(kind, item) + _unreconciled(kind, item)
-    for item in observed.all(TRAFFIC_ROUTING, namespace):
+    for item in view.list(TRAFFIC_ROUTING, namespace):
         found += _refused(item)
     return tuple(found)
 

@@ -1,6 +1,6 @@
 """What each Rollout is doing: phase, step, what it waits for, since when, and what to type next.
 
-Pure. In: `Observed`, a Rollout, now. Out: `Release`. The table `WAITS` is read from the top; its first row that applies
+Pure. In: a `View`, a Rollout, now. Out: `Release`. The table `WAITS` is read from the top; its first row that applies
 says the wait, so that the terminal, the JSON and the dashboard tell the same story.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from graylane.chain.observed import Observed
 from graylane.chain.workloads import Group, canaries_of, group
+from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, TRAFFIC_ROUTING
 from graylane.model.meta import (
     Obj,
@@ -165,8 +165,8 @@ class Release:
     outcome: str
 
 
-def release(observed: Observed, rollout: Obj) -> Release:
-    facts = _observe(observed, rollout)
+def release(view: View, rollout: Obj) -> Release:
+    facts = _observe(view, rollout)
     row = next((row for row in WAITS if row.applies(facts)), None)
     canary = dig(rollout, "status", "canaryStatus", default={})
     return Release(
@@ -185,13 +185,13 @@ def release(observed: Observed, rollout: Obj) -> Release:
     )
 
 
-def _observe(observed: Observed, rollout: Obj) -> Facts:
+def _observe(view: View, rollout: Obj) -> Facts:
     namespace = namespace_of(rollout)
     routing = annotations_of(rollout).get(TRAFFIC_ROUTING_NAME, "")
     workload = str(dig(rollout, "spec", "objectRef", "workloadRef", "name", default=""))
-    deployment = observed.get(DEPLOYMENT, namespace, workload)
-    canaries = canaries_of(observed, deployment) if deployment else []
-    return Facts(rollout, observed.get(TRAFFIC_ROUTING, namespace, routing), group(observed, canaries))
+    deployment = view.get(DEPLOYMENT, namespace, workload)
+    canaries = canaries_of(view, deployment) if deployment else []
+    return Facts(rollout, view.get(TRAFFIC_ROUTING, namespace, routing), group(view, canaries))
 
 
 def _workload(rollout: Obj) -> str:

@@ -1,6 +1,6 @@
 """Where the rules as stored would send one request.
 
-Pure. In: `Observed`, a `Request`. Out: `Routed`: the rule that decides, and for each destination its weight, ready pods
+Pure. In: a `View`, a `Request`. Out: `Routed`: the rule that decides, and for each destination its weight, ready pods
 or the reason why a proxy would answer 503. Order of rules and of VirtualServices follows Istio 1.23: in the mesh the
 oldest VirtualService of a host owns it; at a gateway all are merged and rules that match everything go last.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 from graylane.chain.hosts import full_name, host_matches, service_key
 from graylane.chain.matching import covers, gateway_name
-from graylane.chain.observed import Observed
 from graylane.chain.requests import MESH, Request
+from graylane.kit.cache import View
 from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, labels_of, name_of, namespace_of
 
@@ -62,21 +62,21 @@ class Routed:
     problem: str = ""
 
 
-def route(observed: Observed, request: Request) -> Routed:
+def route(view: View, request: Request) -> Routed:
     """The first rule that covers the request; without any VirtualService, the Service itself."""
-    rules = rules_for(observed, request)
+    rules = rules_for(view, request)
     if not rules:
-        return _straight(observed, request)
+        return _straight(view, request)
     chosen = next((rule for rule in rules if rule.covers(request)), None)
     if chosen is None:
         owners = tuple({key_of(rule.source): rule.source for rule in rules}.values())
         return Routed("", (), owners, "404: no rule covers it")
-    return _follow(observed, chosen, request)
+    return _follow(view, chosen, request)
 
 
-def rules_for(observed: Observed, request: Request) -> list[Rule]:
+def rules_for(view: View, request: Request) -> list[Rule]:
     """Every http rule a proxy holds for the request's host, in the order in which it tries them."""
-    bound = [item for item in _by_age(observed) if _is_bound(item, request)]
+    bound = [item for item in _by_age(view) if _is_bound(item, request)]
     if request.gateway == MESH:
         bound = bound[:1]
     rules = [Rule(item, index, body) for item in bound for index, body in enumerate(_http(item))]
@@ -94,11 +94,11 @@ def _http(virtual_service: Obj) -> list[Obj]:
     return dig(virtual_service, "spec", "http", default=[])  # type: ignore[no-any-return]
 
 
-def _by_age(observed: Observed) -> list[Obj]:
+def _by_age(view: View) -> list[Obj]:
     def age(item: Obj) -> tuple[str, str, str]:
         return str(dig(item, "metadata", "creationTimestamp", default="")), name_of(item), namespace_of(item)
 
-    return sorted(observed.all(VIRTUAL_SERVICE), key=age)
+    return sorted(view.list(VIRTUAL_SERVICE), key=age)
 
 
 def _is_bound(virtual_service: Obj, request: Request) -> bool:
@@ -110,14 +110,14 @@ def _is_bound(virtual_service: Obj, request: Request) -> bool:
     )
 
 
-def _straight(observed: Observed, request: Request) -> Routed:
+def _straight(view: View, request: Request) -> Routed:
     if request.gateway != MESH:
         return Routed("", (), (), "404: no VirtualService is bound to this gateway and host")
-    destination, sources = _destination(observed, {"host": request.host}, request.source_namespace, 100)
+    destination, sources = _destination(view, {"host": request.host}, request.source_namespace, 100)
     return Routed("", (destination,), sources)
 
 
-def _follow(observed: Observed, rule: Rule, request: Request) -> Routed:
+def _follow(view: View, rule: Rule, request: Request) -> Routed:
     for answer in ("redirect", "directResponse", "delegate"):
         if answer in rule.body:
             return Routed(str(rule), (), (rule.source,), f"answered by {answer}")
@@ -128,7 +128,7 @@ def _follow(observed: Observed, rule: Rule, request: Request) -> Routed:
     for entry, percent in zip(entries, shares, strict=True):
         if percent:
             written = entry.get("destination") or {}
-            destination, used = _destination(observed, written, namespace_of(rule.source), percent)
+            destination, used = _destination(view, written, namespace_of(rule.source), percent)
             destinations.append(destination)
             sources += [item for item in used if item not in sources]
     return Routed(str(rule), tuple(destinations), tuple(sources))
@@ -142,14 +142,14 @@ def _percentages(weights: list[int]) -> list[int]:
     return [round(100 * weight / total) if total else 0 for weight in weights]
 
 
-def _destination(observed: Observed, written: Obj, namespace: str, percent: int) -> tuple[Destination, tuple[Obj, ...]]:
+def _destination(view: View, written: Obj, namespace: str, percent: int) -> tuple[Destination, tuple[Obj, ...]]:
     host, subset = str(written.get("host", "")), str(written.get("subset", ""))
     key = service_key(host, namespace)
-    service = observed.get(SERVICE, *key) if key else None
+    service = view.get(SERVICE, *key) if key else None
     if key is None or service is None:
         return Destination(host, subset, percent, None, (), f"503: host {host} not found"), ()
-    rules = _destination_rules(observed, key)
-    pods = ready_endpoints(observed, key)
+    rules = _destination_rules(view, key)
+    pods = ready_endpoints(view, key)
     if not subset:
         return Destination(host, "", percent, key, pods, "" if pods else f"503: {host} has no ready pod"), rules
     labels = _subset_labels(rules, subset)
@@ -160,11 +160,11 @@ def _destination(observed: Observed, written: Obj, namespace: str, percent: int)
     return Destination(host, subset, percent, key, chosen, problem), rules
 
 
-def _destination_rules(observed: Observed, service: Key) -> tuple[Obj, ...]:
+def _destination_rules(view: View, service: Key) -> tuple[Obj, ...]:
     wanted = full_name(service.name, service.namespace)
     return tuple(
         item
-        for item in observed.all(DESTINATION_RULE)
+        for item in view.list(DESTINATION_RULE)
         if host_matches(full_name(str(dig(item, "spec", "host", default="")), namespace_of(item)), wanted)
     )
 
@@ -177,16 +177,16 @@ def _subset_labels(rules: tuple[Obj, ...], name: str) -> dict[str, str] | None:
     return None
 
 
-def ready_endpoints(observed: Observed, service: Key) -> tuple[Obj, ...]:
+def ready_endpoints(view: View, service: Key) -> tuple[Obj, ...]:
     """The pods that EndpointSlices list as ready for a Service."""
     names = [
         str(dig(endpoint, "targetRef", "name", default=""))
-        for piece in observed.all(ENDPOINT_SLICE, service.namespace)
+        for piece in view.list(ENDPOINT_SLICE, service.namespace)
         if labels_of(piece).get(_SERVICE_NAME) == service.name
         for endpoint in piece.get("endpoints") or []
         if _is_serving(endpoint)
     ]
-    found = (observed.get(POD, service.namespace, name) for name in dict.fromkeys(names))
+    found = (view.get(POD, service.namespace, name) for name in dict.fromkeys(names))
     return tuple(pod for pod in found if pod is not None)
 
 

@@ -1,6 +1,6 @@
 """Who calls whom: the hops of the chain, in the order a request takes them.
 
-Pure. In: `Observed`, a namespace. Out: a tree of `Hop`. The root of each tree is a gateway host, or a Service that no
+Pure. In: a `View`, a namespace. Out: a tree of `Hop`. The root of each tree is a gateway host, or a Service that no
 gateway and no other Service leads to. Calls between services are read from what their containers are configured with:
 a host of a known Service in an environment variable's value or an argument.
 """
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from graylane.chain.hosts import full_name, service_key
 from graylane.chain.matching import gateway_name
-from graylane.chain.observed import Observed
 from graylane.chain.requests import MESH, Request
 from graylane.chain.routing import Rule, destinations_of, rules_for
 from graylane.chain.workloads import stable_deployments
+from graylane.kit.cache import View
 from graylane.model.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
 
@@ -62,23 +62,23 @@ class Tree:
     hops: tuple[Hop, ...]
 
 
-def trees(observed: Observed, namespace: str) -> list[Tree]:
+def trees(view: View, namespace: str) -> list[Tree]:
     """One tree for each gateway host, then one for what no gateway leads to."""
-    found = [Tree(entry, _hops(observed, _entry_calls(observed, entry))) for entry in entries(observed, namespace)]
+    found = [Tree(entry, _hops(view, _entry_calls(view, entry))) for entry in entries(view, namespace)]
     seen = {hop.call.service for tree in found for root in tree.hops for hop in root.walk()}
-    rest = [key_of(service) for service in observed.all(SERVICE, namespace) if stable_deployments(observed, service)]
+    rest = [key_of(service) for service in view.list(SERVICE, namespace) if stable_deployments(view, service)]
     unreached = [key for key in rest if key not in seen]
-    called = {call.service for key in unreached for call in _calls_from(observed, key)}
+    called = {call.service for key in unreached for call in _calls_from(view, key)}
     first = [key for key in unreached if key not in called] or unreached  # a ring has no first: show all of it
-    roots = [_mesh_call(key, "/", _port_of(observed, key), key.namespace) for key in first]
-    return found + ([Tree(None, _hops(observed, roots))] if roots else [])
+    roots = [_mesh_call(key, "/", _port_of(view, key), key.namespace) for key in first]
+    return found + ([Tree(None, _hops(view, roots))] if roots else [])
 
 
-def entries(observed: Observed, namespace: str) -> list[Entry]:
+def entries(view: View, namespace: str) -> list[Entry]:
     """Gateway and host of every VirtualService that is bound to a gateway, each once."""
-    gateways = {str(key_of(item)): key_of(item) for item in observed.all(GATEWAY)}
+    gateways = {str(key_of(item)): key_of(item) for item in view.list(GATEWAY)}
     found: dict[Entry, None] = {}
-    for item in observed.all(VIRTUAL_SERVICE, namespace):
+    for item in view.list(VIRTUAL_SERVICE, namespace):
         for name in dig(item, "spec", "gateways", default=[]):
             key = gateways.get(gateway_name(name, namespace_of(item)))
             for host in dig(item, "spec", "hosts", default=[]) if key else []:
@@ -86,13 +86,13 @@ def entries(observed: Observed, namespace: str) -> list[Entry]:
     return list(found)
 
 
-def _entry_calls(observed: Observed, entry: Entry) -> list[Call]:
+def _entry_calls(view: View, entry: Entry) -> list[Call]:
     """Each Service behind a gateway host once, with a path that its rule would accept."""
     request = Request(entry.host, gateway=str(entry.gateway))
     calls: dict[Key, Call] = {}
-    for rule in reversed(rules_for(observed, request)):  # the last rule of a Service is its plain one
+    for rule in reversed(rules_for(view, request)):  # the last rule of a Service is its plain one
         for service, _ in destinations_of(rule):
-            if service is not None and service not in calls and observed.get(SERVICE, *service):
+            if service is not None and service not in calls and view.get(SERVICE, *service):
                 calls[service] = Call(service, Request(entry.host, _sample_path(rule), gateway=str(entry.gateway)))
     return list(reversed(calls.values()))
 
@@ -103,23 +103,23 @@ def _sample_path(rule: Rule) -> str:
     return next((str(uri[kind]) for uri in uris for kind in ("exact", "prefix") if kind in uri), "/")
 
 
-def _hops(observed: Observed, calls: list[Call], above: frozenset[Key] = frozenset()) -> tuple[Hop, ...]:
+def _hops(view: View, calls: list[Call], above: frozenset[Key] = frozenset()) -> tuple[Hop, ...]:
     """Depth first; a Service that is already above is not entered again."""
     return tuple(
-        Hop(call, _hops(observed, _calls_from(observed, call.service), above | {call.service}))
+        Hop(call, _hops(view, _calls_from(view, call.service), above | {call.service}))
         for call in calls
         if call.service not in above
     )
 
 
-def _calls_from(observed: Observed, caller: Key) -> list[Call]:
-    service = observed.get(SERVICE, *caller)
+def _calls_from(view: View, caller: Key) -> list[Call]:
+    service = view.get(SERVICE, *caller)
     if service is None:
         return []
     found: dict[Key, Call] = {}
-    for deployment in stable_deployments(observed, service):
+    for deployment in stable_deployments(view, service):
         for text in _configured_texts(deployment):
-            call = _call_in(observed, text, caller.namespace)
+            call = _call_in(view, text, caller.namespace)
             if call is not None and call.service != caller:
                 found.setdefault(call.service, call)
     return list(found.values())
@@ -131,14 +131,14 @@ def _configured_texts(deployment: Obj) -> Iterator[str]:
         yield from map(str, [*(container.get("command") or []), *(container.get("args") or [])])
 
 
-def _call_in(observed: Observed, text: str, namespace: str) -> Call | None:
+def _call_in(view: View, text: str, namespace: str) -> Call | None:
     """`http://mockb:8000/x` → a call of mockb. A bare word needs a scheme or a port, so that `app=mockb` is no call."""
     value = text.rpartition("=")[2] if text.startswith("-") else text
     url = _URL.fullmatch(value.strip())
     if url is None or not ("://" in value or url["port"]):
         return None
     key = service_key(url["host"], namespace)
-    if key is None or observed.get(SERVICE, *key) is None:
+    if key is None or view.get(SERVICE, *key) is None:
         return None
     return _mesh_call(key, url["path"] or "/", int(url["port"] or 80), namespace)
 
@@ -148,5 +148,5 @@ def _mesh_call(key: Key, path: str, port: int, namespace: str) -> Call:
     return Call(key, Request(host, path, port, gateway=MESH, source_namespace=namespace))
 
 
-def _port_of(observed: Observed, key: Key) -> int:
-    return int(dig(observed.get(SERVICE, *key), "spec", "ports", 0, "port", default=80))
+def _port_of(view: View, key: Key) -> int:
+    return int(dig(view.get(SERVICE, *key), "spec", "ports", 0, "port", default=80))

@@ -1,6 +1,6 @@
 """The chain on one screen: hop by hop, versions, pods, who serves dyed and plain requests, what each release waits for.
 
-Pure. In: `Observed`, a namespace. Out: `ChainView`, the one model behind `graylane status`, its JSON and the dashboard.
+Pure. In: a `View`, a namespace. Out: `ChainView`, the one model behind `graylane status`, its JSON and the dashboard.
 Who serves is predicted from the rules as stored; `routes` says whether the proxies have confirmed those rules.
 """
 
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from graylane.chain.observed import Observed
 from graylane.chain.problems import Confirmation, Problem, problems, weakest
 from graylane.chain.releases import TRAFFIC_ROUTING_NAME, Release, release
 from graylane.chain.requests import Dye, Request
 from graylane.chain.routing import Routed, route
 from graylane.chain.topology import Call, Hop, trees
 from graylane.chain.workloads import Group, Role, canaries_of, group, role_of, stable_deployments, versions
+from graylane.kit.cache import View
 from graylane.model.kinds import ROLLOUT, SERVICE, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, annotations_of, labels_of, name_of
 
@@ -74,10 +74,10 @@ class ChainView:
     problems: tuple[Problem, ...]
 
 
-def view(observed: Observed, namespace: str, only: frozenset[str] = frozenset()) -> ChainView:
+def chain_view(view: View, namespace: str, only: frozenset[str] = frozenset()) -> ChainView:
     """`only` narrows the releases and dyes to some Rollouts; the hops stay, because the chain is the point."""
-    rollouts = [item for item in observed.all(ROLLOUT, namespace) if not only or name_of(item) in only]
-    dyes = _dyes(observed, rollouts, namespace)
+    rollouts = [item for item in view.list(ROLLOUT, namespace) if not only or name_of(item) in only]
+    dyes = _dyes(view, rollouts, namespace)
     return ChainView(
         namespace=namespace,
         dyes=dyes,
@@ -85,36 +85,36 @@ def view(observed: Observed, namespace: str, only: frozenset[str] = frozenset())
             EntryView(
                 tree.entry.gateway.name if tree.entry else "",
                 tree.entry.host if tree.entry else "",
-                tuple(row for hop in tree.hops for row in _rows(observed, hop, dyes)),
+                tuple(row for hop in tree.hops for row in _rows(view, hop, dyes)),
             )
-            for tree in trees(observed, namespace)
+            for tree in trees(view, namespace)
         ),
-        releases=tuple(release(observed, item) for item in rollouts),
-        problems=problems(observed, namespace),
+        releases=tuple(release(view, item) for item in rollouts),
+        problems=problems(view, namespace),
     )
 
 
-def _dyes(observed: Observed, rollouts: list[Obj], namespace: str) -> tuple[Dye, ...]:
+def _dyes(view: View, rollouts: list[Obj], namespace: str) -> tuple[Dye, ...]:
     """Every distinct dye of the TrafficRoutings that these Rollouts use, in order of name."""
     names = {annotations_of(item).get(TRAFFIC_ROUTING_NAME, "") for item in rollouts}
-    routings = [item for item in observed.all(TRAFFIC_ROUTING, namespace) if name_of(item) in names]
+    routings = [item for item in view.list(TRAFFIC_ROUTING, namespace) if name_of(item) in names]
     return tuple(dict.fromkeys(dye for item in routings for dye in Dye.all_of(item)))
 
 
-def _rows(observed: Observed, hop: Hop, dyes: tuple[Dye, ...]) -> Iterator[HopView]:
+def _rows(view: View, hop: Hop, dyes: tuple[Dye, ...]) -> Iterator[HopView]:
     """This hop and what it calls. Each kind of request carries on with the labels of the pod it would reach here."""
-    yield from _walk(observed, hop, hop.call.request, tuple(hop.call.request.dyed(dye) for dye in dyes), 0)
+    yield from _walk(view, hop, hop.call.request, tuple(hop.call.request.dyed(dye) for dye in dyes), 0)
 
 
-def _walk(observed: Observed, hop: Hop, plain: Request, dyed: tuple[Request, ...], depth: int) -> Iterator[HopView]:
-    routed = [route(observed, request) for request in (plain, *dyed)]
-    yield _row(observed, hop.call, routed, depth)
+def _walk(view: View, hop: Hop, plain: Request, dyed: tuple[Request, ...], depth: int) -> Iterator[HopView]:
+    routed = [route(view, request) for request in (plain, *dyed)]
+    yield _row(view, hop.call, routed, depth)
     for called in hop.calls:
         requests = [
             _carry_on(called.call.request, request, outcome)
             for request, outcome in zip((plain, *dyed), routed, strict=True)
         ]
-        yield from _walk(observed, called, requests[0], tuple(requests[1:]), depth + 1)
+        yield from _walk(view, called, requests[0], tuple(requests[1:]), depth + 1)
 
 
 def _carry_on(called: Request, request: Request, outcome: Routed) -> Request:
@@ -124,18 +124,18 @@ def _carry_on(called: Request, request: Request, outcome: Routed) -> Request:
     return replace(called, headers=request.headers, source_labels=labels)
 
 
-def _row(observed: Observed, call: Call, routed: list[Routed], depth: int) -> HopView:
-    service = observed.get(SERVICE, *call.service) or {}
-    stable = stable_deployments(observed, service)
-    canaries = [item for deployment in stable for item in canaries_of(observed, deployment)]
+def _row(view: View, call: Call, routed: list[Routed], depth: int) -> HopView:
+    service = view.get(SERVICE, *call.service) or {}
+    stable = stable_deployments(view, service)
+    canaries = [item for deployment in stable for item in canaries_of(view, deployment)]
     sources = [item for outcome in routed for item in outcome.sources]
-    served = tuple(_served(observed, outcome) for outcome in routed)
+    served = tuple(_served(view, outcome) for outcome in routed)
     return HopView(
         service=call.service.name,
         depth=depth,
-        version=", ".join(versions(observed, item, canaries_of(observed, item)) for item in stable) or "-",
-        base=group(observed, stable),
-        canary=group(observed, canaries),
+        version=", ".join(versions(view, item, canaries_of(view, item)) for item in stable) or "-",
+        base=group(view, stable),
+        canary=group(view, canaries),
         plain=served[0],
         served=served[1:],
         routes=weakest(sources),
@@ -143,11 +143,11 @@ def _row(observed: Observed, call: Call, routed: list[Routed], depth: int) -> Ho
     )
 
 
-def _served(observed: Observed, outcome: Routed) -> Served:
+def _served(view: View, outcome: Routed) -> Served:
     shares = {Role.BASE: 0.0, Role.CANARY: 0.0}
     for destination in outcome.destinations:
         for pod in destination.pods:
-            shares[role_of(observed, pod)] += destination.percent / len(destination.pods)
+            shares[role_of(view, pod)] += destination.percent / len(destination.pods)
     troubles = [destination.problem for destination in outcome.destinations if destination.problem]
     problem = outcome.problem or "; ".join(troubles)
     return Served(round(shares[Role.BASE]), round(shares[Role.CANARY]), outcome.rule, problem)

@@ -1,6 +1,6 @@
 """Which pods are base and which are canary, and what their versions are called.
 
-Pure. In: `Observed`. Out: the Deployments behind a Service, `Role` and readiness of a pod, "v1 → v2" in words. A canary
+Pure. In: a `View`. Out: the Deployments behind a Service, `Role` and readiness of a pod, "v1 → v2" in words. A canary
 is a Deployment that carries OpenKruise's label `rollouts.kruise.io/canary-deployment: <stable name>`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from graylane.chain.observed import Observed
+from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET
 from graylane.model.meta import (
     Obj,
@@ -46,13 +46,13 @@ class Group:
         return f"{self.ready}/{self.wanted}" if self.ready or self.wanted else "-"
 
 
-def stable_deployments(observed: Observed, service: Obj) -> list[Obj]:
+def stable_deployments(view: View, service: Obj) -> list[Obj]:
     """The Deployments, canaries aside, whose pods the Service selects."""
     wanted = dig(service, "spec", "selector", default={})
     if not wanted:
         return []
     selector = LabelSelector.of_map(wanted)
-    deployments = observed.all(DEPLOYMENT, namespace_of(service))
+    deployments = view.list(DEPLOYMENT, namespace_of(service))
     return [item for item in deployments if CANARY_OF not in labels_of(item) and selector.matches(_pod_labels(item))]
 
 
@@ -60,59 +60,59 @@ def _pod_labels(deployment: Obj) -> dict[str, str]:
     return dig(deployment, "spec", "template", "metadata", "labels", default={})  # type: ignore[no-any-return]
 
 
-def canaries_of(observed: Observed, deployment: Obj) -> list[Obj]:
+def canaries_of(view: View, deployment: Obj) -> list[Obj]:
     """Canary Deployments of a stable one, the ones on their way out last."""
     found = [
         other
-        for other in observed.all(DEPLOYMENT, namespace_of(deployment))
+        for other in view.list(DEPLOYMENT, namespace_of(deployment))
         if labels_of(other).get(CANARY_OF) == name_of(deployment)
     ]
     return sorted(found, key=is_deleting)
 
 
-def role_of(observed: Observed, pod: Obj) -> Role:
+def role_of(view: View, pod: Obj) -> Role:
     """Follows pod → ReplicaSet → Deployment; whatever is not a canary's is base."""
-    deployment = _deployment_of(observed, pod)
+    deployment = _deployment_of(view, pod)
     return Role.CANARY if deployment is not None and CANARY_OF in labels_of(deployment) else Role.BASE
 
 
-def _deployment_of(observed: Observed, pod: Obj) -> Obj | None:
-    replica_set = _controller(observed, pod, REPLICA_SET.kind)
-    return _controller(observed, replica_set, DEPLOYMENT.kind) if replica_set is not None else None
+def _deployment_of(view: View, pod: Obj) -> Obj | None:
+    replica_set = _controller(view, pod, REPLICA_SET.kind)
+    return _controller(view, replica_set, DEPLOYMENT.kind) if replica_set is not None else None
 
 
-def _controller(observed: Observed, obj: Obj, kind: str) -> Obj | None:
+def _controller(view: View, obj: Obj, kind: str) -> Obj | None:
     owner = controller_of(obj)
     if owner is None or owner.get("kind") != kind:
         return None
     table = {REPLICA_SET.kind: REPLICA_SET, DEPLOYMENT.kind: DEPLOYMENT}
-    return observed.get(table[kind], namespace_of(obj), str(owner.get("name")))
+    return view.get(table[kind], namespace_of(obj), str(owner.get("name")))
 
 
 def is_ready(pod: Obj) -> bool:
     return not is_deleting(pod) and is_true(pod, "Ready")
 
 
-def group(observed: Observed, deployments: list[Obj]) -> Group:
+def group(view: View, deployments: list[Obj]) -> Group:
     """Pods and counts of some Deployments taken together. Pods on their way out are not counted."""
     names = {(namespace_of(item), name_of(item)) for item in deployments}
     pods = tuple(
         pod
-        for pod in observed.all(POD)
+        for pod in view.list(POD)
         if not is_deleting(pod)
-        and (owner := _deployment_of(observed, pod)) is not None
+        and (owner := _deployment_of(view, pod)) is not None
         and (namespace_of(owner), name_of(owner)) in names
     )
     wanted = sum(int(dig(item, "spec", "replicas", default=1)) for item in deployments if not is_deleting(item))
     return Group(sum(map(is_ready, pods)), wanted, pods)
 
 
-def versions(observed: Observed, stable: Obj, canaries: list[Obj]) -> str:
+def versions(view: View, stable: Obj, canaries: list[Obj]) -> str:
     """`base`, or `base → canary` while a release is on: the first thing that tells the two templates apart.
 
     Tried in order: an environment variable named version, image tags, version labels, the pods' revision hash.
     """
-    old = _names(_running_template(observed, stable))
+    old = _names(_running_template(view, stable))
     live = next((item for item in canaries if not is_deleting(item)), None)
     if live is None:
         return next(filter(None, old), "-")
@@ -120,7 +120,7 @@ def versions(observed: Observed, stable: Obj, canaries: list[Obj]) -> str:
     for before, after in zip(old, new, strict=True):
         if before != after:
             return f"{before or '-'} → {after or '-'}"
-    return f"{_revision(observed, stable)} → {_revision(observed, live)}"
+    return f"{_revision(view, stable)} → {_revision(view, live)}"
 
 
 def _names(template: Obj) -> tuple[str, ...]:
@@ -141,26 +141,26 @@ def _tag(image: str) -> str:
     return last.partition(":")[2] or "latest"
 
 
-def _running_template(observed: Observed, deployment: Obj) -> Obj:
+def _running_template(view: View, deployment: Obj) -> Obj:
     """The template of the pods that run: a Deployment held at admission already shows the new one."""
-    sets = [item for item in _replica_sets(observed, deployment) if dig(item, "status", "replicas", default=0)]
+    sets = [item for item in _replica_sets(view, deployment) if dig(item, "status", "replicas", default=0)]
     if len(sets) != 1:
         return dig(deployment, "spec", "template", default={})  # type: ignore[no-any-return]
     return dig(sets[0], "spec", "template", default={})  # type: ignore[no-any-return]
 
 
-def _replica_sets(observed: Observed, deployment: Obj) -> list[Obj]:
+def _replica_sets(view: View, deployment: Obj) -> list[Obj]:
     return [
         item
-        for item in observed.all(REPLICA_SET, namespace_of(deployment))
+        for item in view.list(REPLICA_SET, namespace_of(deployment))
         if (owner := controller_of(item)) is not None and owner.get("name") == name_of(deployment)
     ]
 
 
-def _revision(observed: Observed, deployment: Obj) -> str:
+def _revision(view: View, deployment: Obj) -> str:
     hashes = [
         str(labels_of(item).get("pod-template-hash", ""))
-        for item in _replica_sets(observed, deployment)
+        for item in _replica_sets(view, deployment)
         if dig(item, "status", "replicas", default=0)
     ]
     return hashes[0] if hashes else "-"

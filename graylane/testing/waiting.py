@@ -27,6 +27,7 @@ async def eventually(
 
     A failing assertion inside `fn` also means "not yet", so that tests may assert details of what they wait for.
     """
+    not_yet: tuple[type[Exception], ...] = (AssertionError, *ignore)
     deadline = time.monotonic() + timeout
     pause = _FIRST_PAUSE
     while True:
@@ -35,8 +36,8 @@ async def eventually(
             result = fn()
             seen = await result if inspect.isawaitable(result) else result
             if seen:
-                return seen  # type: ignore[return-value]
-        except (AssertionError, *ignore) as error:
+                return seen
+        except not_yet as error:
             seen = error
         if time.monotonic() >= deadline:
             raise AssertionError(_complaint(timeout, message, seen))

@@ -7,7 +7,8 @@ from typing import Any
 
 import yaml
 
-from graylane.chain.observed import KINDS, Observed
+from graylane.chain.observed import KINDS, observed
+from graylane.kit.cache import View
 from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 
@@ -30,11 +31,11 @@ class Scene:
     def get(self, kind: str, name: str) -> Obj:
         return self.objects[kind, name]
 
-    def observed(self) -> Observed:
+    def observed(self) -> View:
         lists: dict[Kind, list[Obj]] = {kind: [] for kind in KINDS}
         for (kind, _), obj in self.objects.items():
             lists[_BY_NAME[kind]].append(obj)
-        return Observed.of(lists)
+        return observed(lists)
 
     def confirm(self, *names: str) -> None:
         for name in names:

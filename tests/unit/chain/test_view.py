@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 from chain.scene import base, open_lane, release, start_canary
 from graylane.chain.problems import Confirmation
-from graylane.chain.view import ChainView, view
+from graylane.chain.view import ChainView, chain_view
 
 
 def shown(scene, only=frozenset()) -> ChainView:  # type: ignore[no-untyped-def]
-    return view(scene.observed(), "default", only)
+    return chain_view(scene.observed(), "default", only)
 
 
 def test_hops_follow_the_request_from_the_gateway() -> None:

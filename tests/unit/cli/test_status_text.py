@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from chain.scene import Scene, base, release
 
-from graylane.chain.view import view
+from graylane.chain.view import chain_view
 from graylane.cli.status_text import WIDTH, duration, lines
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
@@ -55,7 +55,7 @@ SCREENS: dict[str, Callable[[], Scene]] = {
 
 @pytest.mark.parametrize("name", SCREENS)
 def test_a_screen_equals_its_golden(name: str) -> None:
-    text = "\n".join(lines(view(SCREENS[name]().observed(), "default"), NOW)) + "\n"
+    text = "\n".join(lines(chain_view(SCREENS[name]().observed(), "default"), NOW)) + "\n"
     assert text == (GOLDEN / f"{name}.txt").read_text()
     assert max(map(len, text.splitlines())) <= WIDTH
 
@@ -65,7 +65,7 @@ def test_long_names_give_way_before_the_screen_does() -> None:
     service = scene.objects.pop(("Service", "mockb"))
     service["metadata"]["name"] = "m" * 70
     scene.put(service)
-    found = lines(view(scene.observed(), "default"), NOW)
+    found = lines(chain_view(scene.observed(), "default"), NOW)
     assert max(map(len, found)) <= WIDTH
 
 
