@@ -1,0 +1,235 @@
+"""Kubernetes' defaults for the built-in kinds: what a client may leave out.
+
+Pure. In: group, kind, an object. Out: the object with its defaults; branches that need none are shared with the input.
+Applying them twice changes nothing. Each table row is `path: value`; a path ending in `[]` visits every item of a list.
+Defaults that depend on other fields are the small functions at the end. Source: the `zz_generated.defaults` and
+`defaults.go` files of Kubernetes 1.32's API groups.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+from graylane.cluster.apiserver.schema import podspec
+from graylane.cluster.apiserver.schema.filling import Fill, at, each, given, put, put_all, sub
+from graylane.model.meta import Obj, name_of
+
+ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
+
+
+def apply(group: str, kind: str, obj: Obj) -> Obj:
+    """`obj` with every default of its kind; kinds without defaults come back as they are."""
+    fill = _TABLE.get((group, kind))
+    return obj if fill is None else fill(obj)
+
+
+def _deployment_strategy(spec: Obj) -> Obj:
+    """Only a rolling update has parameters; Recreate must not gain any."""
+    strategy = dict(spec.get("strategy") or {})
+    kind = strategy.setdefault("type", "RollingUpdate")
+    if kind == "RollingUpdate":
+        strategy["rollingUpdate"] = {**ROLLING, **(strategy.get("rollingUpdate") or {})}
+    return put(spec, "strategy", strategy)
+
+
+def _stateful_set_strategy(spec: Obj) -> Obj:
+    strategy = dict(spec.get("updateStrategy") or {})
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        strategy["rollingUpdate"] = {"partition": 0, **(strategy.get("rollingUpdate") or {})}
+    policy = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    spec = put(spec, "persistentVolumeClaimRetentionPolicy", policy | (spec.get(RETENTION) or {}))
+    return put(spec, "updateStrategy", strategy)
+
+
+RETENTION = "persistentVolumeClaimRetentionPolicy"
+
+
+def _daemon_set_strategy(spec: Obj) -> Obj:
+    strategy = dict(spec.get("updateStrategy") or {})
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        rolling = {"maxUnavailable": 1, "maxSurge": 0}
+        strategy["rollingUpdate"] = rolling | (strategy.get("rollingUpdate") or {})
+    return put(spec, "updateStrategy", strategy)
+
+
+def _job_counts(spec: Obj) -> Obj:
+    """One completion and one worker, unless the job is a work queue (parallelism alone)."""
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec = put_all(spec, {"completions": 1, "parallelism": 1})
+    indexed_limit = spec.get("backoffLimitPerIndex") is not None
+    limits = {"parallelism": 1, "backoffLimit": 2147483647 if indexed_limit else 6}
+    failed = "Failed" if spec.get("podFailurePolicy") else "TerminatingOrFailed"
+    return put_all(spec, limits | {"podReplacementPolicy": failed})
+
+
+def _template_labels(obj: Obj) -> Obj:
+    """ReplicaSets, and formerly others, take missing labels from their template."""
+    labels = ((obj.get("spec") or {}).get("template") or {}).get("metadata", {}).get("labels")
+    metadata = obj.get("metadata") or {}
+    return {**obj, "metadata": {**metadata, "labels": labels}} if labels and not metadata.get("labels") else obj
+
+
+def _service_spec(spec: Obj) -> Obj:
+    spec = put_all(spec, {"type": "ClusterIP", "sessionAffinity": "None"})
+    if spec["type"] != "ExternalName":
+        spec = put_all(
+            spec, {"internalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
+        )
+    if spec["type"] in ("NodePort", "LoadBalancer"):
+        spec = put(spec, "externalTrafficPolicy", "Cluster")
+    if spec["type"] == "LoadBalancer":
+        spec = put(spec, "allocateLoadBalancerNodePorts", True)
+    if spec["sessionAffinity"] == "ClientIP":
+        spec = sub(spec, "sessionAffinityConfig", given({"clientIP": {"timeoutSeconds": 10800}}))
+    return at(spec, "ports", each(_service_port))
+
+
+def _service_port(port: Obj) -> Obj:
+    port = put(port, "protocol", "TCP")
+    missing = port.get("targetPort") in (None, "", 0)
+    return {**port, "targetPort": port["port"]} if missing and "port" in port else port
+
+
+def _secret(obj: Obj) -> Obj:
+    """stringData is write-only: it is encoded into data and never stored."""
+    obj = put(obj, "type", "Opaque")
+    strings = obj.get("stringData")
+    if strings is None:
+        return obj
+    rest = {name: value for name, value in obj.items() if name != "stringData"}
+    encoded = {name: base64.b64encode(str(text).encode()).decode() for name, text in strings.items()}
+    return {**rest, "data": {**(obj.get("data") or {}), **encoded}} if encoded else rest
+
+
+def _namespace(obj: Obj) -> Obj:
+    """Every namespace carries its own name as a label, and the finalizer that empties it."""
+    metadata = obj.get("metadata") or {}
+    if name_of(obj):
+        label = {"kubernetes.io/metadata.name": name_of(obj)}
+        metadata = put(metadata, "labels", {**(metadata.get("labels") or {}), **label}, over=True)
+    obj = put(obj, "metadata", metadata, over=True)
+    obj = sub(obj, "spec", given({"finalizers": ["kubernetes"]}))
+    return sub(obj, "status", given({"phase": "Active"}))
+
+
+def _subjects(obj: Obj) -> Obj:
+    return at(obj, "subjects", each(_subject))
+
+
+def _subject(subject: Obj) -> Obj:
+    group = "" if subject.get("kind") == "ServiceAccount" else "rbac.authorization.k8s.io"
+    return put(subject, "apiGroup", group) if group else subject
+
+
+def _binding(obj: Obj) -> Obj:
+    return sub(_subjects(obj), "roleRef", given({"apiGroup": "rbac.authorization.k8s.io"}))
+
+
+def _webhooks(obj: Obj) -> Obj:
+    return at(obj, "webhooks", each(_webhook))
+
+
+def _mutating_webhooks(obj: Obj) -> Obj:
+    return at(_webhooks(obj), "webhooks", each(given({"reinvocationPolicy": "Never"})))
+
+
+def _webhook(hook: Obj) -> Obj:
+    fixed: Obj = {"failurePolicy": "Fail", "matchPolicy": "Equivalent", "timeoutSeconds": 10}
+    hook = put_all(hook, fixed | {"namespaceSelector": {}, "objectSelector": {}})
+    hook = at(hook, "rules", each(given({"scope": "*"})))
+    return at(hook, "clientConfig", _webhook_client)
+
+
+def _webhook_client(client: Obj) -> Obj:
+    return at(client, "service", given({"port": 443}))
+
+
+def _crd(obj: Obj) -> Obj:
+    spec = dict(obj.get("spec") or {})
+    names = dict(spec.get("names") or {})
+    if kind := names.get("kind"):
+        names = put_all(names, {"singular": kind.lower(), "listKind": f"{kind}List"})
+    spec["names"] = names
+    return {**obj, "spec": put(spec, "conversion", {"strategy": "None"})}
+
+
+def _endpoints(obj: Obj) -> Obj:
+    return at(obj, "subsets", each(lambda subset: at(subset, "ports", each(given({"protocol": "TCP"})))))
+
+
+def _endpoint_slice(obj: Obj) -> Obj:
+    return at(obj, "ports", each(given({"name": "", "protocol": "TCP"})))
+
+
+def _hpa_v1(spec: Obj) -> Obj:
+    return put(spec, "minReplicas", 1)
+
+
+def _policy_types(spec: Obj) -> Obj:
+    return put(spec, "policyTypes", ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
+
+
+def _volume_claim(spec: Obj) -> Obj:
+    return put(spec, "volumeMode", "Filesystem")
+
+
+def _spec(*fills: Fill) -> Callable[[Obj], Obj]:
+    """Fill `spec`, which exists from here on."""
+
+    def fill(obj: Obj) -> Obj:
+        for step in fills:
+            obj = sub(obj, "spec", step)
+        return obj
+
+    return fill
+
+
+def _template(spec: Obj) -> Obj:
+    return at(spec, "template", podspec.template)
+
+
+def _job_template(spec: Obj) -> Obj:
+    return at(spec, "jobTemplate", lambda template: at(template, "spec", _job))
+
+
+def _job(spec: Obj) -> Obj:
+    return _template(put_all(_job_counts(spec), {"completionMode": "NonIndexed", "suspend": False}))
+
+
+def _replica_set(obj: Obj) -> Obj:
+    return _spec(given({"replicas": 1}), _template)(_template_labels(obj))
+
+
+_ROLLING: dict[str, Any] = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
+_CRON = {"concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}
+_STATEFUL = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10}
+
+_TABLE: dict[tuple[str, str], Fill] = {
+    ("", "Pod"): _spec(podspec.fill, podspec.requests_from_limits),
+    ("", "PodTemplate"): lambda obj: at(obj, "template", podspec.template),
+    ("", "ReplicationController"): _spec(given({"replicas": 1}), _template),
+    ("", "Service"): _spec(_service_spec),
+    ("", "Endpoints"): _endpoints,
+    ("", "Secret"): _secret,
+    ("", "Namespace"): _namespace,
+    ("", "PersistentVolume"): _spec(given({"persistentVolumeReclaimPolicy": "Retain"}), _volume_claim),
+    ("", "PersistentVolumeClaim"): _spec(_volume_claim),
+    ("apps", "Deployment"): _spec(given(_ROLLING), _deployment_strategy, _template),
+    ("apps", "ReplicaSet"): _replica_set,
+    ("apps", "StatefulSet"): _spec(given(_STATEFUL), _stateful_set_strategy, _template),
+    ("apps", "DaemonSet"): _spec(given({"revisionHistoryLimit": 10}), _daemon_set_strategy, _template),
+    ("batch", "Job"): _spec(_job),
+    ("batch", "CronJob"): _spec(given(_CRON), _job_template),
+    ("autoscaling", "HorizontalPodAutoscaler"): _spec(_hpa_v1),
+    ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
+    ("networking.k8s.io", "NetworkPolicy"): _spec(_policy_types),
+    ("rbac.authorization.k8s.io", "RoleBinding"): _binding,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _binding,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _webhooks,
+    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _mutating_webhooks,
+    ("scheduling.k8s.io", "PriorityClass"): given({"preemptionPolicy": "PreemptLowerPriority"}),
+    ("storage.k8s.io", "StorageClass"): given({"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}),
+}
