@@ -1,0 +1,60 @@
+"""A kubeconfig says where to go and how to be let in; what is missing is named."""
+
+import base64
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graylane.client.config import load_kubeconfig
+from graylane.errors import UserError
+
+
+def write(path: Path, **user: object) -> Path:
+    document = {
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}],
+        "clusters": [
+            {
+                "name": "c",
+                "cluster": {
+                    "server": "https://127.0.0.1:6443/",
+                    "certificate-authority-data": base64.b64encode(b"CA").decode(),
+                },
+            }
+        ],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_a_token_kubeconfig_is_read(tmp_path: Path) -> None:
+    config = load_kubeconfig(write(tmp_path / "config", token="secret"))
+    assert (config.server, config.token, config.ca_data, config.namespace) == (
+        "https://127.0.0.1:6443",
+        "secret",
+        b"CA",
+        "shop",
+    )
+
+
+def test_certificate_files_are_found_beside_the_kubeconfig(tmp_path: Path) -> None:
+    (tmp_path / "me.crt").write_bytes(b"CERT")
+    config = load_kubeconfig(write(tmp_path / "config", **{"client-certificate": "me.crt"}))
+    assert config.client_cert == b"CERT"
+
+
+def test_a_missing_file_says_what_to_type(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="graylane up"):
+        load_kubeconfig(tmp_path / "absent")
+
+
+def test_a_missing_context_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="context 'there' is not defined"):
+        load_kubeconfig(write(tmp_path / "config", token="t"), context="there")
+
+
+def test_a_login_plugin_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'exec'"):
+        load_kubeconfig(write(tmp_path / "config", exec={"command": "aws"}))
