@@ -1,0 +1,5 @@
+"""Child processes that never outlive us, and their logs; shared by the kubelet and the Envoy supervisor. Pure.
+
+`child` starts, signals and reaps; `guardian` kills what is left when we die; `records` sweeps what both missed;
+`logfiles` writes and `logreading` reads container logs in Kubernetes' layout.
+"""

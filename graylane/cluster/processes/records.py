@@ -1,0 +1,105 @@
+"""What we started, on disk, so that a restart finds and ends whatever survived us.
+
+Shell. In: process groups we start and end. Out: one small file each; `sweep` kills groups whose file was left behind.
+A pid alone proves nothing after a reboot or a wrap-around, so a record also holds when its process started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A process group: its leader's pid, the leader's start as the system tells it, and whose it is (a pod's uid)."""
+
+    group: int
+    started: str
+    owner: str
+
+
+class Records:
+    """A directory of records."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def add(self, group: int, owner: str) -> None:
+        """Remember a group that was just started."""
+        record = Record(group, started(group) or "", owner)
+        temporary = self._directory / f"{group}.new"
+        temporary.write_text(json.dumps(asdict(record)))
+        temporary.rename(self._directory / f"{group}.json")
+
+    def remove(self, group: int) -> None:
+        (self._directory / f"{group}.json").unlink(missing_ok=True)
+
+    def sweep(self) -> list[Record]:
+        """Kill every recorded group that still is what it was, and forget them all; returns the killed ones."""
+        left = {record.group: record for record in self._read()}
+        members = list(_members(set(left)))
+        for pid, _ in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for path in self._directory.iterdir():
+            path.unlink(missing_ok=True)
+        killed = {group for _, group in members}
+        return [record for group, record in left.items() if group in killed]
+
+    def _read(self) -> Iterator[Record]:
+        for path in self._directory.glob("*.json"):
+            with contextlib.suppress(ValueError, TypeError, OSError):
+                record = Record(**json.loads(path.read_text()))
+                if _same(record):
+                    yield record
+
+
+def started(pid: int) -> str | None:
+    """When `pid` started, as text that is equal only for the same process; None when there is no such process."""
+    if sys.platform == "linux":
+        fields = _stat(pid)
+        return f"{_boot()} {fields[19]}" if fields else None
+    asked = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None
+
+
+def _same(record: Record) -> bool:
+    """Whether the group may still be ours: its leader is the one we started, or has gone and left its group behind."""
+    now = started(record.group)
+    if now is not None:
+        return now == record.started
+    return sys.platform == "linux" and record.started.startswith(_boot())
+
+
+def _members(groups: set[int]) -> Iterator[tuple[int, int]]:
+    """(pid, group) of every process in `groups`; where there is no /proc, the leaders alone."""
+    if sys.platform != "linux":
+        yield from ((group, group) for group in groups)
+        return
+    for name in os.listdir("/proc") if groups else []:
+        fields = _stat(int(name)) if name.isdigit() else None
+        if fields and int(fields[2]) in groups:
+            yield int(name), int(fields[2])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat behind the command name: [0] state, [1] parent, [2] group, [19] start in ticks."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else fields
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
