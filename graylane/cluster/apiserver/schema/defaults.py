@@ -16,6 +16,7 @@ from graylane.cluster.apiserver.schema import podspec
 from graylane.cluster.apiserver.schema.filling import Fill, at, each, given, put, put_all, sub
 from graylane.model.meta import Obj, name_of
 
+_SERVICE_FAMILIES: Obj = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
 ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
 
 
