@@ -1,0 +1,71 @@
+"""The list of workload controllers: who reconciles what, and which changes make them look again.
+
+Pure. In: nothing. Out: `Controller`s for a `kit.Manager`, fresh at every call since some remember selectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from graylane.cluster.workloads import deployment, replicaset
+from graylane.cluster.workloads.attraction import Attraction, label_selector
+from graylane.cluster.workloads.pods import is_finished
+from graylane.cluster.workloads.revisions import HASH_LABEL
+from graylane.cluster.workloads.scheduler import Scheduler
+from graylane.kit import Controller
+from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, Kind
+from graylane.model.meta import Key, Obj, controller_of, is_deleting, labels_of, namespace_of
+
+KeysOf = Callable[[Obj], Iterable[Key]]
+
+
+def controllers() -> list[Controller]:
+    """Deployments, ReplicaSets and the scheduler."""
+    return [_deployments(), _replica_sets(), Scheduler().controller()]
+
+
+def _deployments() -> Controller:
+    attraction = Attraction(label_selector)
+    watches = {
+        DEPLOYMENT: _remember(attraction),
+        REPLICA_SET: owner_or_attracted(DEPLOYMENT, attraction),
+        POD: _deployment_of_stopping_pod,
+    }
+    return Controller("deployments", DEPLOYMENT, deployment.reconcile, watches, workers=4)
+
+
+def _replica_sets() -> Controller:
+    attraction = Attraction(label_selector)
+    watches = {REPLICA_SET: _remember(attraction), POD: owner_or_attracted(REPLICA_SET, attraction)}
+    return Controller("replicasets", REPLICA_SET, replicaset.reconcile, watches, workers=4)
+
+
+def _remember(attraction: Attraction) -> KeysOf:
+    def note(owner: Obj) -> Iterable[Key]:
+        attraction.note(owner)
+        return ()
+
+    return note
+
+
+def owner_or_attracted(kind: Kind, attraction: Attraction) -> KeysOf:
+    """A dependent concerns its controller; one without any, whoever of `kind` would adopt it."""
+
+    def keys_of(obj: Obj) -> Iterable[Key]:
+        reference = controller_of(obj)
+        if reference is None:
+            return attraction.of(obj)
+        if (reference.get("kind"), reference.get("apiVersion")) != (kind.kind, kind.api_version):
+            return ()
+        return (Key(namespace_of(obj), reference["name"]),)
+
+    return keys_of
+
+
+def _deployment_of_stopping_pod(pod: Obj) -> Iterable[Key]:
+    """Recreate waits for the last old pod: `web-<hash>-<pod>` leads to `web` by way of the hash in its label."""
+    reference = controller_of(pod)
+    suffix = f"-{labels_of(pod).get(HASH_LABEL, '')}"
+    if reference is None or not (is_deleting(pod) or is_finished(pod)) or not reference["name"].endswith(suffix):
+        return ()
+    return (Key(namespace_of(pod), reference["name"].removesuffix(suffix)),)

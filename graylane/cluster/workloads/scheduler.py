@@ -1,0 +1,85 @@
+"""Scheduler: gives every new pod a node, or says why none will do.
+
+Pure but for the list of pods that wait for a node. In: a pod and the nodes. Out: `spec.nodeName`, condition
+`PodScheduled`, an event.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from graylane.cluster.workloads.fitting import fit
+from graylane.cluster.workloads.pods import is_active
+from graylane.kit import Controller, Event, Outcome, Patch, View
+from graylane.model.kinds import NODE, POD
+from graylane.model.meta import Condition, Key, Obj, condition, dig, key_of, name_of, namespace_of, set_condition
+
+NAME = "default-scheduler"
+
+
+class Scheduler:
+    """Remembers the pods it could not place, since a change of any node may help them."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Key] = set()
+
+    def controller(self) -> Controller:
+        return Controller("scheduler", POD, self.reconcile, watches={NODE: self._interested})
+
+    def _interested(self, _node: Obj) -> Iterable[Key]:
+        return tuple(self._waiting)
+
+    def reconcile(self, view: View, key: Key, now: datetime) -> Outcome:
+        pod = view.get(POD, *key)
+        self._waiting.discard(key)
+        if pod is None or dig(pod, "spec", "nodeName") or not is_active(pod) or not _is_ours(pod):
+            return Outcome()
+        if dig(pod, "spec", "schedulingGates", default=[]):
+            return _unplaced(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now)
+        verdict = fit(pod, view.list(NODE))
+        if not verdict.fitting:
+            self._waiting.add(key)
+            return _unplaced(pod, "Unschedulable", verdict.message, now)
+        return _bind(pod, _least_crowded(view, verdict.fitting), now)
+
+
+def _is_ours(pod: Obj) -> bool:
+    return bool(dig(pod, "spec", "schedulerName", default=NAME) == NAME)
+
+
+def _least_crowded(view: View, nodes: tuple[Obj, ...]) -> str:
+    names = sorted(map(name_of, nodes))
+    if len(names) == 1:
+        return names[0]
+    pods = Counter(dig(pod, "spec", "nodeName") for pod in view.list(POD) if is_active(pod))
+    return min(names, key=lambda name: pods[name])
+
+
+def _bind(pod: Obj, node: str, now: datetime) -> Outcome:
+    message = f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {node}"
+    return Outcome(
+        (
+            Patch(POD, key_of(pod), {"spec": {"nodeName": node}}, reason="the node fits"),
+            _report(pod, Condition("PodScheduled", "True"), now),
+            Event(POD, pod, "Normal", "Scheduled", message),
+        )
+    )
+
+
+def _unplaced(pod: Obj, reason: str, message: str, now: datetime) -> Outcome:
+    """Said once for every change of the reasons, not at every heartbeat of a node."""
+    said = condition(pod, "PodScheduled") or {}
+    if (said.get("reason"), said.get("message")) == (reason, message):
+        return Outcome()
+    report = _report(pod, Condition("PodScheduled", "False", reason, message), now)
+    if reason == "SchedulingGated":
+        return Outcome((report,))
+    return Outcome((report, Event(POD, pod, "Warning", "FailedScheduling", message)))
+
+
+def _report(pod: Obj, new: Condition, now: datetime) -> Patch:
+    conditions = set_condition(dig(pod, "status", "conditions", default=[]), new, now)
+    plain = [{name: value for name, value in entry.items() if value != ""} for entry in conditions]
+    return Patch(POD, key_of(pod), {"status": {"conditions": plain}}, subresource="status")
