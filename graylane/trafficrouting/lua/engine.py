@@ -1,0 +1,182 @@
+"""Runs Lua scripts in worker processes that can be killed.
+
+Shell. In: a `Script` and the global `obj`. Out: the object the script returned, or `LuaError` with script and line.
+A hook inside Lua stops most runaways; one catastrophic `string.find` stays inside C for hours, where no hook, signal or
+thread reaches it. So scripts run in processes, and one that overstays is killed and replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import mmap
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+from graylane.errors import GraylaneError
+from graylane.trafficrouting.lua.worker import LENGTH, LINE
+
+WALL_SECONDS = 1.2
+_START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Source text and the name errors call it by, e.g. `networking.istio.io/VirtualService/trafficRouting.lua`."""
+
+    name: str
+    source: str
+
+
+class LuaError(GraylaneError):
+    """A script failed; whoever wrote the script must act. `line` is 0 when it is not known."""
+
+    def __init__(self, script: str, line: int, message: str) -> None:
+        self.script = script
+        self.line = line
+        self.message = message
+        super().__init__(f"{script}:{line}: {message}" if line else f"{script}: {message}")
+
+
+class LuaPool:
+    """A few workers, each serving one script at a time. Use as a context manager, or `start` and `stop`."""
+
+    def __init__(self, size: int = 2) -> None:
+        self._size = size
+        self._slots: asyncio.Queue[_Worker | None] = asyncio.Queue()
+        self._workers: set[_Worker] = set()
+
+    async def start(self) -> None:
+        """Returns when all workers are ready."""
+        for worker in await asyncio.gather(*(self._spawn() for _ in range(self._size))):
+            self._slots.put_nowait(worker)
+
+    async def stop(self) -> None:
+        """Kill all workers and wait until they are gone."""
+        await asyncio.gather(*(worker.kill() for worker in list(self._workers)))
+        self._workers.clear()
+
+    async def __aenter__(self) -> LuaPool:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def run(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
+        """The script's result for `obj`, within `WALL_SECONDS` of a free worker. Raises `LuaError`."""
+        worker = await self._slots.get()
+        healthy = False
+        try:
+            if worker is None:
+                worker = await self._spawn()
+            answer = await worker.ask({"name": script.name, "source": script.source, "obj": obj})
+            healthy = True
+        except TimeoutError:
+            raise LuaError(script.name, worker.line() if worker else 0, _TOO_SLOW) from None
+        except (EOFError, ConnectionError):
+            raise LuaError(script.name, worker.line() if worker else 0, _DIED) from None
+        finally:
+            # Also when cancelled: a worker in the middle of a script takes no other. Its successor starts on demand.
+            if not healthy and worker is not None:
+                await asyncio.shield(self._dismiss(worker))
+            self._slots.put_nowait(worker if healthy else None)
+        return _unwrap(script, answer)
+
+    async def _spawn(self) -> _Worker:
+        worker = await _Worker.start()
+        self._workers.add(worker)
+        return worker
+
+    async def _dismiss(self, worker: _Worker) -> None:
+        self._workers.discard(worker)
+        await worker.kill()
+
+
+_TOO_SLOW = f"the script did not finish within {WALL_SECONDS} s and was stopped"
+_DIED = "the script ended its worker process, by using too much memory or processor time"
+
+
+def _unwrap(script: Script, answer: dict[str, Any]) -> dict[str, Any]:
+    if error := answer.get("error"):
+        raise LuaError(script.name, int(error["line"]), str(error["message"]))
+    data: dict[str, Any] = answer["data"]
+    return data
+
+
+class _Worker:
+    """One process and the pipe to it. `worker.py` tells the protocol."""
+
+    def __init__(self, process: asyncio.subprocess.Process, page: mmap.mmap) -> None:
+        self._process = process
+        self._page = page
+        self._ended = False
+
+    @classmethod
+    async def start(cls) -> _Worker:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(mmap.PAGESIZE)
+            page = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "graylane.trafficrouting.lua.worker", str(file.fileno())),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                pass_fds=(file.fileno(),),
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is for us; we end our workers ourselves
+            )
+        worker = cls(process, page)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await worker._receive()
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raises TimeoutError, EOFError or ConnectionError; the worker is of no use after any of them."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        body = json.dumps(request, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        async with asyncio.timeout(WALL_SECONDS):
+            stdin.write(LENGTH.pack(len(body)) + body)
+            await stdin.drain()
+            return await self._receive()
+
+    def line(self) -> int:
+        """The last line the script is known to have reached."""
+        number: int = LINE.unpack_from(self._page)[0]
+        return number
+
+    async def kill(self) -> None:
+        """Returns when the process is gone. One that ended by itself is not signalled: its pid may be another's now."""
+        with contextlib.suppress(ProcessLookupError):
+            if not self._ended:
+                self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await self._process.wait()
+
+    async def _receive(self) -> dict[str, Any]:
+        stdout = self._process.stdout
+        assert stdout is not None
+        try:
+            header = await stdout.readexactly(LENGTH.size)
+            body = await stdout.readexactly(LENGTH.unpack(header)[0])
+        except EOFError:
+            self._ended = True
+            raise
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: no kubeconfig path, no token. Python's own variables are needed to find this package."""
+    kept = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONDONTWRITEBYTECODE": "1"}
