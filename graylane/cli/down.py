@@ -1,0 +1,39 @@
+"""`graylane down`: stop the embedded cluster and leave no process; with --purge, no data either.
+
+Shell. In: the data directory. Out: a line saying what was stopped.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from graylane.cli.options import Data
+
+_PATIENCE_SECONDS = 30.0
+
+
+def command(
+    data: Data = None,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete the cluster's objects, logs and certificates.")
+    ] = False,
+) -> None:
+    """Stop the embedded cluster, pods and Envoy included; --purge deletes its data."""
+    import shutil
+    import signal
+
+    from graylane.cli.background import stop
+    from graylane.cli.datadir import DataDir, default_data
+
+    place = DataDir((data or default_data()).absolute())
+    process = place.holder()
+    if process is None:
+        print(f"no cluster runs in {place.path}")
+    else:
+        stop(process, _PATIENCE_SECONDS, signal.SIGTERM)
+        print(f"stopped the cluster in {place.path}")
+    if purge and place.path.exists():
+        shutil.rmtree(place.path)
+        print(f"deleted {place.path}")

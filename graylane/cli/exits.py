@@ -1,0 +1,87 @@
+"""What a verb may end with: the one table of exit codes.
+
+Pure. In: an error. Out: its exit code and the line that says it.
+
+    0    done, and everything asked for holds
+    1    done, but a check failed or a release did not succeed
+    2    the command line or a manifest is wrong; the message says what to type
+    3    an object does not exist
+    4    refused: its state, the server or somebody's rights do not allow it
+    5    the API server cannot be reached
+    6    gave up waiting
+    70   a defect in Graylane; --debug shows the trace
+    130  interrupted with Ctrl-C
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from graylane.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    GraylaneError,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    Timeout,
+    Unauthorized,
+    Unavailable,
+    UserError,
+)
+
+
+class Exit(IntEnum):
+    """Exit codes; scripts may rely on them."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    UNREACHABLE = 5
+    GAVE_UP = 6
+    DEFECT = 70
+    INTERRUPTED = 130
+
+
+class CheckFailed(GraylaneError):
+    """What was asked for was done, and it turned out not to hold."""
+
+
+class Refused(UserError):
+    """The object's state does not allow what was asked; the message says what would."""
+
+
+class GaveUp(GraylaneError):
+    """A wait reached its deadline; the message says what was missing."""
+
+
+_CODES: tuple[tuple[type[GraylaneError] | tuple[type[GraylaneError], ...], Exit], ...] = (
+    (Refused, Exit.REFUSED),
+    (CheckFailed, Exit.FAILED),
+    (GaveUp, Exit.GAVE_UP),
+    (NotFound, Exit.NOT_FOUND),
+    ((Unavailable, Timeout), Exit.UNREACHABLE),
+    ((Conflict, AlreadyExists, Forbidden, Unauthorized, MethodNotAllowed), Exit.REFUSED),
+    ((UserError, BadRequest, Invalid), Exit.USAGE),
+    (ApiError, Exit.REFUSED),
+)
+
+
+def code_of(error: GraylaneError) -> Exit:
+    """The first row that fits; what no row names is our own defect."""
+    return next((code for family, code in _CODES if isinstance(error, family)), Exit.DEFECT)
+
+
+def line_of(error: BaseException) -> str:
+    """One line, whatever the message held."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def named(code: int) -> Exit:
+    """The table's entry for a code that another process reported."""
+    return Exit(code) if code in Exit.__members__.values() else Exit.DEFECT

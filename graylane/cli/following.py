@@ -1,0 +1,144 @@
+"""Reads the chain once, or follows it, and prints what it became.
+
+Shell. In: `Screen` and a scope. Out: text or documents on stdout. On a terminal the screen is drawn anew in place; in a
+pipe only what changed is printed, so that a CI log reads as a story.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from graylane.chain.document import document
+from graylane.chain.observed import KINDS, observed
+from graylane.chain.view import ChainView, chain_view
+from graylane.cli.connect import connect
+from graylane.cli.exits import CheckFailed, GaveUp
+from graylane.cli.options import Format, Scope
+from graylane.cli.output import dump, emit
+from graylane.cli.releasing import parse_name
+from graylane.cli.status_text import lines
+from graylane.client import ApiClient
+from graylane.errors import NotFound
+from graylane.kit.cache import View
+from graylane.kit.loop import Manager, running
+from graylane.model.kinds import ROLLOUT, Kind
+from graylane.model.meta import Obj
+
+if TYPE_CHECKING:
+    from graylane.cli.status import Until
+
+_SETTLE_SECONDS = 0.05  # one cause changes several objects; draw once
+_CLEAR = "\x1b[H\x1b[J"
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What to show, how, and until when."""
+
+    rollouts: tuple[str, ...]
+    format: Format
+    until: Until | None = None
+    timeout: float = 300
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(map(parse_name, self.rollouts))
+
+
+async def show(screen: Screen, scope: Scope) -> None:
+    """One reading. A Rollout that is named and does not exist is an error."""
+    async with connect(scope) as (client, namespace):
+        lists = await asyncio.gather(*(_list(client, kind, namespace) for kind in KINDS))
+        view = observed(dict(zip(KINDS, lists, strict=True)))
+        _require(screen, view, namespace)
+        _print(screen, chain_view(view, namespace, screen.names))
+
+
+async def _list(client: ApiClient, kind: Kind, namespace: str) -> list[Obj]:
+    """A kind that the server does not serve has no objects: a cluster without Istio has a chain too."""
+    try:
+        return (await client.list(kind, namespace)).items
+    except NotFound:
+        return []
+
+
+async def follow(screen: Screen, scope: Scope) -> None:
+    async with connect(scope) as (client, namespace):
+        manager = Manager(client)
+        changed = asyncio.Event()
+        for kind in KINDS:
+            manager.on_change(kind, lambda _: changed.set())
+        async with running(manager):
+            _require(screen, manager.view(), namespace)
+            await _redraw(screen, manager, namespace, changed)
+
+
+async def _redraw(screen: Screen, manager: Manager, namespace: str, changed: asyncio.Event) -> None:
+    """Draws after each change; on a terminal also each second, because waits grow older."""
+    terminal = sys.stdout.isatty() and screen.format is Format.TEXT
+    shown: object = None
+    deadline = asyncio.get_running_loop().time() + screen.timeout
+    while True:
+        changed.clear()
+        current = chain_view(manager.view(), namespace, screen.names)
+        if terminal or _essence(screen, current) != shown:
+            _print(screen, current, clear=terminal, gap=shown is not None)
+            shown = _essence(screen, current)
+        if screen.until and _reached(screen.until, current):
+            return
+        if screen.until and asyncio.get_running_loop().time() > deadline:
+            raise GaveUp(f"waited {screen.timeout:g} s: {_missing(current)}")
+        await _wait(changed, 1.0 if terminal or screen.until else None)
+
+
+def _essence(screen: Screen, view: ChainView) -> object:
+    """What a reader would notice: the passing of time alone is no change."""
+    return lines(view, datetime.min.replace(tzinfo=UTC)) if screen.format is Format.TEXT else document(view)
+
+
+async def _wait(changed: asyncio.Event, seconds: float | None) -> None:
+    try:
+        await asyncio.wait_for(changed.wait(), seconds)
+    except TimeoutError:
+        return
+    await asyncio.sleep(_SETTLE_SECONDS)
+
+
+def _require(screen: Screen, view: View, namespace: str) -> None:
+    for name in screen.names:
+        if view.get(ROLLOUT, namespace, name) is None:
+            raise NotFound(f'rollouts.rollouts.kruise.io "{name}" not found in namespace {namespace}')
+
+
+def _reached(until: Until, view: ChainView) -> bool:
+    """Raises `CheckFailed` when a release ended badly."""
+    if not view.releases:
+        return False
+    if until.value == "paused":
+        return all(release.state == "StepPaused" and release.phase == "Progressing" for release in view.releases)
+    if any(release.phase != "Healthy" for release in view.releases):
+        return False
+    failed = [release for release in view.releases if "did not succeed" in release.outcome]
+    if failed:
+        raise CheckFailed("; ".join(f"rollout {release.name}: {release.outcome}" for release in failed))
+    return True
+
+
+def _missing(view: ChainView) -> str:
+    waits = [f"{release.name} waits for {release.waits_for or release.phase}" for release in view.releases]
+    return "; ".join(waits) or "there is no Rollout"
+
+
+def _print(screen: Screen, view: ChainView, *, clear: bool = False, gap: bool = False) -> None:
+    if screen.format is not Format.TEXT:
+        print(
+            ("---\n" if gap and screen.format is Format.YAML else "") + dump(document(view), screen.format), flush=True
+        )
+        return
+    if clear:
+        print(_CLEAR, end="")
+    emit([""] * (gap and not clear) + lines(view, datetime.now(UTC)))

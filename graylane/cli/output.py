@@ -1,0 +1,63 @@
+"""Where words go: results on stdout, progress on stderr; colour only on a terminal.
+
+Shell. In: lines and values. Out: text. `NO_COLOR` and pipes switch colour off; the words are the same either way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from graylane.cli.options import Format
+
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_WORDS = {  # words of the status view that carry a judgement
+    "confirmed": "green",
+    "Healthy": "green",
+    "succeeded": "green",
+    "canary": "cyan",
+    "asked": "yellow",
+    "StepPaused": "yellow",
+    "503": "red",
+    "404": "red",
+    "next:": "bold",
+    "problems": "red",
+}
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal whose user did not ask for plain text."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def style(text: str, name: str, *, on: bool) -> str:
+    return f"\x1b[{_STYLES[name]}m{text}\x1b[0m" if on and text else text
+
+
+def highlight(line: str, *, on: bool) -> str:
+    """A line of the status view with its judging words coloured."""
+    if not on:
+        return line
+    return " ".join(style(word, _WORDS[word], on=True) if word in _WORDS else word for word in line.split(" "))
+
+
+def progress(message: str) -> None:
+    """One step of something that takes a while, on stderr."""
+    print(style(message, "dim", on=coloured(sys.stderr)), file=sys.stderr, flush=True)
+
+
+def emit(lines: Iterable[str]) -> None:
+    on = coloured(sys.stdout)
+    print("\n".join(highlight(line, on=on) for line in lines), flush=True)
+
+
+def dump(value: Any, form: Format) -> str:
+    """JSON or YAML of a plain value, in the order it was built."""
+    if form is Format.JSON:
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()

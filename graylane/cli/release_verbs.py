@@ -1,0 +1,85 @@
+"""Carries out one release verb on several Rollouts: all are checked before any is changed.
+
+Shell. In: a verb from `releasing.py`, names, a scope. Out: one line per Rollout. A patch that meets a newer version is
+tried again only if the revision and the step are still those that were decided on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graylane.cli.connect import connect
+from graylane.cli.exits import Refused
+from graylane.cli.options import Scope
+from graylane.cli.releasing import Seen, Verb, parse_name
+from graylane.cli.watching import until
+from graylane.client import ApiClient
+from graylane.errors import Conflict
+from graylane.model.kinds import ROLLOUT
+from graylane.model.meta import Key, Obj, condition, dig, name_of
+
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to do to which Rollouts; `revision` and `step` bind it to what the user has seen elsewhere."""
+
+    verb: Verb
+    names: tuple[str, ...]
+    revision: str = ""
+    step: int = 0
+
+
+async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None) -> None:
+    async with connect(scope) as (client, namespace):
+        read = [await client.get(ROLLOUT, parse_name(name), namespace) for name in wish.names]
+        for rollout in read:
+            _check(wish, rollout)
+        for rollout in read:
+            await _change(client, wish, rollout)
+        if wait_seconds is not None:
+            for rollout in read:
+                await _wait(client, Key(namespace, name_of(rollout)), wait_seconds)
+
+
+def _check(wish: Wish, rollout: Obj) -> None:
+    seen = Seen.of(rollout)
+    if wish.revision and wish.revision != seen.revision:
+        raise Refused(f'rollout "{name_of(rollout)}" now releases revision {seen.revision}, not {wish.revision}')
+    if wish.step and wish.step != seen.step:
+        raise Refused(f'rollout "{name_of(rollout)}" is in step {seen.step}, not in step {wish.step}')
+    wish.verb(rollout)
+
+
+async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> None:
+    decided = Seen.of(rollout)
+    key = Key(rollout["metadata"]["namespace"], name_of(rollout))
+    for _ in range(_TRIES):
+        change = wish.verb(rollout)
+        try:
+            await client.patch(ROLLOUT, key.name, key.namespace, change.patch, subresource=change.subresource)
+        except Conflict:
+            rollout = await client.get(ROLLOUT, key.name, key.namespace)
+            if Seen.of(rollout) != decided:
+                raise Refused(
+                    f'rollout "{key.name}" changed meanwhile: it now releases revision {Seen.of(rollout).revision}, '
+                    f"step {Seen.of(rollout).step}; look at it with `graylane status {key.name}` and decide again"
+                ) from None
+            continue
+        print(change.says, flush=True)
+        return
+    raise Conflict(f'rollout "{key.name}" changes too fast to be patched; try again')
+
+
+async def _wait(client: ApiClient, key: Key, seconds: float) -> None:
+    """Until the release has ended, one way or the other."""
+    final = await until(client, ROLLOUT, key, _is_over, seconds, f"the end of rollout {key.name}'s release")
+    succeeded = condition(final, "Succeeded") or {}
+    word = "succeeded" if succeeded.get("status") == "True" else "was rolled back"
+    detail = succeeded.get("message") or dig(final, "status", "message", default="")
+    print(f"rollout.rollouts.kruise.io/{key.name} {word}: {detail}", flush=True)
+
+
+def _is_over(rollout: Obj) -> bool:
+    return dig(rollout, "status", "phase") == "Healthy" and condition(rollout, "Succeeded") is not None

@@ -1,0 +1,196 @@
+"""Runs one embedded cluster in this process from its first progress line to its clean stop.
+
+Shell. In: `UpOptions`, someone to report to. Out: a cluster until a signal comes or the lifeline closes. Whatever way
+it ends, the cluster is stopped and the data directory is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
+
+from graylane.cli.background import PipeReporter, Reporter, StartFailed, start
+from graylane.cli.datadir import DataDir, Running
+from graylane.cli.exits import Exit, code_of, line_of
+from graylane.cli.manifests import Manifest, read
+from graylane.cli.output import progress
+from graylane.cli.ports import free_port, require_free
+from graylane.cli.processes import Process
+from graylane.errors import GraylaneError, UserError
+
+if TYPE_CHECKING:
+    from graylane.app import Cluster
+    from graylane.cli.up import UpOptions
+
+_READY = """\
+Graylane is {what}.
+  kubeconfig  {kubeconfig}
+  gateway     {gateway}
+Next:
+  export KUBECONFIG={kubeconfig}
+  kubectl apply -f …        your manifests, or examples/end-to-end-canary
+  curl {gateway}
+  graylane status -w"""
+_FOREGROUND = "Ctrl-C stops it; its objects are kept for the next `graylane up`."
+_BACKGROUND = "Stop it with `graylane down`; its objects are kept for the next `graylane up`."
+
+
+class TerminalReporter:
+    """Progress on stderr; what to do next on stdout."""
+
+    def progress(self, message: str) -> None:
+        progress(message)
+
+    def ready(self, running: Running) -> None:
+        tell_ready(running, "up", _FOREGROUND)
+
+
+def tell_ready(running: Running, what: str, ending: str) -> None:
+    print(_READY.format(what=what, kubeconfig=running.kubeconfig, gateway=running.gateway))
+    print(ending, flush=True)
+
+
+def in_foreground(options: UpOptions) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    _run(options, TerminalReporter(), None)
+
+
+def in_background(options: UpOptions) -> None:
+    """A cluster that runs already is what was wanted, so it is told and not an error."""
+    data = DataDir(options.data)
+    if running := data.running():
+        tell_ready(running, "already running", _BACKGROUND)
+        return
+    read(list(options.files))  # a typo in a manifest is told before anything starts
+    try:
+        tell_ready(start(data, options.arguments(), progress), "up", _BACKGROUND)
+    except StartFailed as error:
+        import typer
+
+        print(f"graylane: {error}", file=sys.stderr)
+        raise typer.Exit(error.code) from error
+
+
+def for_parent(options: UpOptions, pipe: IO[str], lifeline: int | None) -> int:
+    """The background process. Its errors go to the parent as well as to the log."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    reporter = PipeReporter(pipe)
+    try:
+        _run(options, reporter, lifeline)
+    except GraylaneError as error:
+        reporter.failed(line_of(error), code_of(error))
+        return code_of(error)
+    except Exception as error:
+        logging.exception("the cluster failed")
+        reporter.failed(f"{type(error).__name__}: {line_of(error)}; see {DataDir(options.data).log}", Exit.DEFECT)
+        return Exit.DEFECT
+    return Exit.DONE
+
+
+def _run(options: UpOptions, reporter: Reporter, lifeline: int | None) -> None:
+    import uvloop
+
+    manifests = read(list(options.files))
+    data = DataDir(options.data)
+    with data.claim():
+        uvloop.run(_serve(options, manifests, data, reporter, lifeline))
+
+
+async def _serve(
+    options: UpOptions, manifests: list[Manifest], data: DataDir, reporter: Reporter, lifeline: int | None
+) -> None:
+    from graylane.app import Cluster
+
+    cluster = Cluster(_config(options))
+    with _stop_signals() as stopped:
+        if lifeline is not None:
+            _stop_when_closed(lifeline, stopped)
+        try:
+            await _unless(stopped, _start(cluster, manifests, data, reporter))
+            await stopped.wait()
+        finally:
+            reporter.progress("stopping")
+            await cluster.stop()
+
+
+def _config(options: UpOptions) -> object:
+    return options
+
+
+async def _start(cluster: Cluster, manifests: list[Manifest], data: DataDir, reporter: Reporter) -> None:
+    await cluster.start(reporter.progress)
+    if manifests:
+        await _apply(cluster, manifests, reporter)
+    own = Process.own()
+    running = Running(own.pid, own.started, str(cluster.kubeconfig_path), cluster.gateway_url)
+    data.announce(running)
+    reporter.ready(running)
+
+
+async def _apply(cluster: Cluster, manifests: list[Manifest], reporter: Reporter) -> None:
+    from graylane.cli.apply import Applier
+    from graylane.client import ApiClient, load_kubeconfig
+
+    config = load_kubeconfig(cluster.kubeconfig_path)
+    async with ApiClient(config) as client:
+        await Applier(client, config.namespace).apply(manifests, reporter.progress)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C, SIGTERM and a closed terminal set, instead of tearing the loop down half-way."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in caught:
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
+
+
+def _stop_when_closed(descriptor: int, stopped: asyncio.Event) -> None:
+    """Nothing is ever written to the lifeline: when it becomes readable, its other end is gone."""
+    loop = asyncio.get_running_loop()
+
+    def closed() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        stopped.set()
+
+    loop.add_reader(descriptor, closed)
+
+
+async def _unless(stopped: asyncio.Event, work: object) -> None:
+    """Runs `work` to its end, or cancels it when we are asked to stop first."""
+    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    stop = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.cancel()
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+    if task.done() and not task.cancelled():
+        task.result()
+
+
+def check_ports(node_ip: str, api_port: int, gateway_port: int) -> tuple[int, int]:
+    """The two ports to use; raises `UserError` naming whoever has one of them."""
+    api = api_port or free_port(node_ip)
+    gateway = gateway_port or free_port(node_ip)
+    if api == gateway:
+        raise UserError(f"port {api} cannot be both --api-port and --gateway-port")
+    require_free(node_ip, api, "--api-port")
+    require_free(node_ip, gateway, "--gateway-port")
+    return api, gateway

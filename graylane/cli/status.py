@@ -1,0 +1,42 @@
+"""`graylane status`: the chain, hop by hop, and what each release waits for.
+
+Shell. In: Rollouts to look at (all, when none is named). Out: one screen, or one JSON or YAML document; with -w a new
+one after each change, ending with --until.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from graylane.cli.options import Context, Format, Kubeconfig, Namespace, Output, Scope
+
+
+class Until(StrEnum):
+    """What --until waits for, of every release shown."""
+
+    PAUSED = "paused"
+    DONE = "done"
+
+
+def command(
+    rollouts: Annotated[list[str] | None, typer.Argument(metavar="[ROLLOUT…]", show_default=False)] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show every change; Ctrl-C ends it.")] = False,
+    until: Annotated[
+        Until | None, typer.Option(help="Watch until all wait for approval, or have ended; 1 if one failed.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that --until waits.")] = 300,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = "",
+    output: Output = Format.TEXT,
+) -> None:
+    """Show who serves dyed and plain requests at each hop, and what the releases wait for."""
+    from graylane.cli.connect import run_async
+    from graylane.cli.following import Screen, follow, show
+
+    screen = Screen(tuple(rollouts or ()), output, until, timeout)
+    scope = Scope(kubeconfig, context, namespace)
+    run_async(follow(screen, scope) if watch or until else show(screen, scope))

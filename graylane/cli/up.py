@@ -1,0 +1,66 @@
+"""`graylane up`: start the embedded cluster, or go on with the one that was stopped or killed.
+
+Shell. In: options. Out: a running cluster in this process until Ctrl-C, or in the background with --detach.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graylane.cli.options import Data
+
+API_PORT, GATEWAY_PORT = 6443, 30080
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """Everything `up` was asked for."""
+
+    data: Path
+    files: tuple[Path, ...]
+    api_port: int
+    gateway_port: int
+    node_ip: str
+    images: Path | None
+
+    def arguments(self) -> list[str]:
+        """The same wish as a command line, for the background process; the data directory aside."""
+        words = [
+            f"--api-port={self.api_port}",
+            f"--gateway-port={self.gateway_port}",
+            f"--node-ip={self.node_ip}",
+        ]
+        words += [f"--images={self.images.absolute()}"] if self.images else []
+        return words + [f"--filename={path if str(path) == '-' else path.absolute()}" for path in self.files]
+
+
+def command(
+    data: Data = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready; stop with `down`.")] = False,
+    filename: Annotated[
+        list[Path] | None, typer.Option("--filename", "-f", help="Apply this file or folder; - is standard input.")
+    ] = None,
+    api_port: Annotated[int, typer.Option("--api-port", min=0, max=65535, help="0 takes a free one.")] = API_PORT,
+    gateway_port: Annotated[int, typer.Option(min=0, max=65535, help="NodePort of the gateway.")] = GATEWAY_PORT,
+    node_ip: Annotated[str, typer.Option(help="The node's own address, of 127.0.0.0/8.")] = "127.0.0.1",
+    images: Annotated[Path | None, typer.Option(help="A YAML file that maps images to commands.")] = None,
+    report_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+    lifeline_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Start or resume the embedded cluster; prints its kubeconfig and the gateway's URL."""
+    from graylane.cli import serve
+    from graylane.cli.datadir import DataDir, default_data
+
+    place = DataDir((data or default_data()).absolute())
+    options = UpOptions(place.path, tuple(filename or ()), api_port, gateway_port, node_ip, images)
+    if report_fd is not None:
+        raise typer.Exit(serve.for_parent(options, os.fdopen(report_fd, "w"), lifeline_fd))
+    if detach:
+        serve.in_background(options)
+    else:
+        serve.in_foreground(options)

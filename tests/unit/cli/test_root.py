@@ -1,0 +1,91 @@
+"""The command line as a whole: help, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graylane.cli import root
+from graylane.cli.exits import CheckFailed, Exit, GaveUp, Refused, code_of
+from graylane.cli.root import VERBS, run
+from graylane.errors import ApiError, Conflict, GraylaneError, Invalid, NotFound, Unavailable, UserError
+
+CODES = [
+    (CheckFailed("x"), Exit.FAILED),
+    (UserError("x"), Exit.USAGE),
+    (Invalid("x"), Exit.USAGE),
+    (NotFound("x"), Exit.NOT_FOUND),
+    (Refused("x"), Exit.REFUSED),
+    (Conflict("x"), Exit.REFUSED),
+    (ApiError("x"), Exit.REFUSED),
+    (Unavailable("x"), Exit.UNREACHABLE),
+    (GaveUp("x"), Exit.GAVE_UP),
+    (GraylaneError("x"), Exit.DEFECT),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), CODES)
+def test_every_error_has_its_exit_code(error: GraylaneError, code: Exit) -> None:
+    assert code_of(error) is code
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--help"]) == 0
+    assert f"graylane {verb}" in capsys.readouterr().out
+
+
+def test_the_root_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in VERBS)
+    assert "Exit codes" in text
+
+
+def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["aprove"]) == Exit.USAGE
+    assert "aprove" in capsys.readouterr().err
+
+
+def test_an_error_is_one_line_without_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["status", "--kubeconfig", str(tmp_path / "nosuch")])
+    captured = capsys.readouterr()
+    assert code == Exit.USAGE
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "graylane up" in captured.err
+
+
+def test_a_defect_is_one_line_too_and_shows_its_trace_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> int:
+        raise ZeroDivisionError("what\never")
+
+    monkeypatch.setattr(root, "_root", broken)
+    assert run(["status"]) == Exit.DEFECT
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "ZeroDivisionError: what ever" in told
+    assert "--debug" in told
+    assert run(["status", "--debug"]) == Exit.DEFECT
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_data_directory_is_told_when_nothing_runs_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["kubeconfig", "--data", str(tmp_path)]) == Exit.USAGE
+    assert "graylane up" in capsys.readouterr().err
+    assert run(["down", "--data", str(tmp_path), "--purge"]) == Exit.DONE
+    assert not tmp_path.exists()
+
+
+def test_help_imports_neither_the_client_nor_the_cluster() -> None:
+    check = (
+        "import sys; from graylane.cli.root import run; run(['--help'])\n"
+        "heavy = {'aiohttp', 'grpc', 'lupa', 'graylane.app', 'graylane.client'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode == 0
