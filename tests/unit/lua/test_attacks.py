@@ -30,7 +30,7 @@ ATTACKS = {
     "memory growth": "\nlocal t = {}\nwhile true do t[#t + 1] = ('x'):rep(1000) .. #t end",
     "memory growth swallowed by pcall": "K = {}\nwhile true do pcall(function() while 1 do K = {K, K} end end) end",
     "a string that doubles": "local s = 'x'\nwhile true do s = s .. s end",
-    "a string that doubles inside pcall": "\nwhile 1 do pcall(function() local s = 'x' while 1 do s = s .. s end end) end",
+    "a doubling string inside pcall": "\nwhile 1 do pcall(function() local s = 'x' while 1 do s = s .. s end end) end",
     "a huge string.rep": "\nlocal s = ('x'):rep(1e9)",
     "a huge substitution": "\nlocal s = ('x'):rep(1e6):gsub('x', ('y'):rep(1e5))",
     "leaving the process": "\nos.exit(0)",
@@ -56,11 +56,11 @@ ATTACKS = {
 }  # fmt: skip
 
 
-ALLOWED = (
-    ["_G", "_VERSION", "assert", "error", "getmetatable", "ipairs", "json", "math", "next", "obj", "pairs", "pcall"]
-    + ["print", "rawequal", "rawget", "rawset", "select", "setmetatable", "string", "table", "tonumber", "tostring"]
-    + ["type", "unpack", "xpcall"]
-)
+ALLOWED = {
+    *("_G", "_VERSION", "assert", "error", "getmetatable", "ipairs", "json", "math", "next", "obj", "pairs", "pcall"),
+    *("print", "rawequal", "rawget", "rawset", "select", "setmetatable", "string", "table", "tonumber", "tostring"),
+    *("type", "unpack", "xpcall"),
+}
 
 
 @pytest_asyncio.fixture
@@ -113,7 +113,7 @@ async def test_equal_input_gives_equal_output_even_with_random_numbers(pool: Lua
 async def test_a_script_sees_nothing_but_the_allow_list(pool: LuaPool) -> None:
     script = Script(NAME, "local n = {} for k in pairs(_G) do n[#n + 1] = k end table.sort(n) return {names = n}")
     result = await pool.run(script, {"data": {}})
-    assert result["names"] == ALLOWED
+    assert set(result["names"]) == ALLOWED
 
 
 async def test_stop_leaves_no_process() -> None:
