@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graylane.cluster.workloads import deployment, replicaset
-from graylane.cluster.workloads.attraction import Attraction, label_selector
+from graylane.cluster.workloads import deployment, endpoints, legacy_endpoints, replicaset
+from graylane.cluster.workloads.attraction import Attraction, label_selector, service_selector
 from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import HASH_LABEL
 from graylane.cluster.workloads.scheduler import Scheduler
 from graylane.kit import Controller
-from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, Kind
-from graylane.model.meta import Key, Obj, controller_of, is_deleting, labels_of, namespace_of
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, POD, REPLICA_SET, SERVICE, Kind
+from graylane.model.meta import Key, Obj, controller_of, is_deleting, key_of, labels_of, namespace_of
 
 KeysOf = Callable[[Obj], Iterable[Key]]
 
 
 def controllers() -> list[Controller]:
-    """Deployments, ReplicaSets and the scheduler."""
-    return [_deployments(), _replica_sets(), Scheduler().controller()]
+    """Deployments, ReplicaSets, both kinds of endpoints and the scheduler."""
+    return [_deployments(), _replica_sets(), _endpoint_slices(), _endpoints(), Scheduler().controller()]
 
 
 def _deployments() -> Controller:
@@ -40,6 +40,19 @@ def _replica_sets() -> Controller:
     return Controller("replicasets", REPLICA_SET, replicaset.reconcile, watches, workers=4)
 
 
+def _endpoint_slices() -> Controller:
+    attraction = Attraction(service_selector)
+    slices = owner_or_attracted(SERVICE)
+    watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINT_SLICE: slices}
+    return Controller("endpointslices", SERVICE, endpoints.reconcile, watches, workers=4)
+
+
+def _endpoints() -> Controller:
+    attraction = Attraction(service_selector)
+    watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINTS: lambda obj: (key_of(obj),)}
+    return Controller("endpoints", SERVICE, legacy_endpoints.reconcile, watches, workers=2)
+
+
 def _remember(attraction: Attraction) -> KeysOf:
     def note(owner: Obj) -> Iterable[Key]:
         attraction.note(owner)
@@ -48,13 +61,13 @@ def _remember(attraction: Attraction) -> KeysOf:
     return note
 
 
-def owner_or_attracted(kind: Kind, attraction: Attraction) -> KeysOf:
+def owner_or_attracted(kind: Kind, attraction: Attraction | None = None) -> KeysOf:
     """A dependent concerns its controller; one without any, whoever of `kind` would adopt it."""
 
     def keys_of(obj: Obj) -> Iterable[Key]:
         reference = controller_of(obj)
         if reference is None:
-            return attraction.of(obj)
+            return attraction.of(obj) if attraction else ()
         if (reference.get("kind"), reference.get("apiVersion")) != (kind.kind, kind.api_version):
             return ()
         return (Key(namespace_of(obj), reference["name"]),)

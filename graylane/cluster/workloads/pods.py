@@ -66,10 +66,10 @@ def is_available(pod: Mapping[str, Any], min_ready_seconds: int, now: datetime) 
 
 
 def new_names(owner: Obj, how_many: int, taken: Callable[[str], bool]) -> list[str]:
-    """Names `<owner>-<5 characters>` for pods still to be created.
+    """Names `<owner>-<5 characters>` for dependents still to be created.
 
     The same owner in the same version gives the same names, so asking twice cannot create twice; a later version (every
-    pod that comes or goes changes the owner's status) gives others, so a name is not used again for another pod.
+    pod that comes or goes changes its ReplicaSet's status) gives others, so a name is not used again for another pod.
     """
     seed = [uid_of(owner), dig(owner, "metadata", "resourceVersion", default="")]
     candidates = (f"{_prefix(owner)}{short_hash([*seed, number], _SUFFIX_LENGTH)}" for number in count())
