@@ -74,7 +74,7 @@ class LuaPool:
         try:
             if worker is None:
                 worker = await self._spawn()
-            answer = await worker.ask({"name": script.name, "source": script.source, "obj": obj})
+            answer = await worker.ask({"source": script.source, "obj": obj})
             healthy = True
         except TimeoutError:
             raise LuaError(script.name, worker.line() if worker else 0, _TOO_SLOW) from None

@@ -1,6 +1,6 @@
 """Runs one script in a fresh Lua 5.1 state that holds nothing but an allow list.
 
-Shell (lupa; used by the worker process only). In: name, source, `obj`. Out: the table the script returned, as JSON, or
+Shell (lupa; used by the worker process only). In: source, `obj`. Out: the table the script returned, as JSON, or
 `ScriptFailed` with the line. Limits here are the friendly ones; the hard ones are the worker's and the pool's.
 """
 
@@ -21,7 +21,8 @@ MEMORY_BYTES = 32 * 1024 * 1024
 # The hook is told line numbers, not files: our own helpers live on lines that no script has.
 _FIRST_HELPER_LINE = 20_000
 _PREPARE = "\n" * _FIRST_HELPER_LINE + Path(__file__).with_name("sandbox.lua").read_text(encoding="utf-8")
-_POSITION = re.compile(r"^(?P<name>.*?):(?P<line>\d+): (?P<message>.*)$", re.DOTALL)
+_CHUNK = "script"  # what Lua calls it in messages; Lua would cut a real name off after 60 characters
+_POSITION = re.compile(rf"^{_CHUNK}:(?P<line>\d+): (?P<message>.*)$", re.DOTALL)
 _DECODED = ("json.decode",)  # where values stand that a script decoded itself
 
 Publish = Callable[[int], None]
@@ -52,31 +53,31 @@ class Sandbox:
         )
         self._codec = Codec(_LuaTables(self._helpers))
 
-    def run(self, name: str, source: str, obj: dict[str, Any]) -> dict[str, Any]:
+    def run(self, source: str, obj: dict[str, Any]) -> dict[str, Any]:
         """What the script returns for the global `obj`. Raises `ScriptFailed`."""
         if source.startswith("\x1b"):
             raise ScriptFailed(0, "byte code is not accepted; give the source")
         try:
-            return self._run(name, source, obj)
+            return self._run(source, obj)
         except lua51.LuaSyntaxError as error:
-            raise _located(name, str(error)) from error
+            raise _located(str(error)) from error
         except (lua51.LuaMemoryError, MemoryError) as error:
             self._lua.set_max_memory(2 * MEMORY_BYTES)  # room to ask where it was
             raise ScriptFailed(self._line(), _TOO_MUCH_MEMORY) from error
         except lua51.LuaError as error:
-            raise _located(name, str(error).partition("\nstack traceback:")[0], self._line()) from error
+            raise _located(str(error).partition("\nstack traceback:")[0], self._line()) from error
         except NotJson as error:
             raise ScriptFailed(self._line(), f"the script's result: {error}") from error
         except UnicodeDecodeError as error:
             raise ScriptFailed(self._line(), "the script's result: a string is not UTF-8") from error
 
-    def _run(self, name: str, source: str, obj: dict[str, Any]) -> dict[str, Any]:
-        chunk = self._lua.compile(source, name=f"={name}")
+    def _run(self, source: str, obj: dict[str, Any]) -> dict[str, Any]:
+        chunk = self._lua.compile(source, name=f"={_CHUNK}")
         self._helpers.globals.obj = self._codec.to_lua(obj, ())
-        answer = self._helpers.run(chunk, name, CPU_SECONDS, self._helpers.globals)
+        answer = self._helpers.run(chunk, _CHUNK, CPU_SECONDS, self._helpers.globals)
         done, result = answer if isinstance(answer, tuple) else (answer, None)
         if not done:
-            raise self._failure(name, result)
+            raise self._failure(result)
         if lua51.lua_type(result) != "table":
             raise ScriptFailed(self._line(), f"expect table output from Lua script, not {_lua_type(result)}")
         # `obj.data` was learned at the path ("data", …); the result stands in the same place.
@@ -85,12 +86,12 @@ class Sandbox:
             raise ScriptFailed(self._line(), "expect an object from Lua script, not an array")
         return converted
 
-    def _failure(self, name: str, result: Any) -> ScriptFailed:
+    def _failure(self, result: Any) -> ScriptFailed:
         if lua51.lua_type(result) == "table":
-            return _located(name, str(result.message), int(result.line) or self._line())
+            return _located(str(result.message), int(result.line) or self._line())
         if str(result) == "not enough memory":
             return ScriptFailed(self._line(), _TOO_MUCH_MEMORY)
-        return _located(name, str(result), self._line())
+        return _located(str(result), self._line())
 
     def _line(self) -> int:
         return int(self._helpers.state.line)
@@ -148,9 +149,9 @@ def _lua_type(value: Any) -> str:
     return lua51.lua_type(value) or "string"
 
 
-def _located(name: str, message: str, line: int = 0) -> ScriptFailed:
-    """Lua writes `name:line: message`; without that, `line` is the best we know."""
+def _located(message: str, line: int = 0) -> ScriptFailed:
+    """Lua writes `script:line: message`; without that, `line` is the best we know."""
     found = _POSITION.match(message)
-    if found and found["name"] == name:
+    if found:
         return ScriptFailed(int(found["line"]), found["message"])
     return ScriptFailed(line, message)

@@ -1,6 +1,6 @@
 """The process that runs scripts: reads a request, answers it, waits for the next.
 
-Shell. In: frames on standard input (4 bytes length, then JSON `{name, source, obj}`). Out: frames with `{data}` or
+Shell. In: frames on standard input (4 bytes length, then JSON `{source, obj}`). Out: frames with `{data}` or
 `{error: {line, message}}` on a private copy of standard output; the line reached so far in a shared page. It ends when
 standard input does, so no worker survives its parent, even one that was killed.
 """
@@ -45,7 +45,7 @@ def _answer(request: dict[str, Any], page: mmap.mmap) -> dict[str, Any]:
         LINE.pack_into(page, 0, int(line))
 
     try:
-        return {"data": Sandbox(publish).run(request["name"], request["source"], request["obj"])}
+        return {"data": Sandbox(publish).run(request["source"], request["obj"])}
     except ScriptFailed as error:
         return {"error": {"line": error.line, "message": error.message}}
     except (MemoryError, RecursionError) as error:

@@ -1,0 +1,124 @@
+"""TrafficRouting: which requests go to the canary, and which objects route them.
+
+Pure. In: an object as the API gives it. Out: `TrafficRouting`, valid once constructed, and the keys OpenKruise and we
+write for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from graylane.model.meta import Key, Obj, dig, finalizers_of, generation_of, is_deleting, key_of
+
+GROUP = "rollouts.kruise.io"
+
+# On a TrafficRouting: ours while it lives, and one per Rollout that wants its routes now.
+FINALIZER = f"{GROUP}/trafficrouting"
+PROGRESSING_FINALIZER = f"progressing.{GROUP}/"  # + the Rollout's name
+
+# On a routed object, while routes are in it: the user's original (OpenKruise's key and shape), and what we added.
+ORIGINAL = f"{GROUP}/original-spec-configuration"
+ADDED = "graylane.dev/added-routes"
+
+_DEFAULT_GRACE_SECONDS = 3
+
+
+class Phase(StrEnum):
+    """`status.phase`."""
+
+    INITIAL = "Initial"
+    HEALTHY = "Healthy"
+    PROGRESSING = "Progressing"
+    FINALIZING = "Finalizing"
+    TERMINATING = "Terminating"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRef:
+    """One object that routes requests; `path` is where the user named it, `spec.objectRef[0].customNetworkRefs[1]`."""
+
+    api_version: str
+    kind: str
+    name: str
+    path: str
+
+    @property
+    def group(self) -> str:
+        return self.api_version.rpartition("/")[0]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRef:
+    """One entry of `spec.objectRef`: a Service and the objects that route to it."""
+
+    service: str
+    path: str
+    grace: timedelta
+    networks: tuple[NetworkRef, ...] = ()
+    unsupported: tuple[str, ...] = ()  # providers asked for that we do not have: "gateway", "ingress"
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRouting:
+    """`strategy` stays as the user wrote it: it is handed to scripts as it is."""
+
+    key: Key
+    generation: int
+    deleting: bool
+    finalizers: tuple[str, ...]
+    refs: tuple[ServiceRef, ...]
+    strategy: Mapping[str, Any] = field(default_factory=dict)
+    phase: Phase | None = None  # None: never reconciled
+    active_for: tuple[str, ...] = ()
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The Rollouts that want the routes now, by name, sorted."""
+        prefix = PROGRESSING_FINALIZER
+        return tuple(sorted(name.removeprefix(prefix) for name in self.finalizers if name.startswith(prefix)))
+
+    @property
+    def protected(self) -> bool:
+        """Whether it cannot vanish before its routes are taken out."""
+        return FINALIZER in self.finalizers
+
+
+def decode(obj: Obj) -> TrafficRouting:
+    """Read what the CRD's schema has admitted; absent parts are empty."""
+    phase = dig(obj, "status", "phase", default="")
+    return TrafficRouting(
+        key=key_of(obj),
+        generation=generation_of(obj),
+        deleting=is_deleting(obj),
+        finalizers=tuple(finalizers_of(obj)),
+        refs=tuple(_service_ref(index, ref) for index, ref in enumerate(dig(obj, "spec", "objectRef", default=[]))),
+        strategy=dig(obj, "spec", "strategy", default={}),
+        phase=Phase(phase) if phase in set(Phase) else None,
+        active_for=tuple(dig(obj, "status", "activeFor", default=[])),
+    )
+
+
+def _service_ref(index: int, ref: Obj) -> ServiceRef:
+    path = f"spec.objectRef[{index}]"
+    return ServiceRef(
+        service=str(ref.get("service", "")),
+        path=path,
+        grace=timedelta(seconds=max(0, int(dig(ref, "gracePeriodSeconds", default=_DEFAULT_GRACE_SECONDS)))),
+        networks=tuple(
+            NetworkRef(
+                api_version=str(network.get("apiVersion", "")),
+                kind=str(network.get("kind", "")),
+                name=str(network.get("name", "")),
+                path=f"{path}.customNetworkRefs[{number}]",
+            )
+            for number, network in enumerate(dig(ref, "customNetworkRefs", default=[]))
+        ),
+        unsupported=tuple(name for name in ("gateway", "ingress") if ref.get(name) is not None),
+    )

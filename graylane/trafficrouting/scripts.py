@@ -1,0 +1,45 @@
+"""Finds the Lua script for a kind: the user's ConfigMap first, then the ones we ship.
+
+Shell (reads package files, once each). In: the ConfigMap, a kind and group. Out: a `Script`, or None. OpenKruise looks in
+the other order, so that its VirtualService and DestinationRule scripts cannot be replaced; here users may.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from graylane.model.meta import Key, Obj, dig
+from graylane.trafficrouting.lua.engine import Script
+
+_SHIPPED = Path(__file__).with_name("scripts")
+_DEFAULT_NAMESPACE = "kruise-rollout"
+
+
+def config_map_key() -> Key:
+    """Where users put scripts: in the controller's own namespace, as under OpenKruise."""
+    return Key(os.environ.get("POD_NAMESPACE") or _DEFAULT_NAMESPACE, "kruise-rollout-configuration")
+
+
+def data_key(kind: str, group: str) -> str:
+    """The ConfigMap's data key, e.g. `lua.traffic.routing.ApisixRoute.apisix.apache.org`."""
+    return f"lua.traffic.routing.{kind}.{group}"
+
+
+def find(config_map: Obj | None, kind: str, group: str) -> Script | None:
+    """The script for `kind`; errors will call it by the name given here."""
+    source = dig(config_map, "data", data_key(kind, group))
+    if source is not None:
+        return Script(f"ConfigMap {config_map_key()} {data_key(kind, group)}", str(source))
+    return shipped(kind, group)
+
+
+@cache
+def shipped(kind: str, group: str) -> Script | None:
+    """Ours, from `scripts/<group>/<Kind>/trafficRouting.lua`."""
+    name = f"{group}/{kind}/trafficRouting.lua"
+    path = _SHIPPED / name
+    if ".." in name or not path.is_file():
+        return None
+    return Script(name, path.read_text(encoding="utf-8"))

@@ -1,0 +1,51 @@
+"""Every shipped script does what the cases beside it say: object + strategy → object, or an error."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from graylane.trafficrouting.lua.sandbox import Sandbox, ScriptFailed
+from graylane.trafficrouting.providers.custom import Contribution, script_input
+from graylane.trafficrouting.scripts import config_map_key, data_key, find, shipped
+
+SCRIPTS = Path(__file__).parents[3] / "graylane" / "trafficrouting" / "scripts"
+CASES = sorted(SCRIPTS.glob("*/*/cases/*.yaml"))
+
+
+def run(path: Path, case: dict[str, Any]) -> dict[str, Any]:
+    kind, group = path.parents[1].name, path.parents[2].name
+    script = shipped(kind, group)
+    assert script is not None
+    wish = Contribution(case.get("service", "mocka"), "default", case["strategy"], case.get("canaryService", ""))
+    return Sandbox(lambda line: None).run(script.source, script_input(case["object"], wish))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parents[1].name}-{path.stem}")
+def test_a_script_gives_what_its_case_expects(path: Path) -> None:
+    case = yaml.safe_load(path.read_text())
+    if "error" in case:
+        with pytest.raises(ScriptFailed) as caught:
+            run(path, case)
+        assert caught.value.message == case["error"]
+    else:
+        assert run(path, case) == case["expect"]
+
+
+def test_every_script_has_cases() -> None:
+    assert {path.parent for path in SCRIPTS.rglob("*.lua")} == {path.parents[1] for path in CASES}
+
+
+def test_a_script_in_the_config_map_replaces_ours() -> None:
+    key = data_key("VirtualService", "networking.istio.io")
+    assert key == "lua.traffic.routing.VirtualService.networking.istio.io"
+    found = find({"data": {key: "return obj.data"}}, "VirtualService", "networking.istio.io")
+    assert found is not None
+    assert found.source == "return obj.data"
+    assert found.name == f"ConfigMap {config_map_key()} {key}"
+
+
+def test_a_kind_without_a_script_anywhere_has_none() -> None:
+    assert find({"data": {}}, "ApisixRoute", "apisix.apache.org") is None
+    assert find(None, "../..", "networking.istio.io") is None
