@@ -1,0 +1,121 @@
+"""The door through which every request comes.
+
+Shell, without sockets. In: `Request`. Out: `Reply` or `Stream`; whatever goes wrong becomes a
+`Status`, never a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from graylane.cluster.apiserver import auth, failures, paths, reviews
+from graylane.cluster.apiserver.context import Api, Call
+from graylane.cluster.apiserver.documents import Documents
+from graylane.cluster.apiserver.exchange import Answer, Reply, Request, Stream, User
+from graylane.cluster.apiserver.paths import Target
+from graylane.cluster.apiserver.resources import Resource
+from graylane.cluster.apiserver.subresources.table import SUBRESOURCES, Handler
+from graylane.cluster.apiserver.verbs.table import VERBS, verb_of
+from graylane.errors import ApiError, BadRequest, InternalError
+from graylane.model.kinds import CRD
+from graylane.model.meta import Key, is_deleting
+
+log = logging.getLogger(__name__)
+
+_BYTES_IN_WARNING = 4096
+
+
+class Front:
+    """Authenticates, finds the handler, answers. One instance per server."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._documents = Documents(api.registry, api.config.git_version)
+
+    async def handle(self, request: Request) -> Answer:
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return failure(error)
+        except Exception:
+            log.exception("A request failed in a way nobody foresaw", extra={"path": request.path})
+            return failure(InternalError("Internal error occurred: the server met a bug of its own; its log says more"))
+
+    async def _answer(self, request: Request) -> Answer:
+        if auth.is_open(request.path) and request.method in ("GET", "HEAD"):
+            return self._documents.answer(request)
+        user = auth.authenticate(request.headers.get("authorization", ""), self._api.config.tokens)
+        target = paths.parse(request.path)
+        if target is None:
+            return self._document(request)
+        review = reviews.find(target.group, target.version, target.plural)
+        if review is not None and request.method == "POST":
+            return reviews.answer(review, request, user)
+        return await self._resource(request, target, user)
+
+    def _document(self, request: Request) -> Reply:
+        if request.method not in ("GET", "HEAD"):
+            raise failures.not_allowed(request.method.lower())
+        return self._documents.answer(request)
+
+    async def _resource(self, request: Request, target: Target, user: User) -> Answer:
+        resource = self._find(target)
+        watching = request.query.flag("watch") or request.path.startswith("/api/v1/watch/")
+        verb = verb_of(request.method, named=bool(target.name), watching=watching and not target.subresource)
+        handler = _handler(resource, target, verb)
+        auth.authorize(user, verb, resource.store)
+        if resource.namespaced and verb != "list" and verb != "watch" and not target.namespace:
+            raise BadRequest(f"{resource.store} are namespaced: name the namespace in the path")
+        call = Call(self._api, request, target, resource, user)
+        if verb == "create":
+            self._require_not_ending(resource)
+        return with_warnings(await handler(call), call.warnings)
+
+    def _find(self, target: Target) -> Resource:
+        resource = self._api.registry.find(target.group, target.version, target.plural)
+        if resource is None or (target.namespace and not resource.namespaced and target.plural != "namespaces"):
+            raise failures.no_such_path()
+        return resource
+
+    def _require_not_ending(self, resource: Resource) -> None:
+        """A kind that is being removed takes no new objects, else its removal would never end."""
+        if not resource.custom:
+            return
+        crd = self._api.store.get(str(CRD), Key("", resource.store))
+        if crd is not None and is_deleting(crd.obj):
+            raise failures.not_allowed("create not allowed while custom resource definition is terminating")
+
+
+def _handler(resource: Resource, target: Target, verb: str) -> Handler:
+    if target.subresource:
+        handler = SUBRESOURCES.get((target.subresource, verb)) if resource.has(target.subresource) else None
+        if handler is None and not resource.has(target.subresource):
+            raise failures.no_such_path()
+    else:
+        handler = VERBS.get(verb) if target.name or verb not in ("update", "patch") else None
+    if handler is None:
+        raise failures.not_allowed(verb or "unknown")
+    return handler
+
+
+def failure(error: ApiError) -> Reply:
+    headers = (("Retry-After", "1"),) if error.http_code in (429, 503, 504) else ()
+    return Reply.json(error.to_status(), error.http_code, headers)
+
+
+def with_warnings(answer: Answer, warnings: list[str]) -> Answer:
+    """`Warning: 299 - "text"` headers, which kubectl prints; cut off before they outgrow a header block."""
+    if not warnings or isinstance(answer, Stream):
+        return answer
+    headers, size = list(answer.headers), 0
+    for text in warnings:
+        size += len(text)
+        if size <= _BYTES_IN_WARNING:
+            headers.append(("Warning", f'299 - "{_quoted(text)}"'))
+    return replace(answer, headers=tuple(headers))
+
+
+def _quoted(text: str) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return printable.replace("\\", "\\\\").replace('"', '\\"')

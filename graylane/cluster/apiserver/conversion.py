@@ -1,0 +1,49 @@
+"""One stored object, shown in any served version of its kind.
+
+Pure. In: an object and an apiVersion. Out: the object in that version. Versions of custom kinds differ in name only
+(`strategy: None`); the two built-in kinds that differ in shape have a row each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graylane.model.meta import Obj, dig
+
+
+def to(obj: Obj, api_version: str) -> Obj:
+    """`obj` itself when it already is in that version."""
+    if obj["apiVersion"] == api_version:
+        return obj
+    reshape = _SHAPES.get((obj["kind"], obj["apiVersion"], api_version))
+    shaped = reshape(obj) if reshape else obj
+    return {"apiVersion": api_version, **{name: value for name, value in shaped.items() if name != "apiVersion"}}
+
+
+def renamed_only(kind: str, stored: str, shown: str) -> bool:
+    return (kind, stored, shown) not in _SHAPES
+
+
+def _hpa_down(obj: Obj) -> Obj:
+    """autoscaling/v2 → v1: the CPU percentage is the only metric that v1 can say."""
+    spec: Obj = {k: v for k, v in (obj.get("spec") or {}).items() if k not in ("metrics", "behavior")}
+    for metric in dig(obj, "spec", "metrics", default=[]):
+        if dig(metric, "resource", "name") == "cpu":
+            spec["targetCPUUtilizationPercentage"] = dig(metric, "resource", "target", "averageUtilization")
+    return {**obj, "spec": spec}
+
+
+def _hpa_up(obj: Obj) -> Obj:
+    spec: Obj = dict(obj.get("spec") or {})
+    percent: Any = spec.pop("targetCPUUtilizationPercentage", None)
+    if percent is not None:
+        target = {"type": "Utilization", "averageUtilization": percent}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    return {**obj, "spec": spec}
+
+
+_SHAPES: dict[tuple[str, str, str], Callable[[Obj], Obj]] = {
+    ("HorizontalPodAutoscaler", "autoscaling/v2", "autoscaling/v1"): _hpa_down,
+    ("HorizontalPodAutoscaler", "autoscaling/v1", "autoscaling/v2"): _hpa_up,
+}

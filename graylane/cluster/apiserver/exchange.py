@@ -1,0 +1,100 @@
+"""One request and its answer, free of any HTTP library, so that the whole API can be driven in process.
+
+Pure. In: method, path, query, headers, body. Out: `Reply` (whole) or `Stream` (chunk by chunk).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from graylane.errors import BadRequest
+
+JSON = "application/json"
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+_FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks. Members of `system:masters` may do everything."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The query string; a repeated parameter keeps all its values."""
+
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def text(self, name: str, default: str = "") -> str:
+        found = self.values.get(name)
+        return found[0] if found else default
+
+    def all(self, name: str) -> tuple[str, ...]:
+        return self.values.get(name, ())
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Any spelling that Go's `strconv.ParseBool` takes; clients send `1`, `true` and `True`."""
+        found = self.values.get(name)
+        if not found:
+            return default
+        if found[0] in _TRUE:
+            return True
+        if found[0] in _FALSE:
+            return False
+        raise BadRequest(f'invalid value "{found[0]}" for query parameter {name}: a boolean is expected')
+
+    def number(self, name: str) -> int | None:
+        text = self.text(name)
+        if not text:
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            raise BadRequest(f'invalid value "{text}" for query parameter {name}: a number is expected') from None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`headers` has lower-case names; `path` is already unquoted segment by segment where it matters."""
+
+    method: str
+    path: str
+    query: Query = field(default_factory=Query)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def json(value: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+        return Reply(status, orjson.dumps(value), JSON, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on: a watch, or logs that are followed. The iterator may raise `CutOff`."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: str = JSON
+    status: int = 200
+
+
+class CutOff(Exception):
+    """Drop the connection without a proper end: the reader was too slow and must not take the stream for complete."""
+
+
+Answer = Reply | Stream

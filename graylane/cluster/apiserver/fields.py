@@ -1,0 +1,52 @@
+"""Which fields may be selected on, kind by kind, as in Kubernetes.
+
+Pure. In: a selector's text. Out: a `FieldSelector`, or 400 for a field that Kubernetes does not select on.
+"""
+
+from __future__ import annotations
+
+from graylane.cluster.apiserver.registry import CustomVersion
+from graylane.cluster.apiserver.resources import Resource
+from graylane.errors import BadRequest
+from graylane.model.selectors import FieldSelector
+
+_EVERY_KIND = frozenset(("metadata.name", "metadata.namespace"))
+_INVOLVED = frozenset(
+    f"involvedObject.{name}"
+    for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+)
+_MORE: dict[str, frozenset[str]] = {
+    "events": _INVOLVED | {"reason", "reportingComponent", "source", "type"},
+    "jobs.batch": frozenset(("status.successful",)),
+    "namespaces": frozenset(("status.phase", "name")),
+    "nodes": frozenset(("spec.unschedulable",)),
+    "pods": frozenset(
+        (
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        )
+    ),
+    "replicasets.apps": frozenset(("status.replicas",)),
+    "replicationcontrollers": frozenset(("status.replicas",)),
+    "secrets": frozenset(("type",)),
+    "services": frozenset(("spec.clusterIP", "spec.type")),
+}
+
+
+def selector(resource: Resource, custom: CustomVersion | None, text: str) -> FieldSelector:
+    """Parsed and allowed. A custom kind adds its `selectableFields`."""
+    parsed = FieldSelector.parse(text)
+    allowed = _EVERY_KIND | _MORE.get(resource.store, frozenset())
+    if custom is not None:
+        allowed |= custom.selectable
+    for name in parsed.fields:
+        if name not in allowed:
+            raise BadRequest(f"field label not supported: {name}")
+    return parsed

@@ -1,0 +1,112 @@
+"""HTTPS on loopback: aiohttp's requests turned into ours, our answers turned into its responses.
+
+Shell (sockets). In: a handler of `Request`. Out: a listening server. No router: paths are read by `paths.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from graylane.cluster.apiserver.api import failure
+from graylane.cluster.apiserver.exchange import Answer, CutOff, Query, Reply, Request, Stream
+from graylane.errors import BadRequest, TooLarge
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+STUCK_SECONDS = 30.0
+
+
+class HttpServer:
+    """One listening socket."""
+
+    def __init__(self, handler: Handler, max_body: int) -> None:
+        self._handler = handler
+        self._max_body = max_body
+        self._runner: web.ServerRunner | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        # Handlers end when their client leaves: an idle watch would otherwise wait for an event to notice.
+        server = web.Server(self._serve, request_factory=self._request, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, ssl_context=context, reuse_address=True)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=self._max_body)
+
+    async def _serve(self, raw: web.BaseRequest) -> web.StreamResponse:
+        try:
+            request = await self._read(raw)
+        except TooLarge as error:
+            response = _whole(failure(error))
+            response.force_close()
+            return response
+        except BadRequest as error:
+            return _whole(failure(error))
+        answer = await self._handler(request)
+        if isinstance(answer, Reply):
+            return _whole(answer)
+        return await _stream(raw, answer)
+
+    async def _read(self, raw: web.BaseRequest) -> Request:
+        try:
+            body = await raw.read() if raw.can_read_body else b""
+        except web.HTTPRequestEntityTooLarge:
+            limit = self._max_body
+            raise TooLarge(f"Request entity too large: limit is {limit}") from None
+        path, _, query = raw.raw_path.partition("?")
+        headers = {name.lower(): value for name, value in raw.headers.items()}
+        return Request(raw.method, path, parse_query(query), headers, body)
+
+
+def parse_query(text: str) -> Query:
+    values: dict[str, tuple[str, ...]] = {}
+    try:
+        for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=1000, errors="strict"):
+            values[name] = (*values.get(name, ()), value)
+    except ValueError as error:
+        raise BadRequest(f"the query string cannot be read: {error}") from None
+    return Query(values)
+
+
+def _whole(reply: Reply) -> web.Response:
+    response = web.Response(body=reply.body, status=reply.status)
+    response.headers["Content-Type"] = reply.content_type
+    for name, value in reply.headers:
+        response.headers.add(name, value)
+    return response
+
+
+async def _stream(raw: web.BaseRequest, stream: Stream) -> web.StreamResponse:
+    """Chunks as they come. A client that takes nothing for a while is dropped: it must not pile up memory."""
+    response = web.StreamResponse(status=stream.status)
+    response.headers["Content-Type"] = stream.content_type
+    response.enable_chunked_encoding()
+    await response.prepare(raw)
+    try:
+        async with contextlib.aclosing(stream.chunks) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                async with asyncio.timeout(STUCK_SECONDS):
+                    await response.write(chunk)
+        await response.write_eof()
+    except (CutOff, TimeoutError):
+        if raw.transport is not None:
+            raw.transport.abort()
+    except ConnectionError:
+        pass  # the client left; there is nobody to tell
+    return response

@@ -1,0 +1,193 @@
+"""The life of one write: typed, admitted, given what its kind gets, checked, and stored, in kube-apiserver's order.
+
+Shell (store, admission). In: a `Call` and the object a client wants. Out: the `Entry` that is now stored, or an
+`ApiError` and nothing changed.
+
+Between reading the old object and storing the new one, admission may wait for a webhook. The store refuses the write
+if the object moved meanwhile; `update` then starts again from the newer object, so a patch is never lost, and a client
+that named a resourceVersion gets its 409.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable
+
+from graylane.cluster.apiserver import bodies, conversion, failures
+from graylane.cluster.apiserver.admission.chain import Admitted, Operation
+from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
+from graylane.cluster.apiserver.store import Entry, Stale
+from graylane.cluster.apiserver.strategy import metadata
+from graylane.cluster.apiserver.strategy.namespaces import is_empty
+from graylane.cluster.apiserver.strategy.secrets import encoded
+from graylane.model.hashing import safe_encode
+from graylane.model.meta import Key, Obj, dig, finalizers_of, is_deleting, name_of, uid_of
+
+Change = Callable[[Obj], Obj]
+
+_NAMES_TRIED = 8
+_WRITES_TRIED = 50
+
+
+async def create(call: Call, obj: Obj) -> Entry:
+    """A new object. Raises `AlreadyExists`, `Invalid`, `NotFound` for its namespace, or what admission says."""
+    for attempt in range(_NAMES_TRIED):
+        born = metadata.born(call.resource, typed(call, obj), _birth(call))
+        require_namespace(call, name_of(born))
+        try:
+            return await _create_once(call, born)
+        except Stale:
+            generated = not obj["metadata"].get("name")
+            if not generated or attempt == _NAMES_TRIED - 1:
+                raise failures.already_exists(call.resource, name_of(born)) from None
+    raise AssertionError("unreachable")
+
+
+async def _create_once(call: Call, obj: Obj) -> Entry:
+    key = Key(call.key.namespace, name_of(obj))
+    if key.name and call.api.store.head(call.resource.store, key) is not None:
+        raise Stale
+    obj = await _admit(call, Admitted(Operation.CREATE, obj, None))
+    obj = call.strategy.create(_without_status(call, obj), call.api.clock())
+    _check(call, obj, None)
+    await call.api.admission.validate(call, Admitted(Operation.CREATE, obj, None))
+    require_namespace(call, key.name)
+    obj = call.strategy.allocate(obj, None, call.api.ledger())
+    return await _store(call, key, obj, 0)
+
+
+async def update(call: Call, key: Key, change: Change) -> Entry:
+    """The object after `change`, which is called again with the newer object whenever somebody else was faster."""
+    for _ in range(_WRITES_TRIED):
+        old = call.api.store.head(call.resource.store, key)
+        if old is None:
+            raise failures.not_found(call.resource, key.name)
+        try:
+            return await _update_once(call, old, change)
+        except Stale:
+            continue
+    raise failures.conflict(call.resource, key.name)
+
+
+async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
+    old = call.shown(entry)
+    asked = change(old)
+    require_current(call, asked, old)
+    new = await _admit(call, Admitted(Operation.UPDATE, typed(call, asked), old))
+    new = _settled(call, new, old)
+    if new == old:
+        return entry
+    _check(call, new, old)
+    await call.api.admission.validate(call, Admitted(Operation.UPDATE, new, old))
+    new = call.strategy.allocate(new, old, call.api.ledger())
+    if may_go(new) and is_deleting(old):
+        return await _remove(call, entry.key, new, entry.revision)
+    return await _store(call, entry.key, new, entry.revision)
+
+
+def typed(call: Call, obj: Obj) -> Obj:
+    """`obj` as its kind: right types, no unknown fields, defaults filled in. Raises for wrong types."""
+    resource, structural = call.resource, call.structural
+    if resource.store == "secrets":
+        obj = encoded(obj)
+    bodies.check_types(structural, obj, resource.group, resource.version, resource.kind)
+    return call.api.types.complete(resource, structural.prune(obj))
+
+
+async def _admit(call: Call, admitted: Admitted) -> Obj:
+    """Mutating admission; what it changed is typed again, as if the client had sent it."""
+    assert admitted.obj is not None
+    changed = await call.api.admission.mutate(call, admitted)
+    return admitted.obj if changed is admitted.obj else typed(call, changed)
+
+
+def _settled(call: Call, new: Obj, old: Obj) -> Obj:
+    """`new` with everything this endpoint may not change put back, and the next generation if the wish changed."""
+    new = metadata.carried(new, old)
+    sub = call.target.subresource
+    if sub == "status":
+        new = {**old, "metadata": old["metadata"], **_only(new, "status")}
+    elif sub == "finalize":
+        new = {**old, **_only(new, "spec")}
+    elif sub != "binding":  # which sets spec and status in one go
+        if call.resource.has("status"):
+            new = {**{k: v for k, v in new.items() if k != "status"}, **_only(old, "status")}
+        new = call.strategy.update(new, old)
+    return metadata.bumped(call.resource, new, old)
+
+
+def _only(obj: Obj, name: str) -> Obj:
+    return {name: obj[name]} if name in obj else {}
+
+
+def _without_status(call: Call, obj: Obj) -> Obj:
+    if not call.resource.has("status") or call.strategy.keeps_first_status:
+        return obj
+    return {name: value for name, value in obj.items() if name != "status"}
+
+
+def _check(call: Call, new: Obj, old: Obj | None) -> None:
+    resource = call.resource
+    errors = metadata.check_new(resource, new) if old is None else metadata.check_changed(new, old)
+    errors = [*errors, *call.api.types.problems(resource, new, old)]
+    if call.target.subresource == "":
+        errors = [*errors, *call.strategy.check(new, old)]
+    if errors:
+        raise as_api_error(resource.group, resource.version, resource.kind, name_of(new), errors)
+
+
+def require_current(call: Call, asked: Obj, old: Obj) -> None:
+    """409 when the client speaks of another version or another object of that name."""
+    resource, name = call.resource, name_of(old)
+    version = asked["metadata"].get("resourceVersion")
+    if not version and resource.custom:
+        errors = [invalid("metadata.resourceVersion", 0, "must be specified for an update")]
+        raise as_api_error(resource.group, resource.version, resource.kind, name, errors)
+    if version and version != old["metadata"]["resourceVersion"]:
+        raise failures.conflict(resource, name)
+    uid = uid_of(asked)
+    if uid and uid != uid_of(old):
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_of(old)}"
+        raise failures.conflict(resource, name, why)
+
+
+def require_namespace(call: Call, name: str) -> None:
+    """New objects need a namespace that exists and is not on its way out."""
+    if not call.resource.namespaced:
+        return
+    namespace = call.api.store.head("namespaces", Key("", call.key.namespace))
+    if namespace is None:
+        home = call.api.registry.find("", "v1", "namespaces")
+        assert home is not None
+        raise failures.not_found(home, call.key.namespace)
+    if is_deleting(namespace.obj):
+        raise failures.namespace_ending(call.resource, name, namespace.obj)
+
+
+def may_go(obj: Obj) -> bool:
+    """A marked object that nobody holds any more: no finalizer, no grace left, and for a namespace, no content."""
+    if not is_deleting(obj) or finalizers_of(obj):
+        return False
+    if obj["kind"] == "Namespace" and obj["apiVersion"] == "v1":
+        return is_empty(obj)
+    return int(dig(obj, "metadata", "deletionGracePeriodSeconds", default=0)) == 0
+
+
+async def _store(call: Call, key: Key, obj: Obj, expected: int) -> Entry:
+    stored = conversion.to(obj, call.resource.stored_api_version)
+    if call.options.dry_run:
+        return Entry.of(key, stored)  # a new object has no resourceVersion yet, as in Kubernetes
+    return await call.api.store.put(call.resource.store, key, stored, expected)
+
+
+async def _remove(call: Call, key: Key, obj: Obj, expected: int) -> Entry:
+    stored = conversion.to(obj, call.resource.stored_api_version)
+    if call.options.dry_run:
+        return Entry.of(key, stored)  # a new object has no resourceVersion yet, as in Kubernetes
+    return await call.api.store.remove(call.resource.store, key, stored, expected)
+
+
+def _birth(call: Call) -> metadata.Birth:
+    return metadata.Birth(str(uuid.uuid4()), safe_encode(secrets.randbits(40), 5), call.api.clock())

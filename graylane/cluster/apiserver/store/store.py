@@ -1,0 +1,193 @@
+"""Objects in memory, made durable before anyone hears of them.
+
+Shell (one event loop). In: `put`/`remove` on a resource and key with the expected revision. Out: entries, history,
+subscriptions.
+
+Two views exist at any moment. *Committed* is what readers and watchers see: only what is on disk. *Head* is committed
+plus the changes on their way to disk; writers decide on it, so two writers never both win, and several changes to one
+object can share one transaction. If the disk refuses, head falls back to committed and every waiting writer is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from graylane.cluster.apiserver.store.contract import Entry, Event, EventType, Stale
+from graylane.cluster.apiserver.store.disk import Disk, Sinks
+from graylane.cluster.apiserver.store.history import CAPACITY, History
+from graylane.cluster.apiserver.store.lock import DirectoryLock
+from graylane.cluster.apiserver.store.subscription import Subscription
+from graylane.errors import InternalError
+from graylane.model.meta import Key, Obj
+
+Listener = Callable[[Event], None]
+
+
+class Store:
+    """All methods belong to the event loop that called `open`."""
+
+    def __init__(self, directory: Path, history: int = CAPACITY) -> None:
+        self._directory = directory
+        self._capacity = history
+        self._objects: dict[str, dict[Key, Entry]] = {}
+        self._pending: dict[tuple[str, Key], Event] = {}
+        self._waiting: dict[int, asyncio.Future[Entry]] = {}
+        self._subscriptions: dict[str, set[Subscription]] = {}
+        self._listeners: list[Listener] = []
+
+    async def open(self) -> None:
+        """Take the directory's lock and load it. Raises `UserError` when it is in use or unreadable."""
+        self._loop = asyncio.get_running_loop()
+        self._lock = DirectoryLock(self._directory)
+        try:
+            self._disk = Disk(self._directory / "objects.db", self._capacity)
+        except BaseException:
+            self._lock.release()
+            raise
+        for resource, entry in self._disk.objects():
+            self._objects.setdefault(resource, {})[entry.key] = entry
+        events = list(self._disk.events())
+        self.revision = self._assigned = self._disk.last_revision()
+        self._history = History(events[0].revision - 1 if events else self.revision, events, self._capacity)
+        self._disk.start(Sinks(self._on_committed, self._on_failed))
+
+    async def close(self) -> None:
+        """End every watch, persist what is waiting, give the directory back."""
+        self.end_watches()
+        await asyncio.to_thread(self._disk.close)
+        self._lock.release()
+
+    def end_watches(self) -> None:
+        """Readers of subscriptions find them closed; nothing else changes."""
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.close()
+
+    # -- committed view -------------------------------------------------------------------------------------------
+
+    def get(self, resource: str, key: Key) -> Entry | None:
+        return self._objects.get(resource, {}).get(key)
+
+    def entries(self, resource: str, namespace: str = "") -> list[Entry]:
+        """Sorted by namespace and name, as etcd would give them."""
+        return _ordered(self._objects.get(resource, {}), namespace)
+
+    def entries_at(self, resource: str, revision: int, namespace: str = "") -> list[Entry]:
+        """The list as it was at `revision`. Raises `Compacted`."""
+        current = self._objects.get(resource, {})
+        if revision < self.revision:
+            current = self._history.rewind(resource, current, revision)
+        return _ordered(current, namespace)
+
+    def subscribe(self, resource: str, after: int | None = None) -> Subscription:
+        """Changes committed from now on, or all those newer than `after`. Raises `Compacted`."""
+        backlog = [] if after is None else self._history.after(resource, after)
+        subscription = Subscription(resource, backlog)
+        self._subscriptions.setdefault(resource, set()).add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        self._subscriptions.get(subscription.resource, set()).discard(subscription)
+
+    def on_commit(self, listener: Listener) -> None:
+        """`listener` runs on the loop for every committed event, before its writer is answered."""
+        self._listeners.append(listener)
+
+    # -- head view ------------------------------------------------------------------------------------------------
+
+    def head(self, resource: str, key: Key) -> Entry | None:
+        event = self._pending.get((resource, key))
+        if event is None:
+            return self.get(resource, key)
+        return None if event.type is EventType.DELETED else event.entry
+
+    def heads(self, resource: str) -> Iterator[Entry]:
+        """Every object of a resource including those on their way to disk, in no order."""
+        for key, entry in self._objects.get(resource, {}).items():
+            if (resource, key) not in self._pending:
+                yield entry
+        for (owner, _), event in self._pending.items():
+            if owner == resource and event.type is not EventType.DELETED:
+                yield event.entry
+
+    async def put(self, resource: str, key: Key, obj: Obj, expected: int) -> Entry:
+        """Create (`expected` 0) or replace. Raises `Stale` at once if head is not at `expected`."""
+        old = self._check(resource, key, expected)
+        kind = EventType.ADDED if old is None else EventType.MODIFIED
+        return await self._submit(resource, key, kind, obj, old)
+
+    async def remove(self, resource: str, key: Key, obj: Obj, expected: int) -> Entry:
+        """Delete; `obj` is the last state that watchers shall see. Raises `Stale`."""
+        old = self._check(resource, key, expected)
+        return await self._submit(resource, key, EventType.DELETED, obj, old)
+
+    def _check(self, resource: str, key: Key, expected: int) -> Entry | None:
+        old = self.head(resource, key)
+        if (old.revision if old else 0) != expected:
+            raise Stale(f"{resource} {key} is not at revision {expected}")
+        return old
+
+    def _submit(self, resource: str, key: Key, kind: EventType, obj: Obj, old: Entry | None) -> asyncio.Future[Entry]:
+        self._assigned += 1
+        metadata = {**obj["metadata"], "resourceVersion": str(self._assigned)}
+        event = Event(resource, kind, Entry.of(key, {**obj, "metadata": metadata}), old)
+        self._pending[resource, key] = event
+        answer: asyncio.Future[Entry] = self._loop.create_future()
+        self._waiting[event.revision] = answer
+        self._disk.submit(event)
+        return answer
+
+    # -- reports of the writer thread -----------------------------------------------------------------------------
+
+    def _on_committed(self, batch: list[Event]) -> None:
+        self._loop.call_soon_threadsafe(self._publish, batch)
+
+    def _on_failed(self, batch: list[Event], error: Exception) -> None:
+        self._loop.call_soon_threadsafe(self._give_up, batch, error)
+
+    def _publish(self, batch: list[Event]) -> None:
+        for event in batch:
+            self._remember(event)
+            for listener in self._listeners:
+                listener(event)
+            for subscription in self._subscriptions.get(event.resource, ()):
+                subscription.deliver(event)
+            self._answer(event, None)
+
+    def _remember(self, event: Event) -> None:
+        key = event.entry.key
+        objects = self._objects.setdefault(event.resource, {})
+        if event.type is EventType.DELETED:
+            objects.pop(key, None)
+        else:
+            objects[key] = event.entry
+        self.revision = event.revision
+        self._history.append(event)
+        if self._pending.get((event.resource, key)) is event:
+            del self._pending[event.resource, key]
+
+    def _give_up(self, batch: list[Event], error: Exception) -> None:
+        """Nothing of `batch`, nor of what was based on it, was written: forget it all and tell each writer."""
+        for event in batch:
+            if self._pending.get((event.resource, event.entry.key)) is event:
+                del self._pending[event.resource, event.entry.key]
+            self._answer(event, InternalError(f"cannot store the object: {error}"))
+        if not self._waiting:
+            self._disk.resume()
+
+    def _answer(self, event: Event, error: Exception | None) -> None:
+        answer = self._waiting.pop(event.revision, None)
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(event.entry)
+        else:
+            answer.set_exception(error)
+
+
+def _ordered(objects: dict[Key, Entry], namespace: str) -> list[Entry]:
+    if namespace:
+        return [objects[key] for key in sorted(key for key in objects if key.namespace == namespace)]
+    return [objects[key] for key in sorted(objects)]

@@ -1,0 +1,73 @@
+"""One watcher's mailbox: bounded, so that a slow reader is cut off and never holds up a writer.
+
+Shell (event loop only). In: committed events. Out: batches of them, or `Overflow`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from graylane.cluster.apiserver.store.contract import Event
+
+LIMIT = 10_000
+
+
+class Overflow(Exception):
+    """The reader fell too far behind; it must list again."""
+
+
+class Subscription:
+    """Events of one resource, in revision order, each exactly once."""
+
+    __slots__ = ("_arrived", "_closed", "_events", "_limit", "_overflow", "resource")
+
+    def __init__(self, resource: str, backlog: Iterable[Event] = (), limit: int = LIMIT) -> None:
+        self.resource = resource
+        self._events: list[Event] = list(backlog)
+        self._limit = limit + len(self._events)
+        self._overflow = False
+        self._closed = False
+        self._arrived = asyncio.Event()
+        if self._events:
+            self._arrived.set()
+
+    def deliver(self, event: Event) -> None:
+        """Called by the store for every commit; never blocks."""
+        if self._overflow:
+            return
+        if len(self._events) >= self._limit:
+            self._overflow = True
+            self._events = []
+        else:
+            self._events.append(event)
+        self._arrived.set()
+
+    def close(self) -> None:
+        """The server stops: the reader's next batch is empty and `closed` is true."""
+        self._closed = True
+        self._arrived.set()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def idle(self) -> bool:
+        """Everything committed so far has been taken."""
+        return not self._events and not self._overflow
+
+    async def batch(self, timeout: float) -> list[Event]:
+        """All events that have arrived; [] when `timeout` seconds pass without one."""
+        if not self._arrived.is_set():
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return []
+        if self._overflow:
+            raise Overflow(f"a watcher of {self.resource} fell more than {self._limit} events behind")
+        events, self._events = self._events, []
+        if not self._closed:
+            self._arrived.clear()
+        return events

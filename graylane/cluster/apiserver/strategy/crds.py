@@ -1,0 +1,113 @@
+"""CustomResourceDefinitions: names completed and accepted, established in the same write that creates them.
+
+Pure. In: definitions. Out: definitions with a status that is already final, or one that says which name is taken.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from graylane.cluster.apiserver.schema.fielderror import FieldError, forbidden, invalid
+from graylane.cluster.apiserver.strategy.base import Ledger, Strategy
+from graylane.model.meta import Condition, Obj, dig, name_of, set_condition, uid_of
+
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+STORE = "customresourcedefinitions.apiextensions.k8s.io"
+
+
+def _named(crd: Obj) -> Obj:
+    names = crd["spec"]["names"]
+    completed = {"singular": names["kind"].lower(), "listKind": f"{names['kind']}List"} | names
+    conversion = crd["spec"].get("conversion") or {"strategy": "None"}
+    return {**crd, "spec": {**crd["spec"], "names": completed, "conversion": conversion}}
+
+
+def _create(crd: Obj, now: datetime) -> Obj:
+    return _named(crd)
+
+
+def _update(new: Obj, old: Obj) -> Obj:
+    return _named(new)
+
+
+def _check(new: Obj, old: Obj | None) -> list[FieldError]:
+    spec = new["spec"]
+    wanted = f"{spec['names']['plural']}.{spec['group']}"
+    errors = []
+    if name_of(new) != wanted:
+        errors.append(invalid("metadata.name", name_of(new), 'must be spec.names.plural+"."+spec.group'))
+    storing = [version for version in spec["versions"] if version.get("storage")]
+    if len(storing) != 1:
+        errors.append(invalid("spec.versions", None, "must have exactly one version marked as storage version"))
+    if dig(spec, "conversion", "strategy") == "Webhook":
+        errors.append(forbidden("spec.conversion.strategy", "Graylane does not call conversion webhooks"))
+    if old is not None:
+        errors += _immutable(spec, old["spec"])
+    return errors
+
+
+def _immutable(new: Obj, old: Obj) -> list[FieldError]:
+    fields = {"spec.group": ("group",), "spec.scope": ("scope",), "spec.names.kind": ("names", "kind")}
+    fields["spec.names.plural"] = ("names", "plural")
+    return [
+        invalid(path, dig(new, *steps), "field is immutable")
+        for path, steps in fields.items()
+        if dig(new, *steps) != dig(old, *steps)
+    ]
+
+
+def _allocate(new: Obj, old: Obj | None, ledger: Ledger) -> Obj:
+    """Names are taken by whoever came first; the loser is stored, but not served, and its status says why."""
+    conflict = _conflict(new, [e.obj for e in ledger.heads.heads(STORE) if uid_of(e.obj) != uid_of(new)])
+    return {**new, "status": _status(new, conflict, ledger.now)}
+
+
+def _conflict(crd: Obj, others: list[Obj]) -> str:
+    mine = crd["spec"]
+    taken = {
+        name
+        for other in others
+        if other["spec"]["group"] == mine["group"] and is_accepted(other)
+        for name in _all_names(other["spec"]["names"])
+    }
+    return next((name for name in sorted(_all_names(mine["names"])) if name in taken), "")
+
+
+def _all_names(names: Obj) -> set[str]:
+    """Plural, singular, short names and kinds share one space per group, as clients look them up in one."""
+    return {names["plural"], names["singular"], names["kind"], names["listKind"], *names.get("shortNames", ())}
+
+
+def is_accepted(crd: Obj) -> bool:
+    conditions = dig(crd, "status", "conditions", default=[])
+    return any(entry["type"] == "NamesAccepted" and entry["status"] == "True" for entry in conditions)
+
+
+def _status(crd: Obj, conflict: str, now: datetime) -> Obj:
+    before = crd.get("status") or {}
+    conditions: list[Obj] = before.get("conditions") or []
+    for condition in _conditions(conflict):
+        conditions = set_condition(conditions, condition, now)
+    storage = next(version["name"] for version in crd["spec"]["versions"] if version.get("storage"))
+    stored = before.get("storedVersions") or []
+    return {
+        "acceptedNames": before.get("acceptedNames", {"plural": "", "kind": ""}) if conflict else crd["spec"]["names"],
+        "conditions": conditions,
+        "storedVersions": stored if storage in stored else [*stored, storage],
+    }
+
+
+def _conditions(conflict: str) -> tuple[Condition, Condition]:
+    if conflict:
+        reason = f'"{conflict}" is already in use'
+        return (
+            Condition("NamesAccepted", "False", "NamesConflict", reason),
+            Condition("Established", "False", "NotAccepted", "not all names are accepted"),
+        )
+    return (
+        Condition("NamesAccepted", "True", "NoConflicts", "no conflicts found"),
+        Condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted"),
+    )
+
+
+CRDS = Strategy(create=_create, update=_update, check=_check, allocate=_allocate)

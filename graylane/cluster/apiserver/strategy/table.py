@@ -1,0 +1,49 @@
+"""Which kinds are particular: one row each.
+
+Pure. In: a `Resource`. Out: its `Strategy`; a kind without a row has none.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from graylane.cluster.apiserver.resources import Resource
+from graylane.cluster.apiserver.strategy.base import Strategy
+from graylane.cluster.apiserver.strategy.crds import CRDS
+from graylane.cluster.apiserver.strategy.namespaces import NAMESPACES
+from graylane.cluster.apiserver.strategy.pods import PODS
+from graylane.cluster.apiserver.strategy.services import SERVICES
+from graylane.model.meta import Obj
+
+_PLAIN = Strategy()
+_UPSERT = Strategy(create_on_update=True)
+
+
+def _starting_with(status: dict[str, Any], **more: Any) -> Strategy:
+    """A kind whose status begins with something other than nothing."""
+
+    def create(obj: Obj, now: datetime) -> Obj:
+        return {**obj, "status": status}
+
+    return Strategy(create=create, **more)
+
+
+_TABLE: dict[str, Strategy] = {
+    "customresourcedefinitions.apiextensions.k8s.io": CRDS,
+    "endpoints": _UPSERT,
+    "events": _UPSERT,
+    "leases.coordination.k8s.io": _UPSERT,
+    "limitranges": _UPSERT,
+    "namespaces": NAMESPACES,
+    "nodes": Strategy(keeps_first_status=True),
+    "persistentvolumeclaims": _starting_with({"phase": "Pending"}, answers_deleted=True),
+    "persistentvolumes": _starting_with({"phase": "Pending"}, answers_deleted=True),
+    "pods": PODS,
+    "serviceaccounts": Strategy(answers_deleted=True),
+    "services": SERVICES,
+}
+
+
+def strategy_of(resource: Resource) -> Strategy:
+    return _TABLE.get(resource.store, _PLAIN)

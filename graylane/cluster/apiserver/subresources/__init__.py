@@ -1,0 +1,1 @@
+"""What lies behind an object: scale, logs, eviction, binding, proxies. `table.SUBRESOURCES` names them all."""

@@ -1,0 +1,30 @@
+"""`pods/binding`: a scheduler's choice of node.
+
+Shell (store, through the pipeline). In: a v1 Binding. Out: a Status; the pod has its node and the condition
+PodScheduled.
+"""
+
+from __future__ import annotations
+
+from graylane.cluster.apiserver import bodies, failures, pipeline
+from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.exchange import Reply
+from graylane.errors import BadRequest
+from graylane.model.meta import Condition, Obj, dig, name_of, set_condition
+
+
+async def create(call: Call) -> Reply:
+    loaded = bodies.load(call.request.body, call.request.headers.get("content-type", ""))
+    node = dig(bodies.expect_kind(loaded, "v1", "Binding", lenient=True), "target", "name")
+    if not node:
+        raise BadRequest("target.name: a Binding names the node")
+    await pipeline.update(call, call.key, lambda pod: _bound(call, pod, node))
+    return Reply.json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+
+def _bound(call: Call, pod: Obj, node: str) -> Obj:
+    if found := dig(pod, "spec", "nodeName"):
+        raise failures.conflict(call.resource, name_of(pod), f"pod {name_of(pod)} is already assigned to node {found}")
+    status: Obj = pod.get("status") or {}
+    conditions = set_condition(status.get("conditions") or [], Condition("PodScheduled", "True"), call.api.clock())
+    return {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": {**status, "conditions": conditions}}

@@ -1,0 +1,24 @@
+"""Subresources that Kubernetes has and Graylane has not: refused by name, so that nobody has to guess.
+
+Pure. In: any call. Out: 501 with the reason and what to do instead.
+"""
+
+from __future__ import annotations
+
+from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.exchange import Reply
+from graylane.errors import NotImplementedByServer
+
+_INSTEAD = {
+    "attach": "use kubectl logs -f",
+    "exec": "pods are processes on this machine; look at them there",
+    "portforward": "pods listen on this machine; connect to the pod's address directly",
+    "token": "use the credential of the kubeconfig",
+}
+
+
+async def refuse(call: Call) -> Reply:
+    sub = call.target.subresource
+    raise NotImplementedByServer(
+        f"Graylane does not serve {call.resource.plural}/{sub} yet; {_INSTEAD.get(sub, 'there is no substitute')}"
+    )

@@ -1,0 +1,1 @@
+"""One verb, one file; `table.VERBS` names them all."""

@@ -1,0 +1,98 @@
+"""PATCH: change an object by one of the four kinds of patch.
+
+Shell (store, admission). In: a patch and its media type. Out: 200 and the object as stored. Custom kinds have no
+strategic merge (415), as in Kubernetes. Server-side apply is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from graylane.cluster.apiserver import bodies, failures, media, pipeline, render
+from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.exchange import Reply
+from graylane.cluster.apiserver.options import FieldValidation, WriteOptions
+from graylane.cluster.apiserver.patch import strategic
+from graylane.cluster.apiserver.schema.fielderror import strict
+from graylane.cluster.apiserver.selection import view_of
+from graylane.cluster.apiserver.verbs.incoming import warn_of_limits
+from graylane.cluster.apiserver.wire import strict_json
+from graylane.errors import BadRequest, UnsupportedMediaType
+from graylane.model.meta import Obj
+from graylane.model.patches import PatchType, json_patch, merge_patch
+
+Patch = Callable[[Obj], Obj]
+
+
+async def patch(call: Call) -> Reply:
+    view = view_of(call)
+    call = replace(call, options=WriteOptions.of(call.request.query, "PatchOptions"))
+    apply = read_patch(call)
+    warn_of_limits(call)
+    entry = await pipeline.update(call, call.key, lambda old: _checked(call, apply(old), old))
+    return render.reply(render.one(entry, view), view.wanted)
+
+
+def read_patch(call: Call) -> Patch:
+    """The patch in the body, as a function of the object."""
+    kind = media.content_type(call.request.headers.get("content-type", ""))
+    if kind == PatchType.APPLY:
+        raise UnsupportedMediaType(
+            "Graylane does not serve server-side apply yet; use kubectl apply without --server-side"
+        )
+    if kind == PatchType.STRATEGIC and call.resource.custom:
+        raise UnsupportedMediaType(_accepted(PatchType.JSON, PatchType.MERGE))
+    if kind not in (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC):
+        raise UnsupportedMediaType(_accepted(PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC))
+    document = bodies.load_json(call.request.body)
+    _require_shape(document, list if kind == PatchType.JSON else dict)
+    if kind == PatchType.JSON:
+        return lambda old: json_patch(old, document)
+    if kind == PatchType.MERGE:
+        return lambda old: _object(merge_patch(old, document))
+    return lambda old: strategic.apply(old, document, call.structural)
+
+
+def _accepted(*kinds: PatchType) -> str:
+    return "the body of the request was in an unknown format - accepted media types include: " + ", ".join(kinds)
+
+
+def _require_shape(document: Any, shape: type) -> None:
+    if not isinstance(document, shape):
+        wanted = "a list of operations" if shape is list else "an object"
+        raise BadRequest(f"the patch is not {wanted}")
+
+
+def _object(value: Any) -> Obj:
+    if not isinstance(value, dict):
+        raise BadRequest("the patch does not leave an object")
+    return value
+
+
+def _checked(call: Call, patched: Obj, old: Obj) -> Obj:
+    """The patched object still is of its kind and name; its unknown fields are handled as `fieldValidation` says."""
+    if not isinstance(patched.get("metadata"), dict):
+        patched = {**patched, "metadata": {}}
+    if (patched.get("apiVersion"), patched.get("kind")) != (old["apiVersion"], old["kind"]):
+        raise BadRequest(f"a patch may not change apiVersion or kind of a {old['kind']}")
+    name = patched["metadata"].get("name")
+    if name and name != old["metadata"]["name"]:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
+    _check_fields(call, patched)
+    return patched
+
+
+def _check_fields(call: Call, patched: Obj) -> None:
+    mode = call.options.field_validation
+    if mode is FieldValidation.IGNORE:
+        return
+    found = [f'duplicate field "{path}"' for path in strict_json.duplicates(call.request.body)]
+    found += [f'unknown field "{path}"' for path in call.structural.unknown(patched)]
+    if found and mode is FieldValidation.STRICT:
+        raise failures.bad_patch(orjson.dumps(patched).decode(), strict(found))
+    for warning in found:
+        call.warn(warning)

@@ -1,0 +1,190 @@
+"""GET with `watch=true`: what is there, then every change, until the client leaves or time is up.
+
+Shell (a stream per client). In: a call. Out: lines of JSON events in revision order, each change once. A watcher that
+falls too far behind is cut off; it lists again and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import orjson
+
+from graylane.cluster.apiserver import failures, render
+from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.exchange import CutOff, Query, Stream
+from graylane.cluster.apiserver.render import View
+from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, forbidden
+from graylane.cluster.apiserver.selection import Selection, view_of
+from graylane.cluster.apiserver.store import Compacted, Entry, Event, EventType, Overflow, Subscription
+from graylane.cluster.apiserver.verbs.list import parse_revision, too_large
+from graylane.errors import ApiError
+
+BOOKMARK_SECONDS = 60.0
+_SHORTEST, _LONGEST = 1800, 3600
+_LAST_BOOKMARK = 2.0
+_INITIAL_END = {"k8s.io/initial-events-end": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The options of one watch. `revision` None starts with what is there; a number, with what came after it."""
+
+    revision: int | None
+    bookmarks: bool
+    initial_end: bool
+    seconds: float
+
+    @staticmethod
+    def of(query: Query) -> Wish:
+        _check_options(query)
+        revision = parse_revision(query.text("resourceVersion"))
+        streamed = query.flag("sendInitialEvents")
+        fresh = streamed or (revision == 0 and not query.text("sendInitialEvents"))
+        bookmarks = query.flag("allowWatchBookmarks")
+        return Wish(
+            revision=None if fresh else revision,
+            bookmarks=bookmarks,
+            initial_end=streamed and bookmarks,
+            seconds=query.number("timeoutSeconds") or random.uniform(_SHORTEST, _LONGEST),
+        )
+
+
+async def watch(call: Call) -> Stream:
+    selection, wish, view = Selection.of(call), Wish.of(call.request.query), view_of(call)
+    try:
+        initial, subscription = _open(call, wish, selection)
+    except ApiError as error:
+        return Stream(_only(_error_line(error)))
+    return Stream(_lines(call, _Watch(wish, selection, view, initial, subscription)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    wish: Wish
+    selection: Selection
+    view: View
+    initial: bytes
+    subscription: Subscription
+
+
+def _open(call: Call, wish: Wish, selection: Selection) -> tuple[bytes, Subscription]:
+    """What to send first, and the changes after it: taken in the same instant, so that none falls between."""
+    store, name, view = call.api.store, call.resource.store, view_of(call)
+    if wish.revision is None:
+        entries = [entry for entry in store.entries(name, selection.namespace) if selection.includes(entry)]
+        lines = [_line("ADDED", render.one(entry, view)) for entry in entries]
+        if wish.initial_end:
+            lines.append(_line("BOOKMARK", render.bookmark(store.revision, view, _INITIAL_END)))
+        return b"".join(lines), store.subscribe(name)
+    if wish.revision == 0:  # sendInitialEvents=false without a version: from now on
+        return b"", store.subscribe(name)
+    if wish.revision > store.revision:
+        raise too_large(wish.revision, store.revision)
+    try:
+        return b"", store.subscribe(name, wish.revision)
+    except Compacted as error:
+        raise failures.expired(error.asked, error.oldest) from None
+
+
+async def _lines(call: Call, watch: _Watch) -> AsyncIterator[bytes]:
+    now = asyncio.get_running_loop().time
+    end, due = now() + watch.wish.seconds, now() + BOOKMARK_SECONDS
+    store, subscription = call.api.store, watch.subscription
+    try:
+        yield watch.initial
+        while (moment := now()) < end and not subscription.closed:
+            events = await subscription.batch(min(end, due) - moment)
+            if lines := _encode(events, watch):
+                yield lines
+            if now() >= min(end, due):
+                due = now() + BOOKMARK_SECONDS
+                if watch.wish.bookmarks and subscription.idle:
+                    yield _line("BOOKMARK", render.bookmark(store.revision, watch.view))
+    except Overflow as error:
+        raise CutOff(str(error)) from None
+    finally:
+        store.unsubscribe(subscription)
+
+
+def _encode(events: list[Event], watch: _Watch) -> bytes:
+    view = replace(watch.view, now=datetime.now(UTC)) if events else watch.view
+    return b"".join(_frame(event, watch.selection, view) for event in events)
+
+
+def _frame(event: Event, selection: Selection, view: View) -> bytes:
+    """The event as this watcher sees it, encoded once for all who see it alike; b"" if it is none of theirs."""
+    kind = _seen_as(event, selection)
+    if kind is None:
+        return b""
+    key = (kind, view.shape)
+    frame = event.frames.get(key)
+    if frame is None:
+        frame = event.frames[key] = _line(kind, render.one(_subject(event, kind), view))
+    return frame
+
+
+def _seen_as(event: Event, selection: Selection) -> EventType | None:
+    """An object that starts to match a selector is ADDED for its watcher, one that stops matching is DELETED."""
+    after = selection.includes(event.entry)
+    if event.type is EventType.ADDED:
+        return EventType.ADDED if after else None
+    # The predecessor is unknown only for changes older than a restart: assume it matched. At worst a client is told
+    # that something it never had is gone.
+    before = selection.includes(event.previous) if event.previous else selection.concerns(event.entry)
+    if event.type is EventType.DELETED:
+        return EventType.DELETED if before else None
+    if after:
+        return EventType.MODIFIED if before else EventType.ADDED
+    return EventType.DELETED if before else None
+
+
+def _subject(event: Event, kind: EventType) -> Entry:
+    """For an object that merely left the selection, the last state that was in it, stamped with the change."""
+    if kind is not EventType.DELETED or event.type is EventType.DELETED or event.previous is None:
+        return event.entry
+    obj = event.previous.obj
+    metadata = {**obj["metadata"], "resourceVersion": str(event.revision)}
+    return Entry.of(event.entry.key, {**obj, "metadata": metadata})
+
+
+def _line(kind: str, body: bytes) -> bytes:
+    return b'{"type":"%s","object":%s}\n' % (kind.encode(), body)
+
+
+async def _only(line: bytes) -> AsyncIterator[bytes]:
+    yield line
+
+
+def _error_line(error: ApiError) -> bytes:
+    """A version that cannot be watched is said inside the stream, as kube-apiserver's watch cache does."""
+    return _line("ERROR", orjson.dumps(error.to_status()))
+
+
+def _check_options(query: Query) -> None:
+    errors: list[FieldError] = []
+    match = query.text("resourceVersionMatch")
+    if query.text("sendInitialEvents"):
+        if match != "NotOlderThan":
+            errors.append(
+                forbidden(
+                    "resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+                )
+            )
+        if query.flag("sendInitialEvents") and not query.flag("allowWatchBookmarks"):
+            errors.append(
+                forbidden("allowWatchBookmarks", "sendInitialEvents requires setting allowWatchBookmarks to true")
+            )
+    elif match:
+        errors.append(
+            forbidden(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )
+        )
+    if errors:
+        raise as_api_error("meta.k8s.io", "v1", "ListOptions", "", errors)
