@@ -1,0 +1,1 @@
+"""From `Inputs` to what Envoy shall do. Nothing is exported here. Pure."""

@@ -1,0 +1,75 @@
+"""Every service there is, and how one kind of client reaches it.
+
+Pure. In: services, the rule book, who asks. Out: cluster names and the rules they follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from graylane.mesh.compile.policy import Policy, policy_for
+from graylane.mesh.compile.rules import Rule, RuleBook
+from graylane.mesh.inputs import Labels, Service, Source
+
+
+def cluster_name(host: str, port: int, subset: str = "", variant: str = "") -> str:
+    """Istio's `outbound|8000|v1|b.ns.svc.cluster.local`; clients with their own rule for it get a marked copy."""
+    return f"outbound|{port}|{subset}|{host}" + (f"~{variant}" if variant else "")
+
+
+class Services:
+    """The services by full name, with each one's default rule."""
+
+    def __init__(self, services: Iterable[Service], book: RuleBook) -> None:
+        self.book = book
+        self.by_host = {service.host: service for service in services}
+        self._defaults: dict[str, Rule | None] = {}
+
+    def default_rule(self, service: Service) -> Rule | None:
+        if service.host not in self._defaults:
+            self._defaults[service.host] = self.book.default(service)
+        return self._defaults[service.host]
+
+    def variant(self, service: Service, rule: Rule | None) -> str:
+        """Empty for the rule everybody follows; else a mark that keeps this client's clusters apart."""
+        if rule is self.default_rule(service):
+            return ""
+        return rule.variant if rule else "none"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Client:
+    """Pods that no rule can tell apart, or one gateway. `gateways` are the names a VirtualService binds it by.
+
+    `identity` is equal exactly for clients whose tables are equal, from one compilation to the next.
+    """
+
+    identity: str
+    namespace: str
+    labels: Labels
+    gateways: frozenset[str]
+    services: Services
+    _rules: dict[str, Rule | None] = field(default_factory=dict)
+
+    def rule(self, service: Service) -> Rule | None:
+        if service.host not in self._rules:
+            self._rules[service.host] = self.services.book.effective(service, self.namespace, self.labels)
+        return self._rules[service.host]
+
+    def sources(self) -> frozenset[Source]:
+        """The DestinationRules this client was found to follow so far."""
+        return frozenset(source for rule in self._rules.values() if rule for source in rule.sources)
+
+    def service(self, host: str) -> Service | None:
+        return self.services.by_host.get(host)
+
+    def cluster(self, host: str, subset: str, port: int | None, listener_port: int) -> tuple[str, Policy]:
+        """The cluster a destination means, and its policy. It may name one that does not exist: then 503 NC."""
+        service = self.service(host)
+        if service is None:
+            return cluster_name(host, port or listener_port, subset), policy_for(None, 0, None)
+        number = port or (service.ports[0].number if len(service.ports) == 1 else listener_port)
+        rule = self.rule(service)
+        name = cluster_name(host, number, subset, self.services.variant(service, rule))
+        return name, policy_for(rule, number, rule.subset(subset) if rule and subset else None)

@@ -1,0 +1,180 @@
+"""What Gateways open: for each router pod its ports, and for each HTTP port one route table.
+
+Pure. In: the `World`. Out: `GatewayPort`s, plus findings on servers that cannot be had.
+
+Servers of several Gateways on one port share it when they speak the same class of protocol; the oldest Gateway decides.
+At gateways VirtualServices of one host are merged: route after route, catch-alls last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from graylane.mesh import hosts
+from graylane.mesh.compile.directory import Client
+from graylane.mesh.compile.routes import routes_of
+from graylane.mesh.compile.world import World
+from graylane.mesh.findings import Finding, unsupported
+from graylane.mesh.inputs import (
+    Gateway,
+    Proxy,
+    ProxyKind,
+    Server,
+    Service,
+    ServicePort,
+    Source,
+    VirtualService,
+    selects,
+)
+from graylane.mesh.table import Route, RouteTable, VirtualHost
+
+_HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opening:
+    """One server of one Gateway as one router opens it."""
+
+    gateway: Gateway
+    server: Server
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatewayPort:
+    """A port of a router: `number` on the pod's address, and each of `node_ports` on its node's."""
+
+    proxy: Proxy
+    number: int
+    node_ports: tuple[int, ...]
+    openings: tuple[Opening, ...]
+    sources: frozenset[Source]
+
+    @property
+    def table_name(self) -> str:
+        return f"{self.proxy.name}.{self.proxy.namespace}/http.{self.number}"
+
+
+@dataclass(slots=True)
+class _Draft:
+    node_ports: list[int] = field(default_factory=list)
+    openings: list[Opening] = field(default_factory=list)
+
+
+def ports(world: World, findings: dict[Source, list[Finding]]) -> tuple[GatewayPort, ...]:
+    """Every port of every router; servers left out are told in `findings`."""
+    found: list[GatewayPort] = []
+    for proxy in world.inputs.proxies:
+        if proxy.kind is ProxyKind.ROUTER:
+            found.extend(_ports_of(world, proxy, findings))
+    return tuple(found)
+
+
+def gateways_of(world: World, proxy: Proxy) -> list[Gateway]:
+    selected = [gateway for gateway in world.inputs.gateways if selects(gateway.selector, proxy.labels)]
+    return sorted(selected, key=lambda gateway: gateway.age)
+
+
+def services_of(world: World, proxy: Proxy) -> list[Service]:
+    """The Services in front of a router."""
+    return [
+        service
+        for service in world.inputs.services
+        if service.namespace == proxy.namespace and service.selector and selects(service.selector, proxy.labels)
+    ]
+
+
+def _ports_of(world: World, proxy: Proxy, findings: dict[Source, list[Finding]]) -> Iterable[GatewayPort]:
+    in_front = services_of(world, proxy)
+    drafts: dict[int, _Draft] = {}
+    for gateway in gateways_of(world, proxy):
+        for server in gateway.servers:
+            if server.protocol not in _HTTP:
+                told = unsupported(f"spec.servers[].port.protocol {server.protocol}")
+                findings.setdefault(gateway.source, []).append(told)
+                continue
+            number, node_ports = _bind(server.number, in_front, proxy)
+            draft = drafts.setdefault(number, _Draft(node_ports))
+            draft.openings.append(Opening(gateway, server))
+    for number, draft in sorted(drafts.items()):
+        sources = frozenset(opening.gateway.source for opening in draft.openings)
+        yield GatewayPort(proxy, number, tuple(draft.node_ports), tuple(draft.openings), sources)
+
+
+def _bind(number: int, in_front: Sequence[Service], proxy: Proxy) -> tuple[int, list[int]]:
+    """Where a server's port is really opened: on the target port of a Service that has it, else as written."""
+    mapped = [port for service in in_front if (port := service.port(number)) is not None]
+    if not mapped:
+        return number, []
+    return _target(mapped[0], proxy), [port.node_port for port in mapped if port.node_port]
+
+
+def _target(port: ServicePort, proxy: Proxy) -> int:
+    return port.target if isinstance(port.target, int) else proxy.ports.get(port.target, port.number)
+
+
+def table(world: World, port: GatewayPort) -> RouteTable:
+    """All virtual hosts of one router port; ports in the request's Host are ignored there."""
+    drafts: dict[str, _HostDraft] = {}
+    for opening in port.openings:
+        caller = client(world, port.proxy, opening.gateway)
+        for service in world.bound(port.proxy.namespace, caller.gateways):
+            _contribute(world, caller, opening.server, service, drafts)
+        if opening.server.https_redirect:
+            for _, host in opening.server.hosts:
+                drafts.setdefault(host, _HostDraft(opening.server.number)).https_only = True
+    found = tuple(_host(name, drafts[name]) for name in sorted(drafts))
+    sources = port.sources.union(*(host.sources for host in found))
+    return RouteTable(port.table_name, f"http.{port.number}", found, sources, ignore_port=True)
+
+
+@dataclass(slots=True)
+class _HostDraft:
+    port: int
+    routes: list[Route] = field(default_factory=list)
+    given: dict[VirtualService, None] = field(default_factory=dict)
+    sources: set[Source] = field(default_factory=set)
+    https_only: bool = False
+
+
+def client(world: World, proxy: Proxy, *gateways: Gateway) -> Client:
+    """A router as one who calls services; `gateways` are those in whose name it does."""
+    names = frozenset(gateway.full_name for gateway in gateways)
+    return Client(
+        f"gateway {proxy.key} {'+'.join(sorted(names))}", proxy.namespace, proxy.labels, names, world.services
+    )
+
+
+def _contribute(
+    world: World, caller: Client, server: Server, service: VirtualService, drafts: dict[str, _HostDraft]
+) -> None:
+    shared = _shared_hosts(server, service)
+    if not shared:
+        return
+    reached = world.reached(service, caller)
+    key = ("gateway routes", caller.identity, tuple(caller.labels.items()), server, service, reached)
+    routes = world.memo.get(key, partial(routes_of, service, caller, server.number, world.domain))
+    for host in shared if routes else ():
+        draft = drafts.setdefault(host, _HostDraft(server.number))
+        if service not in draft.given:
+            draft.given[service] = None
+            draft.routes.extend(routes)
+            draft.sources |= world.sources(service)
+
+
+def _shared_hosts(server: Server, service: VirtualService) -> list[str]:
+    """The narrower of each pair of server host and service host that go together."""
+    found: dict[str, None] = {}
+    for namespace, admitted in server.hosts:
+        if namespace not in ("*", service.namespace):
+            continue
+        for host in service.hosts:
+            if hosts.matches(admitted, host):
+                found[hosts.narrower(admitted, host)] = None
+    return list(found)
+
+
+def _host(name: str, draft: _HostDraft) -> VirtualHost:
+    ordered = sorted(draft.routes, key=lambda route: route.match.takes_all)
+    return VirtualHost(f"{name}:{draft.port}", (name,), tuple(ordered), frozenset(draft.sources), draft.https_only)

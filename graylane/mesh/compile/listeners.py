@@ -1,0 +1,88 @@
+"""Every address Envoy shall listen on.
+
+Pure. In: the `World`, gateway ports, clients. Out: `ListenerSpec`s by address; one address is given once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from graylane.mesh.compile.directory import Client, cluster_name
+from graylane.mesh.compile.gateways import GatewayPort, services_of
+from graylane.mesh.compile.outbound import table_name
+from graylane.mesh.compile.world import World
+from graylane.mesh.inputs import Proxy, ProxyKind, Service
+
+
+class Role(StrEnum):
+    """What a listener is for; the first two are Istio's EnvoyFilter contexts of the same names."""
+
+    GATEWAY = "GATEWAY"
+    OUTBOUND = "SIDECAR_OUTBOUND"
+    NODE_PORT = "NODE_PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSpec:
+    """`table` names the routes of an HTTP listener, `cluster` the target of a plain TCP one.
+
+    `port_number` is the port as an EnvoyFilter would match it, which on a node differs from the one listened on.
+    """
+
+    role: Role
+    address: str
+    port: int
+    owner: Proxy | None
+    table: str = ""
+    cluster: str = ""
+    port_number: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.address}_{self.port}"
+
+
+def listeners(
+    world: World, gateway_ports: Iterable[GatewayPort], clients: Mapping[str, tuple[Client, tuple[Proxy, ...]]]
+) -> dict[str, ListenerSpec]:
+    found: dict[str, ListenerSpec] = {}
+    for spec in (*_gateways(gateway_ports), *_outbound(world, clients), *_node_ports(world)):
+        found.setdefault(spec.name, spec)
+    return found
+
+
+def _gateways(gateway_ports: Iterable[GatewayPort]) -> Iterable[ListenerSpec]:
+    for port in gateway_ports:
+        proxy = port.proxy
+        addresses = [(proxy.ip, port.number), *((proxy.host_ip, number) for number in port.node_ports if proxy.host_ip)]
+        for address, number in addresses:
+            yield ListenerSpec(
+                Role.GATEWAY, address, number, proxy, table=port.table_name, port_number=port.openings[0].server.number
+            )
+
+
+def _outbound(world: World, clients: Mapping[str, tuple[Client, tuple[Proxy, ...]]]) -> Iterable[ListenerSpec]:
+    number = world.inputs.mesh.proxy_port
+    for client, proxies in clients.values():
+        for proxy in proxies:
+            yield ListenerSpec(Role.OUTBOUND, proxy.ip, number, proxy, table=table_name(client), port_number=number)
+
+
+def _node_ports(world: World) -> Iterable[ListenerSpec]:
+    """Other NodePort Services: connections are passed on as they are, to any ready pod."""
+    hosts = sorted({proxy.host_ip for proxy in world.inputs.proxies if proxy.host_ip})
+    routers = [proxy for proxy in world.inputs.proxies if proxy.kind is ProxyKind.ROUTER]
+    fronting = {service for proxy in routers for service in services_of(world, proxy)}
+    for service in world.inputs.services:
+        if service not in fronting:
+            yield from _node_ports_of(service, hosts)
+
+
+def _node_ports_of(service: Service, hosts: list[str]) -> Iterable[ListenerSpec]:
+    for port in service.ports:
+        if port.node_port:
+            target = cluster_name(service.host, port.number)
+            for host in hosts:
+                yield ListenerSpec(Role.NODE_PORT, host, port.node_port, None, cluster=target)

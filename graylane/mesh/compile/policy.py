@@ -1,0 +1,68 @@
+"""The traffic policy that holds for one cluster: top level, port level, subset level, block by block.
+
+Pure. In: a merged `Rule`, a port, a subset. Out: `Policy`. Blocks replace one another whole, they never mix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graylane.mesh import durations
+from graylane.mesh.compile.rules import Rule
+from graylane.mesh.inputs import Block, Subset
+from graylane.mesh.table import HashKey
+
+_BLOCKS = ("connectionPool", "outlierDetection", "loadBalancer")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """`outlier` None means no outlier detection; an empty block means all of its defaults."""
+
+    pool: Block
+    outlier: Block | None
+    balancer: Block
+
+    @property
+    def hash_keys(self) -> tuple[HashKey, ...]:
+        return _hash_keys(self.balancer.get("consistentHash"))
+
+
+NO_POLICY = Policy({}, None, {})
+
+
+def policy_for(rule: Rule | None, port: int, subset: Subset | None) -> Policy:
+    if rule is None:
+        return NO_POLICY
+    blocks = dict(_at_port(rule.policy, port) or {name: rule.policy.get(name) for name in _BLOCKS})
+    if subset is not None:
+        at_port = _at_port(subset.policy, port)
+        if at_port is not None:
+            blocks = at_port
+        else:
+            blocks.update({name: subset.policy[name] for name in _BLOCKS if subset.policy.get(name) is not None})
+    return Policy(blocks.get("connectionPool") or {}, blocks.get("outlierDetection"), blocks.get("loadBalancer") or {})
+
+
+def _at_port(policy: Block, port: int) -> dict[str, Any] | None:
+    for entry in policy.get("portLevelSettings") or ():
+        if (entry.get("port") or {}).get("number") == port:
+            return {name: entry.get(name) for name in _BLOCKS}
+    return None
+
+
+def _hash_keys(block: Block | None) -> tuple[HashKey, ...]:
+    if not block:
+        return ()
+    if block.get("httpHeaderName"):
+        return (HashKey("header", str(block["httpHeaderName"])),)
+    if block.get("httpCookie"):
+        cookie = block["httpCookie"]
+        ttl = durations.seconds(str(cookie["ttl"])) if cookie.get("ttl") is not None else None
+        return (HashKey("cookie", str(cookie.get("name", "")), str(cookie.get("path", "")), ttl),)
+    if block.get("useSourceIp"):
+        return (HashKey("source"),)
+    if block.get("httpQueryParameterName"):
+        return (HashKey("query", str(block["httpQueryParameterName"])),)
+    return ()

@@ -1,0 +1,190 @@
+"""A VirtualService's HTTP rules as routes for one kind of client.
+
+Pure. In: rules as written, and the `Client` who asks. Out: `Route`s in the order they are tried.
+Who asks is decided here (port, gateway, source labels); what is asked is left to `match`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import replace
+
+from graylane.mesh import hosts
+from graylane.mesh.compile import actions
+from graylane.mesh.compile.delegates import HOME
+from graylane.mesh.compile.directory import Client
+from graylane.mesh.inputs import Block, VirtualService, selects
+from graylane.mesh.match import RouteMatch, route_match
+from graylane.mesh.table import (
+    DirectResponse,
+    Forward,
+    HashKey,
+    Mirror,
+    Redirect,
+    Route,
+    Target,
+)
+
+
+def routes_of(service: VirtualService, client: Client, port: int, domain: str) -> tuple[Route, ...]:
+    """All routes up to and including the first that takes everything; () when none is meant for this client."""
+    found: list[Route] = []
+    for rule in service.http:
+        for route in _rule(service, rule, client, port, domain):
+            found.append(route)
+            if route.match.takes_all:
+                return tuple(found)
+    return tuple(found)
+
+
+def _rule(owner: VirtualService, rule: Block, client: Client, port: int, domain: str) -> Iterable[Route]:
+    matches = [block for block in rule.get("match") or [{}] if _meant_for(block, owner, client, port)]
+    if not matches:
+        return
+    base = _Rule(owner, rule, client, port, domain).route()
+    if base is None:
+        return
+    for block in matches:
+        names = [str(name) for name in (rule.get("name"), block.get("name")) if name]
+        yield replace(
+            base, name=".".join(names), match=route_match(block), stat_prefix=str(block.get("statPrefix") or "")
+        )
+
+
+def _meant_for(match: Block, owner: VirtualService, client: Client, port: int) -> bool:
+    if match.get("port") not in (None, 0, port):
+        return False
+    if match.get("gateways"):
+        return any(hosts.gateway_name(str(name), owner.namespace) in client.gateways for name in match["gateways"])
+    if not selects(match.get("sourceLabels"), client.labels):
+        return False
+    return match.get("sourceNamespace") in (None, "", client.namespace)
+
+
+def asks_for_labels(service: VirtualService) -> Iterable[Block]:
+    """The `sourceLabels` by which this object tells clients apart."""
+    for rule in service.http:
+        for match in rule.get("match") or ():
+            if match.get("sourceLabels") and not match.get("gateways"):
+                yield match["sourceLabels"]
+
+
+class _Rule:
+    """One rule's action and decorations; its matches are put on afterwards."""
+
+    def __init__(self, owner: VirtualService, rule: Block, client: Client, port: int, domain: str) -> None:
+        self.owner, self.rule, self.client, self.port, self.domain = owner, rule, client, port, domain
+
+    def route(self) -> Route | None:
+        action = self._action()
+        if action is None:
+            return None
+        request, response = actions.header_edits(self.rule.get("headers"))
+        alone = isinstance(action, Forward) and len(action.targets) == 1
+        if alone and isinstance(action, Forward):
+            # With one destination there is no weighted cluster to carry its header edits: they follow the route's.
+            target = action.targets[0]
+            request, response = actions.then(request, target.request), actions.then(response, target.response)
+        return Route(
+            name="",
+            match=RouteMatch(),
+            action=action,
+            request=request,
+            response=response,
+            fault=actions.fault(self.rule.get("fault")),
+            cors=actions.cors(self.rule.get("corsPolicy")),
+            source=self.owner.source,
+        )
+
+    def _action(self) -> Forward | Redirect | DirectResponse | None:
+        if self.rule.get("redirect"):
+            return self._redirect(self.rule["redirect"])
+        if self.rule.get("directResponse"):
+            return _direct(self.rule["directResponse"])
+        return self._forward() if self.rule.get("route") else None
+
+    def _redirect(self, block: Block) -> Redirect:
+        port = int(block.get("port") or 0)
+        if block.get("derivePort") == "FROM_REQUEST_PORT" and self.port not in (80, 443):
+            port = self.port
+        return Redirect(
+            path=str(block.get("uri") or ""),
+            host=str(block.get("authority") or ""),
+            scheme=str(block.get("scheme") or ""),
+            port=port,
+            code=int(block.get("redirectCode") or 301),
+        )
+
+    def _forward(self) -> Forward | None:
+        written = self.rule["route"]
+        if len(written) > 1:
+            written = [entry for entry in written if entry.get("weight")]
+        if not written:
+            return None
+        reached = [self._reach(entry["destination"]) for entry in written]
+        hash_keys = reached[0][1]
+        targets = tuple(self._target(entry, name) for entry, (name, _) in zip(written, reached, strict=True))
+        rewrite = actions.rewrite(self.rule.get("rewrite"))
+        host = rewrite.host or actions.authority(self.rule.get("headers"))
+        if not host and len(targets) == 1:
+            host = targets[0].host_rewrite
+        return Forward(
+            targets=targets,
+            timeout=actions.timeout(self.rule),
+            retry=actions.retry(self.rule.get("retries"), spread=not hash_keys),
+            rewrite=replace(rewrite, host=host),
+            mirrors=self._mirrors(),
+            hash_keys=hash_keys,
+        )
+
+    def _target(self, entry: Block, cluster: str) -> Target:
+        request, response = actions.header_edits(entry.get("headers"))
+        return Target(
+            cluster, int(entry.get("weight") or 1), request, response, actions.authority(entry.get("headers"))
+        )
+
+    def _reach(self, destination: Block) -> tuple[str, tuple[HashKey, ...]]:
+        home = str(self.rule.get(HOME) or self.owner.namespace)
+        host = hosts.resolve(str(destination.get("host") or ""), home, self.domain)
+        port = (destination.get("port") or {}).get("number")
+        name, policy = self.client.cluster(host, str(destination.get("subset") or ""), port, self.port)
+        return name, policy.hash_keys
+
+    def _mirrors(self) -> tuple[Mirror, ...]:
+        rule = self.rule
+        written = [(entry["destination"], entry.get("percentage")) for entry in rule.get("mirrors") or ()]
+        if rule.get("mirror"):
+            share = rule.get("mirrorPercentage")
+            if share is None and rule.get("mirrorPercent") is not None:
+                share = {"value": rule["mirrorPercent"]}
+            written.append((rule["mirror"], share))
+        mirrors = (Mirror(self._reach(where)[0], actions.percent(share, absent=100.0)) for where, share in written)
+        return tuple(mirror for mirror in mirrors if mirror.percent > 0)
+
+
+def _direct(block: Block) -> DirectResponse:
+    body = block.get("body") or {}
+    content = base64.b64decode(body["bytes"]) if body.get("bytes") else str(body.get("string") or "").encode()
+    return DirectResponse(int(block.get("status") or 200), content)
+
+
+def default_route(client: Client, host: str, port: int) -> Route:
+    """What a Service without a VirtualService gets: everything to its own cluster, with Istio's retries."""
+    name, policy = client.cluster(host, "", port, port)
+    keys = policy.hash_keys
+    forward = Forward((Target(name),), retry=actions.retry(None, spread=not keys), hash_keys=keys)
+    return Route("default", RouteMatch(), forward)
+
+
+def destinations_of(service: VirtualService, domain: str) -> tuple[str, ...]:
+    """The full names of all hosts this object may send to."""
+    found: dict[str, None] = {}
+    for rule in service.http:
+        home = str(rule.get(HOME) or service.namespace)
+        written = [*(rule.get("route") or ()), *(rule.get("mirrors") or ())]
+        blocks = [entry.get("destination") or {} for entry in written] + [rule.get("mirror") or {}]
+        for block in blocks:
+            if block.get("host"):
+                found[hosts.resolve(str(block["host"]), home, domain)] = None
+    return tuple(found)

@@ -1,0 +1,97 @@
+"""What every part of one compilation looks things up in.
+
+Pure. In: `Inputs` and a `Memo`. Out: indexes over them, each built once per change of what it is built from.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+
+from graylane.mesh.compile import select
+from graylane.mesh.compile.delegates import delegates_of, expand
+from graylane.mesh.compile.directory import Client, Services
+from graylane.mesh.compile.routes import destinations_of
+from graylane.mesh.compile.rules import Rule, RuleBook, merge
+from graylane.mesh.inputs import DestinationRule, Inputs, Service, Source, VirtualService
+from graylane.mesh.memo import Memo
+from graylane.model.meta import Key
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """`virtual_services` have their delegates worked in; `delegations` says whose states each of those also carries."""
+
+    inputs: Inputs
+    memo: Memo
+    services: Services
+    virtual_services: tuple[VirtualService, ...]
+    delegations: dict[Source, frozenset[Source]]
+    by_namespace: dict[str, tuple[VirtualService, ...]]
+
+    @property
+    def domain(self) -> str:
+        return self.inputs.mesh.domain
+
+    def ordered(self, namespace: str) -> tuple[VirtualService, ...]:
+        """The VirtualServices that clients in `namespace` may see, in Istio's order."""
+        if namespace not in self.by_namespace:
+            key = ("ordered", namespace, self.virtual_services)
+            self.by_namespace[namespace] = self.memo.get(key, lambda: select.ordered(self.virtual_services, namespace))
+        return self.by_namespace[namespace]
+
+    def bound(self, namespace: str, gateways: frozenset[str]) -> tuple[VirtualService, ...]:
+        """Those of `ordered` that list one of `gateways`."""
+        seen = self.ordered(namespace)
+        return self.memo.get(("bound", gateways, seen), lambda: select.bound(seen, gateways))
+
+    def reached(self, service: VirtualService, client: Client) -> tuple[tuple[Service | None, Rule | None], ...]:
+        """All that a VirtualService's routes depend on besides itself: part of the key they are kept under."""
+        names = self.memo.get(("destinations", service), lambda: destinations_of(service, self.domain))
+        found = (client.service(name) for name in names)
+        return tuple((each, client.rule(each) if each else None) for each in found)
+
+    def sources(self, service: VirtualService) -> frozenset[Source]:
+        return self.delegations.get(service.source) or frozenset((service.source,))
+
+
+def world_of(inputs: Inputs, memo: Memo) -> World:
+    book = memo.get(("rules", inputs.destination_rules), lambda: _book(inputs, memo))
+    services = memo.get(("services", inputs.services, book), lambda: Services(inputs.services, book))
+    effective, delegations = memo.get(
+        ("delegates", inputs.virtual_services), lambda: _with_delegates(inputs.virtual_services, memo)
+    )
+    return World(inputs, memo, services, effective, delegations, {})
+
+
+def _book(inputs: Inputs, memo: Memo) -> RuleBook:
+    groups: dict[tuple[str, str, str], list[DestinationRule]] = defaultdict(list)
+    for rule in inputs.destination_rules:
+        groups[(rule.namespace, rule.host, repr(sorted((rule.selector or {}).items())))].append(rule)
+    rules = [_merged(tuple(group), memo) for group in groups.values()]
+    return RuleBook(rules, inputs.mesh.root_namespace)
+
+
+def _merged(group: tuple[DestinationRule, ...], memo: Memo) -> Rule:
+    return memo.get(("rule", group), lambda: merge(group))
+
+
+def _with_delegates(
+    services: tuple[VirtualService, ...], memo: Memo
+) -> tuple[tuple[VirtualService, ...], dict[Source, frozenset[Source]]]:
+    """Roots with their delegates worked in; delegates themselves speak for no host and are left out."""
+    found: dict[Key, VirtualService] = {each.source.key: each for each in services if not each.hosts}
+    effective: list[VirtualService] = []
+    delegations: dict[Source, frozenset[Source]] = {}
+    for each in services:
+        if not each.hosts:
+            continue
+        wanted = tuple(found[key] for key in delegates_of(each) if key in found)
+        if any(rule.get("delegate") for rule in each.http):
+            joined = memo.get(("expanded", each, wanted), partial(expand, each, found))
+            delegations[each.source] = frozenset((each.source, *(delegate.source for delegate in wanted)))
+            effective.append(joined)
+        else:
+            effective.append(each)
+    return tuple(effective), delegations

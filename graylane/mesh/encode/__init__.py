@@ -1,0 +1,1 @@
+"""What `compile` decided, in Envoy's protobuf. Nothing is exported here. Pure."""

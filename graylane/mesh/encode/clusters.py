@@ -1,0 +1,172 @@
+"""Clusters and their endpoints.
+
+Pure. In: `ClusterSpec` and endpoints. Out: `Resource`s. Names are Istio's: `outbound|8000|v1|b.shop.svc.cluster.local`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_cluster_pb2
+from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+
+from graylane.mesh import durations
+from graylane.mesh.compile.clusters import ClusterSpec
+from graylane.mesh.encode.protos import (
+    cluster_pb2,
+    endpoint_components_pb2,
+    endpoint_pb2,
+    pack,
+    set_address,
+    set_ads,
+    set_seconds,
+)
+from graylane.mesh.inputs import Block, Endpoint, Protocol
+from graylane.mesh.snapshot import Resource, Type, resource
+from graylane.mesh.table import PASSTHROUGH, SELF
+
+_UNLIMITED = (1 << 32) - 1
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_BALANCERS = {
+    "ROUND_ROBIN": cluster_pb2.Cluster.ROUND_ROBIN,
+    "RANDOM": cluster_pb2.Cluster.RANDOM,
+}
+
+
+def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
+    message = cluster_pb2.Cluster(name=spec.name, type=cluster_pb2.Cluster.EDS)
+    set_ads(message.eds_cluster_config.eds_config)
+    policy, tcp = spec.policy, spec.policy.pool.get("tcp") or {}
+    set_seconds(message.connect_timeout, _seconds(tcp.get("connectTimeout")) or connect_timeout)
+    _balancer(message, policy.balancer)
+    _breakers(message, policy.pool)
+    _http_options(message, spec.protocol, policy.pool)
+    if policy.outlier is not None:
+        _outlier(message, policy.outlier)
+    # By default Envoy holds changes of an endpoint's state back for a second, to merge them.
+    set_seconds(message.common_lb_config.update_merge_window, 0.0)
+    return resource(Type.CLUSTER, spec.name, message, spec.sources)
+
+
+def _seconds(text: Any) -> float | None:
+    return None if text is None else durations.seconds(str(text))
+
+
+def _balancer(message: Any, block: Block) -> None:
+    hashing = block.get("consistentHash")
+    if not hashing:
+        message.lb_policy = _BALANCERS.get(str(block.get("simple")), cluster_pb2.Cluster.LEAST_REQUEST)
+    elif hashing.get("maglev") is not None:
+        message.lb_policy = cluster_pb2.Cluster.MAGLEV
+        if hashing["maglev"].get("tableSize"):
+            message.maglev_lb_config.table_size.value = int(hashing["maglev"]["tableSize"])
+    else:
+        message.lb_policy = cluster_pb2.Cluster.RING_HASH
+        size = (hashing.get("ringHash") or {}).get("minimumRingSize") or hashing.get("minimumRingSize") or 1024
+        message.ring_hash_lb_config.minimum_ring_size.value = int(size)
+
+
+def _breakers(message: Any, pool: Block) -> None:
+    """Istio lifts Envoy's own limits (1024) unless a rule sets some."""
+    tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
+    limits = message.circuit_breakers.thresholds.add()
+    limits.max_connections.value = int(tcp.get("maxConnections") or _UNLIMITED)
+    limits.max_pending_requests.value = int(http.get("http1MaxPendingRequests") or _UNLIMITED)
+    limits.max_requests.value = int(http.get("http2MaxRequests") or _UNLIMITED)
+    limits.max_retries.value = int(http.get("maxRetries") or _UNLIMITED)
+
+
+def _http_options(message: Any, protocol: Protocol, pool: Block) -> None:
+    http, tcp = pool.get("http") or {}, pool.get("tcp") or {}
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    if http.get("useClientProtocol") or protocol is Protocol.AUTO:
+        options.use_downstream_protocol_config.http_protocol_options.SetInParent()
+        http2 = options.use_downstream_protocol_config.http2_protocol_options
+    elif protocol is Protocol.HTTP2 or http.get("h2UpgradePolicy") == "UPGRADE":
+        http2 = options.explicit_http_config.http2_protocol_options
+    else:
+        options.explicit_http_config.http_protocol_options.SetInParent()
+        http2 = None
+    if http2 is not None:
+        http2.SetInParent()
+        if http.get("maxConcurrentStreams"):
+            http2.max_concurrent_streams.value = int(http["maxConcurrentStreams"])
+    common = options.common_http_protocol_options
+    if http.get("maxRequestsPerConnection"):
+        common.max_requests_per_connection.value = int(http["maxRequestsPerConnection"])
+    for field, text in (
+        ("idle_timeout", http.get("idleTimeout") or tcp.get("idleTimeout")),
+        ("max_connection_duration", tcp.get("maxConnectionDuration")),
+    ):
+        if (length := _seconds(text)) is not None:
+            set_seconds(getattr(common, field), length)
+    message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _outlier(message: Any, block: Block) -> None:
+    found = message.outlier_detection
+    found.enforcing_success_rate.value = 0
+    for field, enforcing, value in (
+        (
+            "consecutive_5xx",
+            "enforcing_consecutive_5xx",
+            block.get("consecutive5xxErrors", block.get("consecutiveErrors")),
+        ),
+        ("consecutive_gateway_failure", "enforcing_consecutive_gateway_failure", block.get("consecutiveGatewayErrors")),
+        (
+            "consecutive_local_origin_failure",
+            "enforcing_consecutive_local_origin_failure",
+            block.get("consecutiveLocalOriginFailures"),
+        ),
+    ):
+        if value is not None:
+            getattr(found, field).value = int(value)
+            getattr(found, enforcing).value = 100 if int(value) else 0
+    found.split_external_local_origin_errors = bool(block.get("splitExternalLocalOriginErrors"))
+    for field, name in (("interval", "interval"), ("base_ejection_time", "baseEjectionTime")):
+        if (length := _seconds(block.get(name))) is not None:
+            set_seconds(getattr(found, field), length)
+    if block.get("maxEjectionPercent"):
+        found.max_ejection_percent.value = int(block["maxEjectionPercent"])
+    message.common_lb_config.healthy_panic_threshold.value = float(block.get("minHealthPercent") or 0)
+
+
+def assignment(name: str, endpoints: tuple[Endpoint, ...], port: str) -> Resource:
+    """Always sent, even when empty: a cluster without it keeps everything behind it waiting."""
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+    if endpoints:
+        group = message.endpoints.add()
+        for each in endpoints:
+            number = each.number(port)
+            if number is not None:
+                entry = endpoint_components_pb2.LbEndpoint()
+                set_address(entry.endpoint.address, each.address, number)
+                group.lb_endpoints.append(entry)
+    return resource(Type.ENDPOINTS, name, message)
+
+
+def dns_cache() -> Any:
+    """The filter and the cluster of the forward proxy must name one and the same cache."""
+    cache = dns_cache_pb2.DnsCacheConfig(name="passthrough", dns_lookup_family=cluster_pb2.Cluster.V4_PREFERRED)
+    set_seconds(cache.dns_query_timeout, 5.0)
+    return cache
+
+
+def passthrough(connect_timeout: float) -> Resource:
+    """Hosts that are no service, reached by their own name: without iptables there is no original destination."""
+    message = cluster_pb2.Cluster(name=PASSTHROUGH, lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED)
+    set_seconds(message.connect_timeout, connect_timeout)
+    message.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
+    config = forward_cluster_pb2.ClusterConfig(dns_cache_config=dns_cache())
+    message.cluster_type.typed_config.CopyFrom(pack(config))
+    return resource(Type.CLUSTER, PASSTHROUGH, message)
+
+
+def self_cluster() -> Resource:
+    """Where a CONNECT tunnel ends: at the very listener it came in by, which then routes what is inside."""
+    message = cluster_pb2.Cluster(
+        name=SELF, type=cluster_pb2.Cluster.ORIGINAL_DST, lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED
+    )
+    set_seconds(message.connect_timeout, 1.0)
+    return resource(Type.CLUSTER, SELF, message)

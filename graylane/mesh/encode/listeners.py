@@ -1,0 +1,116 @@
+"""Listeners: the HTTP proxy of each pod, the ports of gateways, the node ports of Services.
+
+Pure. In: `ListenerSpec` and the EnvoyFilter patches that concern it. Out: a `Resource`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.access_loggers.stream.v3 import stream_pb2
+from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+
+from graylane.mesh.compile.listeners import ListenerSpec, Role
+from graylane.mesh.encode.clusters import dns_cache
+from graylane.mesh.encode.protos import listener_pb2, pack, set_address, set_ads, set_seconds
+from graylane.mesh.encode.routes import CORS, FAULT
+from graylane.mesh.filters.apply import http_filters
+from graylane.mesh.filters.patches import HCM, Patch
+from graylane.mesh.inputs import MeshConfig, Source
+from graylane.mesh.memo import Memo
+from graylane.mesh.snapshot import Resource, Type, resource
+
+ROUTER = "envoy.filters.http.router"
+FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
+_ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
+_LOG_FORMAT = (  # Istio's default
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
+    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
+    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+
+
+def listener(
+    spec: ListenerSpec, mesh: MeshConfig, patches: Sequence[Patch], sources: frozenset[Source], memo: Memo
+) -> Resource:
+    message = listener_pb2.Listener(name=spec.name)
+    set_address(message.address, spec.address, spec.port)
+    # Without this, a second process on the same address would silently get half of the connections.
+    message.enable_reuse_port.value = False
+    message.traffic_direction = 1 if spec.role is Role.GATEWAY else 2
+    chain = message.filter_chains.add()
+    if spec.role is Role.OUTBOUND:
+        _add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
+    if spec.role is Role.NODE_PORT:
+        target = tcp_proxy_pb2.TcpProxy(stat_prefix="node_port", cluster=spec.cluster)
+        _add(chain, "envoy.filters.network.tcp_proxy", pack(target))
+    else:
+        key = ("hcm", spec.role, spec.table, mesh, tuple(patches))
+        _add(chain, HCM, memo.get(key, partial(_manager, spec.role, spec.table, mesh, patches)))
+    return resource(Type.LISTENER, spec.name, message, sources)
+
+
+def _add(chain: Any, name: str, packed: Any) -> None:
+    chain.filters.add(name=name).typed_config.CopyFrom(packed)
+
+
+def _own_address() -> Any:
+    """Remembers the address a client came to, so that CONNECT tunnels can be ended there."""
+    state = set_filter_state_pb2.Config()
+    value = value_pb2.FilterStateValue(object_key=_ORIGINAL_DST)
+    value.format_string.text_format_source.inline_string = "%DOWNSTREAM_LOCAL_ADDRESS%"
+    state.on_new_connection.append(value)
+    return pack(state)
+
+
+def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch]) -> Any:
+    manager = hcm_pb2.HttpConnectionManager(stat_prefix=role.value.lower(), server_name="istio-envoy")
+    set_ads(manager.rds.config_source)
+    manager.rds.route_config_name = table
+    manager.normalize_path.value = True
+    manager.http_protocol_options.accept_http_10 = True
+    manager.use_remote_address.value = role is Role.GATEWAY
+    set_seconds(manager.stream_idle_timeout, 0.0)
+    manager.upgrade_configs.add(upgrade_type="websocket")
+    if role is Role.OUTBOUND:
+        manager.upgrade_configs.add(upgrade_type="CONNECT")
+    manager.http_filters.extend(http_filters(_http_filters(role), patches))
+    if mesh.access_log:
+        manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(_access_log(mesh.access_log))
+    return pack(manager)
+
+
+def _http_filters(role: Role) -> list[Any]:
+    """Istio's order of what it has in common with plain Envoy; EnvoyFilters name these to stand beside them."""
+    filters = [
+        _http_filter(FAULT, fault_pb2.HTTPFault()),
+        _http_filter(CORS, cors_pb2.Cors()),
+    ]
+    if role is Role.OUTBOUND:
+        forward = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache())
+        filters.append(_http_filter(FORWARD_PROXY, forward))
+    return [*filters, _http_filter(ROUTER, router_pb2.Router())]
+
+
+def _http_filter(name: str, config: Any) -> Any:
+    found = hcm_pb2.HttpFilter(name=name)
+    found.typed_config.CopyFrom(pack(config))
+    return found
+
+
+def _access_log(path: str) -> Any:
+    log = stream_pb2.StdoutAccessLog() if path == "/dev/stdout" else file_pb2.FileAccessLog(path=path)
+    log.log_format.text_format_source.inline_string = _LOG_FORMAT
+    return pack(log)

@@ -1,0 +1,131 @@
+"""The fields of each kind that this mesh acts on; any other is reported by name.
+
+Pure. Tables only: read them to know what is supported. `...` means the field's whole content is read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_DESTINATION = {"host": ..., "subset": ..., "port": {"number": ...}}
+_HEADERS = {side: {"set": ..., "add": ..., "remove": ...} for side in ("request", "response")}
+_PERCENT = {"value": ...}
+_MATCH = {
+    "name": ...,
+    "uri": ...,
+    "ignoreUriCase": ...,
+    "method": ...,
+    "scheme": ...,
+    "authority": ...,
+    "headers": ...,
+    "withoutHeaders": ...,
+    "queryParams": ...,
+    "port": ...,
+    "sourceLabels": ...,
+    "sourceNamespace": ...,
+    "gateways": ...,
+    "statPrefix": ...,
+}
+_HTTP_RULE: dict[str, Any] = {
+    "name": ...,
+    "match": [_MATCH],
+    "route": [{"destination": _DESTINATION, "weight": ..., "headers": _HEADERS}],
+    "redirect": ...,
+    "directResponse": {"status": ..., "body": {"string": ..., "bytes": ...}},
+    "delegate": {"name": ..., "namespace": ...},
+    "rewrite": {"uri": ..., "authority": ..., "uriRegexRewrite": {"match": ..., "rewrite": ...}},
+    "timeout": ...,
+    "retries": {"attempts": ..., "perTryTimeout": ..., "retryOn": ..., "retryRemoteLocalities": ...},
+    "fault": {
+        "delay": {"fixedDelay": ..., "percentage": _PERCENT},
+        "abort": {"httpStatus": ..., "grpcStatus": ..., "percentage": _PERCENT},
+    },
+    "mirror": _DESTINATION,
+    "mirrorPercentage": _PERCENT,
+    "mirrorPercent": ...,
+    "mirrors": [{"destination": _DESTINATION, "percentage": _PERCENT}],
+    "corsPolicy": {
+        "allowOrigins": ...,
+        "allowMethods": ...,
+        "allowHeaders": ...,
+        "exposeHeaders": ...,
+        "maxAge": ...,
+        "allowCredentials": ...,
+        "unmatchedPreflights": ...,
+    },
+    "headers": _HEADERS,
+}
+VIRTUAL_SERVICE = {"hosts": ..., "gateways": ..., "exportTo": ..., "http": [_HTTP_RULE]}
+
+_BALANCER = {
+    "simple": ("UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"),
+    "consistentHash": {
+        "httpHeaderName": ...,
+        "httpCookie": {"name": ..., "path": ..., "ttl": ...},
+        "useSourceIp": ...,
+        "httpQueryParameterName": ...,
+        "ringHash": {"minimumRingSize": ...},
+        "maglev": {"tableSize": ...},
+        "minimumRingSize": ...,
+    },
+}
+_POOL = {
+    "tcp": {"maxConnections": ..., "connectTimeout": ..., "idleTimeout": ..., "maxConnectionDuration": ...},
+    "http": {
+        "http1MaxPendingRequests": ...,
+        "http2MaxRequests": ...,
+        "maxRetries": ...,
+        "maxRequestsPerConnection": ...,
+        "idleTimeout": ...,
+        "maxConcurrentStreams": ...,
+        "useClientProtocol": ...,
+        "h2UpgradePolicy": ...,
+    },
+}
+_OUTLIER = {
+    "consecutive5xxErrors": ...,
+    "consecutiveGatewayErrors": ...,
+    "consecutiveLocalOriginFailures": ...,
+    "splitExternalLocalOriginErrors": ...,
+    "interval": ...,
+    "baseEjectionTime": ...,
+    "maxEjectionPercent": ...,
+    "minHealthPercent": ...,
+}
+_TLS = {"mode": ("DISABLE",)}
+_PORT_POLICY = {
+    "port": {"number": ...},
+    "loadBalancer": _BALANCER,
+    "connectionPool": _POOL,
+    "outlierDetection": _OUTLIER,
+    "tls": _TLS,
+}
+_POLICY = {
+    **{name: shape for name, shape in _PORT_POLICY.items() if name != "port"},
+    "portLevelSettings": [_PORT_POLICY],
+}
+DESTINATION_RULE = {
+    "host": ...,
+    "trafficPolicy": _POLICY,
+    "subsets": [{"name": ..., "labels": ..., "trafficPolicy": _POLICY}],
+    "exportTo": ...,
+    "workloadSelector": {"matchLabels": ...},
+}
+
+GATEWAY = {
+    "selector": ...,
+    "servers": [
+        {
+            "port": {"number": ..., "name": ..., "protocol": ..., "targetPort": ...},
+            "hosts": ...,
+            "name": ...,
+            "tls": {"httpsRedirect": ...},
+        }
+    ],
+}
+
+ENVOY_FILTER = {
+    "priority": ...,
+    "workloadSelector": {"labels": ...},
+    "configPatches": [{"applyTo": ..., "match": ..., "patch": {"operation": ..., "value": ..., "filterClass": ...}}],
+}

@@ -1,0 +1,92 @@
+"""What is wrong with a configuration object, in Istio's own message codes.
+
+Pure. In: an object, the fields we act on, what exists. Out: `Finding`s, which become `status.validationMessages`.
+An object is accepted all the same: what it asks for and cannot be had is said here, by name, never passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graylane.model.meta import Obj
+
+_DOCS = "https://istio.io/latest/docs/reference/config/analysis"
+_NAMES = {
+    "IST0101": "ReferencedResourceNotFound",
+    "IST0106": "SchemaValidationError",
+    "IST0127": "NoMatchingWorkloadsFound",
+    "IST0145": "ConflictingGateways",
+    "GRL0001": "FieldNotActedOn",
+    "GRL0002": "RefusedByProxy",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`level` is ERROR, WARNING or INFO."""
+
+    code: str
+    level: str
+    message: str
+
+    def to_json(self) -> Obj:
+        """An entry of `status.validationMessages`: Istio's `AnalysisMessageBase`, and the sentence itself."""
+        message: Obj = {"type": {"code": self.code, "name": _NAMES[self.code]}, "level": self.level}
+        if self.code.startswith("IST"):
+            message["documentationUrl"] = f"{_DOCS}/{self.code.lower()}/"
+        return message | {"message": self.message}
+
+
+def not_found(what: str, name: str) -> Finding:
+    return Finding("IST0101", "ERROR", f"Referenced {what} not found: {name!r}")
+
+
+def invalid(why: str) -> Finding:
+    return Finding("IST0106", "ERROR", f"Schema validation error: {why}")
+
+
+def no_workloads(selector: Mapping[str, str]) -> Finding:
+    text = ",".join(f"{name}={value}" for name, value in sorted(selector.items()))
+    return Finding("IST0127", "WARNING", f"No matching workloads for this resource with the following labels: {text}")
+
+
+def conflict(port: int, holder: str) -> Finding:
+    return Finding("IST0145", "ERROR", f"Conflict with gateway {holder}: port {port} is taken with another protocol")
+
+
+def unsupported(path: str) -> Finding:
+    return Finding("GRL0001", "ERROR", f"{path} is not acted on by this mesh; remove it or run this object on Istio")
+
+
+def refused(reason: str) -> Finding:
+    return Finding(
+        "GRL0002", "ERROR", f"Envoy refused what this object asks for; the last good state is kept: {reason}"
+    )
+
+
+Shape = Mapping[str, Any]
+
+
+def unknown_fields(value: Any, shape: Any, path: str) -> Iterable[str]:
+    """Paths under `value` that `shape` does not name.
+
+    A shape is `...` (anything goes below), a mapping (these fields), a one-item list (a list of that), or a tuple (one
+    of these texts).
+    """
+    if shape is ... or value is None:
+        return
+    if isinstance(shape, tuple):
+        if value not in shape:
+            yield f"{path} {value}"
+    elif isinstance(shape, list):
+        for entry in value if isinstance(value, list) else ():
+            yield from unknown_fields(entry, shape[0], f"{path}[]")
+    elif isinstance(value, Mapping):
+        for name, below in value.items():
+            where = f"{path}.{name}"
+            if name in shape:
+                yield from unknown_fields(below, shape[name], where)
+            elif below not in (None, "", [], {}, False):
+                yield where

@@ -1,0 +1,226 @@
+"""Everything the mesh compiler may read, as one frozen value.
+
+Pure. In: nouns that `read` decoded from API objects. Out: `Inputs`.
+
+Nouns compare by identity, on purpose: the owner of an `Inputs` keeps a noun for as long as its object means the
+same, so "is it the same noun" is a cheap and exact "has nothing changed", and what was compiled from it can be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from graylane.model.meta import Key
+
+Labels = Mapping[str, str]
+Block = Mapping[str, Any]
+MESH = "mesh"
+
+
+class Source(NamedTuple):
+    """One state of one configuration object: what a compiled resource says it was made from."""
+
+    kind: str
+    namespace: str
+    name: str
+    generation: int
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class Protocol(StrEnum):
+    """What a port speaks. AUTO is a port whose name does not tell; a proxy-only data plane takes it for HTTP."""
+
+    HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    AUTO = "AUTO"
+    TLS = "TLS"
+    TCP = "TCP"
+    UDP = "UDP"
+
+    @property
+    def is_http(self) -> bool:
+        return self in (Protocol.HTTP, Protocol.HTTP2, Protocol.AUTO)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServicePort:
+    name: str
+    number: int
+    protocol: Protocol
+    target: int | str
+    node_port: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """A Service; `host` is its full name. `addresses` are its cluster IPs, empty when headless."""
+
+    namespace: str
+    name: str
+    host: str
+    ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...]
+    selector: Labels
+    headless: bool
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+    def port(self, number: int) -> ServicePort | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A ready pod behind a Service: one address, a number for each of the Service's port names, the pod's labels."""
+
+    address: str
+    ports: tuple[tuple[str, int], ...]
+    labels: tuple[tuple[str, str], ...]
+    pod: str
+
+    def number(self, port: str) -> int | None:
+        return next((number for name, number in self.ports if name == port), None)
+
+
+class ProxyKind(StrEnum):
+    SIDECAR = "sidecar"
+    ROUTER = "router"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proxy:
+    """A pod as the mesh sees it: who asks (a sidecar) or what a Gateway selects (a router)."""
+
+    namespace: str
+    name: str
+    kind: ProxyKind
+    ip: str
+    host_ip: str
+    labels: Labels
+    ports: Mapping[str, int]
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Config:
+    """What every Istio object has: its identity, its age and who may see it (`*`, `.`, `~` or namespaces)."""
+
+    source: Source
+    created: str
+    export_to: tuple[str, ...]
+    spec: Block
+
+    @property
+    def namespace(self) -> str:
+        return self.source.namespace
+
+    @property
+    def age(self) -> tuple[str, str, str]:
+        """Istio's order between objects of one kind: older first, then name, then namespace."""
+        return (self.created, self.source.name, self.source.namespace)
+
+    def visible_from(self, namespace: str) -> bool:
+        return any(
+            scope == "*" or (scope == "." and namespace == self.namespace) or scope == namespace
+            for scope in self.export_to or ("*",)
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Server:
+    """One port of a Gateway. Each host is `(namespace or "*", host)`."""
+
+    number: int
+    protocol: str
+    name: str
+    hosts: tuple[tuple[str, str], ...]
+    https_redirect: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gateway(Config):
+    """`selector` None selects every router."""
+
+    selector: Labels | None
+    servers: tuple[Server, ...]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.source.namespace}/{self.source.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VirtualService(Config):
+    """`hosts` and `gateways` are resolved to full names; `http` are the rules as written."""
+
+    hosts: tuple[str, ...]
+    gateways: tuple[str, ...]
+    http: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subset:
+    name: str
+    labels: Labels
+    policy: Block
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DestinationRule(Config):
+    """`selector` None applies to every client."""
+
+    host: str
+    subsets: tuple[Subset, ...]
+    policy: Block | None
+    selector: Labels | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnvoyFilter(Config):
+    priority: int
+    selector: Labels | None
+    patches: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """Mesh-wide settings. `access_log` is a path Envoy writes to, "" for none."""
+
+    domain: str = "cluster.local"
+    root_namespace: str = "istio-system"
+    proxy_port: int = 15001
+    access_log: str = "/dev/stdout"
+    connect_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What `compile` reads, and all it reads."""
+
+    mesh: MeshConfig = MeshConfig()
+    services: tuple[Service, ...] = ()
+    endpoints: Mapping[Key, tuple[Endpoint, ...]] = field(default_factory=dict)
+    proxies: tuple[Proxy, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
+    virtual_services: tuple[VirtualService, ...] = ()
+    destination_rules: tuple[DestinationRule, ...] = ()
+    envoy_filters: tuple[EnvoyFilter, ...] = ()
+
+
+def selects(selector: Labels | None, labels: Labels) -> bool:
+    """Istio's workload selectors: every label equal; None and {} take all."""
+    return not selector or all(labels.get(name) == value for name, value in selector.items())

@@ -1,0 +1,187 @@
+"""What a route asks of a request, and whether a request has it.
+
+Pure. In: Istio's `HTTPMatchRequest` blocks and requests. Out: `RouteMatch`, which `encode` spells for Envoy and
+`simulate` evaluates; both read this one value, so they can differ only in what Envoy itself does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from graylane.mesh.inputs import Block
+
+
+class How(StrEnum):
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One condition on one text. Regexes must match all of it."""
+
+    how: How
+    value: str = ""
+    ignore_case: bool = False
+
+    def accepts(self, text: str) -> bool:
+        if self.how is How.PRESENT:
+            return True
+        if self.how is How.REGEX:
+            return _regex(self.value).fullmatch(text) is not None
+        ours, theirs = (self.value.lower(), text.lower()) if self.ignore_case else (self.value, text)
+        return theirs == ours if self.how is How.EXACT else theirs.startswith(ours)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A condition on a header or query parameter; `inverted` passes when it does not hold (or the name is absent)."""
+
+    name: str
+    text: Text
+    inverted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as a proxy sees it. Header names are lower case; `path` holds the query too."""
+
+    authority: str
+    path: str = "/"
+    method: str = "GET"
+    scheme: str = "http"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def values(self, header: str) -> list[str]:
+        pseudo = {":method": self.method, ":scheme": self.scheme, ":authority": self.authority, ":path": self.path}
+        if header in pseudo:
+            return [pseudo[header]]
+        return [value for name, value in self.headers if name == header]
+
+
+ANY_PATH = Text(How.PREFIX, "/")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """All conditions must hold. `connect` matches CONNECT requests and nothing else."""
+
+    path: Text = ANY_PATH
+    headers: tuple[Named, ...] = ()
+    queries: tuple[Named, ...] = ()
+    connect: bool = False
+
+    @property
+    def takes_all(self) -> bool:
+        """Istio's catch-all: nothing behind such a rule is ever reached, so nothing behind it is generated."""
+        open_path = self.path in (ANY_PATH, Text(How.REGEX, ".*"))
+        return open_path and not self.headers and not self.queries and not self.connect
+
+    def accepts(self, request: Request) -> bool:
+        if self.connect or request.method == "CONNECT":
+            return self.connect and request.method == "CONNECT"
+        path, _, query = request.path.partition("?")
+        return (
+            self.path.accepts(normal_path(path))
+            and all(_header_holds(header, request.values(header.name)) for header in self.headers)
+            and all(_query_holds(named, query) for named in self.queries)
+        )
+
+
+def _header_holds(header: Named, values: list[str]) -> bool:
+    if header.inverted and header.text.how is not How.PRESENT:
+        # Envoy is told to treat a missing header as empty before inverting
+        return not any(header.text.accepts(value) for value in values or [""])
+    return any(header.text.accepts(value) for value in values) is not header.inverted
+
+
+def _query_holds(named: Named, query: str) -> bool:
+    for part in filter(None, query.split("&")):
+        name, _, value = part.partition("=")
+        if name == named.name:
+            return named.text.accepts(value)  # only the first occurrence is looked at
+    return False
+
+
+def normal_path(path: str) -> str:
+    """`/a/./b/../c` → `/a/c`, as the proxies do before matching; doubled slashes stay."""
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments[1:]:
+        if segment == "..":
+            kept[-1:] = []
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+@lru_cache(maxsize=4096)
+def _regex(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?:=|!|<=|<!|P=|\()|\\[1-9])")
+
+
+def regex_fault(pattern: str) -> str:
+    """Why RE2 would refuse `pattern`; "" where we know of nothing."""
+    if _NOT_RE2.search(pattern):
+        return f"regex {pattern!r} uses look-around or a back-reference, which RE2 does not have"
+    try:
+        _regex(pattern)
+    except re.error as error:
+        return f"regex {pattern!r} does not compile: {error}"
+    return ""
+
+
+def text_match(block: Block | None, *, ignore_case: bool = False) -> Text | None:
+    """Istio's `StringMatch`; an empty block and the regex `*` ask only for presence. None for None."""
+    if block is None:
+        return None
+    for how in (How.EXACT, How.PREFIX, How.REGEX):
+        if how in block:
+            value = str(block[how])
+            if how is How.REGEX and value == "*":
+                return Text(How.PRESENT)
+            return Text(how, value, ignore_case and how is not How.REGEX)
+    return Text(How.PRESENT)
+
+
+def route_match(block: Block) -> RouteMatch:
+    """The request side of one `http[].match[]` entry; who is asking is decided before, when tables are built."""
+    uri = text_match(block.get("uri"), ignore_case=bool(block.get("ignoreUriCase")))
+    return RouteMatch(
+        path=ANY_PATH if uri is None or uri.how is How.PRESENT else uri,
+        headers=(*_named(block.get("headers")), *_named(block.get("withoutHeaders"), inverted=True), *_pseudo(block)),
+        queries=tuple(_named(block.get("queryParams"), lower=False)),
+    )
+
+
+def _named(blocks: Mapping[str, Any] | None, *, inverted: bool = False, lower: bool = True) -> Iterable[Named]:
+    for name, block in sorted((blocks or {}).items()):
+        text = text_match(block or {})
+        if text is not None:
+            yield Named(name.lower() if lower else name, text, inverted)
+
+
+def _pseudo(block: Block) -> Iterable[Named]:
+    for field in ("method", "scheme", "authority"):
+        text = text_match(block.get(field))
+        if text is not None:
+            yield Named(f":{field}", text)
+
+
+def regexes(match: RouteMatch) -> Iterable[str]:
+    texts = [match.path, *(named.text for named in (*match.headers, *match.queries))]
+    return (text.value for text in texts if text.how is How.REGEX)

@@ -1,0 +1,261 @@
+"""One Envoy's ADS conversation: what to send next, given what it has, what it asked for, and what it refused.
+
+Pure. In: `Request`s and `Snapshot`s. Out: `Response`s to send and `Report`s (what is live, what was refused). No I/O,
+no clock: whoever owns the stream calls `receive` and `publish`, then sends what `pump` returns.
+
+A snapshot is worked through in steps, so that no route ever names a cluster Envoy lacks and no cluster goes before the
+last route to it has gone (make before break):
+
+    step    sends                                                  done when acknowledged
+    ADD     clusters, old ones kept; endpoints                     so that everything routes will need is there
+    ROUTE   listeners, route tables                                so that nothing needs what is dropped next
+    PRUNE   clusters, exactly the new ones                         the snapshot is live
+
+While later steps wait, newer endpoints are sent at once: a pod that goes must leave without queueing behind routes.
+Envoy acknowledges responses but applies resources one by one; of a refused response we find the culprits, send the
+rest again without them, and go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from graylane.mesh.encode.routes import empty_table
+from graylane.mesh.snapshot import EMPTY, Resource, Resources, Snapshot, Type, differs, version_of
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`nonce` is that of the response it answers, "" for the first of its type; `error` is why that was refused."""
+
+    type: Type
+    names: frozenset[str] = frozenset()
+    nonce: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    type: Type
+    version: str
+    nonce: str
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything of the snapshot `serial` has been acknowledged, except what was reported as refused."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Envoy does not take `resource`; it goes on with the one it had, if any."""
+
+    resource: Resource
+    reason: str
+
+
+Report = Live | Refused
+
+
+class Step(IntEnum):
+    ADD = 0
+    ROUTE = 1
+    PRUNE = 2
+    REST = 3
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A response not yet answered. `changed` is what in it is new to Envoy."""
+
+    nonce: str
+    sent: Resources
+    changed: tuple[Resource, ...]
+
+
+@dataclass(slots=True)
+class _Channel:
+    """One resource type on this stream."""
+
+    type: Type
+    asked: bool = False
+    names: frozenset[str] = frozenset()
+    held: dict[str, Resource] = field(default_factory=dict)
+    flight: _Flight | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    suspects: list[Resource] = field(default_factory=list)
+
+    def wanted(self, target: Resources) -> dict[str, Resource]:
+        """`target`, with what Envoy refused replaced by what it accepted last."""
+        if not self.refused:
+            return dict(target)
+        chosen = ((name, self._acceptable(each)) for name, each in target.items())
+        return {name: each for name, each in chosen if each is not None}
+
+    def _acceptable(self, each: Resource) -> Resource | None:
+        if self.refused.get(each.name) != each.version:
+            return each
+        # A listener waits for its table for ever; one without routes lets it open and answer 404.
+        substitute = empty_table(each.name) if self.type is Type.ROUTES else None
+        return self.held.get(each.name, substitute)
+
+    def settled(self, wanted: Mapping[str, Resource]) -> bool:
+        """Whether Envoy is known to have all of `wanted`."""
+        return self.flight is None and not self.suspects and not self._missing(wanted)
+
+    def _missing(self, wanted: Mapping[str, Resource]) -> list[Resource]:
+        return [each for name, each in wanted.items() if differs(self.held.get(name), each)]
+
+    def next_flight(self, wanted: Mapping[str, Resource]) -> tuple[Resources, tuple[Resource, ...]] | None:
+        """What to send now, if anything: the resources of the message, and those of them that are new."""
+        if not self.asked or self.flight is not None:
+            return None
+        if self.suspects:
+            suspect = self.suspects.pop(0)
+            alone = {suspect.name: suspect}
+            return ({**self.held, **alone} if self.type.whole else alone), (suspect,)
+        if not self.type.whole:
+            wanted = {name: each for name, each in wanted.items() if name in self.names}
+        missing = tuple(self._missing(wanted))
+        if self.type.whole:
+            return (wanted, missing) if missing or wanted.keys() != self.held.keys() else None
+        return ({each.name: each for each in missing}, missing) if missing else None
+
+    def accept(self, flight: _Flight) -> None:
+        if self.type.whole:
+            self.held = dict(flight.sent)
+        else:
+            self.held.update(flight.sent)
+
+    def reject(self, flight: _Flight, reason: str) -> list[Resource]:
+        """The culprits, once known. Envoy names listeners and clusters it refuses; tables are tried one by one."""
+        changed = flight.changed
+        named = [each for each in changed if each.name in reason] if self.type.whole else []
+        culprits = list(changed) if len(changed) == 1 else named
+        if not culprits:
+            self.suspects.extend(changed)
+        for each in culprits:
+            self.refused[each.name] = each.version
+        return culprits
+
+
+class Session:
+    """The conversation with one Envoy over one stream."""
+
+    def __init__(self) -> None:
+        self._channels = {type: _Channel(type) for type in Type}
+        self._target = EMPTY
+        self._latest = EMPTY
+        self._step = Step.REST
+        self._nonce = 0
+        self._reports: list[Report] = []
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """`snapshot` is what Envoy shall have from now on; those in between are skipped."""
+        self._latest = snapshot
+
+    def receive(self, request: Request) -> None:
+        channel = self._channels[request.type]
+        channel.asked = True
+        self._subscribe(channel, request)
+        flight = channel.flight
+        if flight is None or request.nonce != flight.nonce:
+            return  # an answer to something older, or only a new subscription
+        channel.flight = None
+        if request.error is None:
+            channel.accept(flight)
+            if request.type is Type.CLUSTER:
+                self._expect_endpoints(flight.changed)
+        else:
+            culprits = channel.reject(flight, request.error)
+            self._reports.extend(Refused(each, request.error) for each in culprits)
+
+    def _subscribe(self, channel: _Channel, request: Request) -> None:
+        if not request.nonce:
+            channel.held.clear()
+            channel.flight = None
+        if not channel.type.whole:
+            channel.names = request.names
+            for name in channel.held.keys() - request.names:
+                del channel.held[name]
+
+    def _expect_endpoints(self, changed: Iterable[Resource]) -> None:
+        """A cluster that changed does not start working before it is given endpoints anew, even the same ones."""
+        held = self._channels[Type.ENDPOINTS].held
+        for cluster in changed:
+            held.pop(cluster.name, None)
+
+    def retry(self) -> None:
+        """Offer refused listeners again: an address that was taken may be free now."""
+        channel = self._channels[Type.LISTENER]
+        if channel.refused:
+            channel.refused.clear()
+            self._step = min(self._step, Step.ROUTE)
+
+    def reports(self) -> list[Report]:
+        """What has become known since the last call."""
+        told, self._reports = self._reports, []
+        return told
+
+    def pump(self) -> list[Response]:
+        """All that can be sent now."""
+        found: list[Response] = []
+        while True:
+            if self._step is Step.REST:
+                if self._latest is self._target:
+                    break
+                self._target, self._step = self._latest, Step.ADD
+            found.extend(self._send())
+            if not self._done():
+                break
+            self._step = Step(self._step + 1)
+            if self._step is Step.REST:
+                self._reports.append(Live(self._target.serial))
+        return found
+
+    def _send(self) -> Iterable[Response]:
+        for type, wanted in self._wanted():
+            channel = self._channels[type]
+            flight = channel.next_flight(wanted)
+            if flight is not None:
+                yield self._launch(channel, *flight)
+
+    def _wanted(self) -> Iterable[tuple[Type, dict[str, Resource]]]:
+        """What each type shall be in the present step, for the types that may be sent in it."""
+        clusters = self._channels[Type.CLUSTER]
+        if self._step is Step.ADD:
+            yield Type.CLUSTER, clusters.held | clusters.wanted(self._target.of(Type.CLUSTER))
+            yield Type.ENDPOINTS, self._endpoints(self._target)
+        else:
+            yield Type.ENDPOINTS, self._endpoints(self._latest)
+        if self._step is Step.ROUTE:
+            for type in (Type.LISTENER, Type.ROUTES):
+                yield type, self._channels[type].wanted(self._target.of(type))
+        if self._step is Step.PRUNE:
+            yield Type.CLUSTER, clusters.wanted(self._target.of(Type.CLUSTER))
+
+    def _endpoints(self, snapshot: Snapshot) -> dict[str, Resource]:
+        return self._channels[Type.ENDPOINTS].wanted(snapshot.of(Type.ENDPOINTS))
+
+    def _done(self) -> bool:
+        clusters, endpoints = self._channels[Type.CLUSTER], self._channels[Type.ENDPOINTS]
+        if self._step is Step.ADD:
+            expected = self._endpoints(self._target)
+            needed = {name: each for name, each in expected.items() if name in clusters.held}
+            return clusters.settled(clusters.wanted(self._target.of(Type.CLUSTER))) and endpoints.settled(needed)
+        if self._step is Step.ROUTE:
+            found = (self._channels[type] for type in (Type.LISTENER, Type.ROUTES))
+            return all(channel.settled(channel.wanted(self._target.of(channel.type))) for channel in found)
+        wanted = clusters.wanted(self._target.of(Type.CLUSTER))
+        return clusters.settled(wanted) and wanted.keys() == clusters.held.keys()
+
+    def _launch(self, channel: _Channel, sent: Resources, changed: tuple[Resource, ...]) -> Response:
+        self._nonce += 1
+        channel.flight = _Flight(str(self._nonce), sent, changed)
+        resources = tuple(sent.values())
+        return Response(channel.type, version_of(resources), channel.flight.nonce, resources)

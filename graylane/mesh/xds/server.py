@@ -1,0 +1,116 @@
+"""The ADS server Envoy connects to: gRPC on loopback around `protocol.Session`.
+
+Shell. In: snapshots to publish. Out: pushes to every connected Envoy, and a callback per report. State of the world
+over one aggregated stream, so that the order of types is ours to choose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc.aio
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+
+from graylane.mesh.snapshot import EMPTY, Snapshot, Type
+from graylane.mesh.xds.protocol import Refused, Report, Request, Response, Session
+
+_LOG = logging.getLogger(__name__)
+_RETRY_SECONDS = 1.0
+_TYPES = {type.value: type for type in Type}
+
+
+class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
+    """`on_report` is called in the event loop for everything any Envoy acknowledges or refuses."""
+
+    def __init__(self, on_report: Callable[[Report], None]) -> None:
+        self._on_report = on_report
+        self._snapshot = EMPTY
+        self._streams: set[_Stream] = set()
+        self._server: Any = None
+        self.port = 0
+
+    @property
+    def connected(self) -> int:
+        return len(self._streams)
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
+        ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"{host}:{port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Closes all streams; Envoy goes on with what it has and looks for us again."""
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
+
+    async def publish(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        for stream in list(self._streams):
+            stream.session.publish(snapshot)
+            await stream.flush()
+
+    async def StreamAggregatedResources(self, requests: AsyncIterator[Any], context: Any) -> None:
+        stream = _Stream(context, self._on_report)
+        stream.session.publish(self._snapshot)
+        self._streams.add(stream)
+        _LOG.info("an Envoy connected", extra={"peer": context.peer()})
+        retries = asyncio.create_task(stream.retry_refused())
+        try:
+            async for message in requests:
+                await stream.receive(message)
+        finally:
+            self._streams.discard(stream)
+            retries.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await retries
+
+
+class _Stream:
+    """One Envoy's stream: the session and the wire under it."""
+
+    def __init__(self, context: Any, on_report: Callable[[Report], None]) -> None:
+        self.session = Session()
+        self._context = context
+        self._on_report = on_report
+        self._writing = asyncio.Lock()
+
+    async def receive(self, message: Any) -> None:
+        type = _TYPES.get(message.type_url)
+        if type is None:
+            return  # a type nobody configured Envoy to ask for; silence keeps it from waiting on us
+        error = message.error_detail.message if message.HasField("error_detail") else None
+        self.session.receive(Request(type, frozenset(message.resource_names), message.response_nonce, error))
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what can be sent, in order, and tell what has become known."""
+        async with self._writing:
+            for response in self.session.pump():
+                await self._context.write(_encode(response))
+        for report in self.session.reports():
+            if isinstance(report, Refused):
+                _LOG.warning(
+                    "Envoy refused a resource", extra={"resource": report.resource.name, "reason": report.reason}
+                )
+            self._on_report(report)
+
+    async def retry_refused(self) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_SECONDS)
+            self.session.retry()
+            await self.flush()
+
+
+def _encode(response: Response) -> Any:
+    message = discovery_pb2.DiscoveryResponse(
+        version_info=response.version, type_url=response.type.value, nonce=response.nonce
+    )
+    for each in response.resources:
+        message.resources.add(type_url=each.type.value, value=each.body)
+    return message

