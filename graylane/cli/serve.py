@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from graylane.cli.background import PipeReporter, Reporter, StartFailed, start
 from graylane.cli.datadir import DataDir, Running
@@ -67,6 +68,8 @@ def in_background(options: UpOptions) -> None:
     if running := data.running():
         tell_ready(running, "already running", _BACKGROUND)
         return
+    if Path("-") in options.files:
+        raise UserError("-f - cannot be read in the background; name a file, or leave out --detach")
     read(list(options.files))  # a typo in a manifest is told before anything starts
     try:
         tell_ready(start(data, options.arguments(), progress), "up", _BACKGROUND)
@@ -105,22 +108,20 @@ def _run(options: UpOptions, reporter: Reporter, lifeline: int | None) -> None:
 async def _serve(
     options: UpOptions, manifests: list[Manifest], data: DataDir, reporter: Reporter, lifeline: int | None
 ) -> None:
-    from graylane.app import Cluster
+    from graylane.app import Cluster, ClusterConfig
 
-    cluster = Cluster(_config(options))
+    api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
+    config = ClusterConfig(options.data, options.node_ip, api_port, gateway_port, options.images)
+    cluster = Cluster(config)
     with _stop_signals() as stopped:
         if lifeline is not None:
             _stop_when_closed(lifeline, stopped)
         try:
             await _unless(stopped, _start(cluster, manifests, data, reporter))
-            await stopped.wait()
+            await _unless(stopped, cluster.failed())
         finally:
             reporter.progress("stopping")
             await cluster.stop()
-
-
-def _config(options: UpOptions) -> object:
-    return options
 
 
 async def _start(cluster: Cluster, manifests: list[Manifest], data: DataDir, reporter: Reporter) -> None:
@@ -169,9 +170,9 @@ def _stop_when_closed(descriptor: int, stopped: asyncio.Event) -> None:
     loop.add_reader(descriptor, closed)
 
 
-async def _unless(stopped: asyncio.Event, work: object) -> None:
+async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     """Runs `work` to its end, or cancels it when we are asked to stop first."""
-    task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    task = asyncio.create_task(work)
     stop = asyncio.create_task(stopped.wait())
     try:
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)

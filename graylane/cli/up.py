@@ -36,7 +36,7 @@ class UpOptions:
             f"--node-ip={self.node_ip}",
         ]
         words += [f"--images={self.images.absolute()}"] if self.images else []
-        return words + [f"--filename={path if str(path) == '-' else path.absolute()}" for path in self.files]
+        return words + [f"--filename={path.absolute()}" for path in self.files]
 
 
 def command(

@@ -1,0 +1,31 @@
+"""The unified diff of one object's spec and annotations, as YAML.
+
+Pure. In: the object before and after (None where it did not exist). Out: lines, none when nothing a user wrote differs.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import yaml
+
+from graylane.cli.apply import LAST_APPLIED
+from graylane.model.meta import Obj, annotations_of, name_of
+
+_CONTEXT = 4
+
+
+def diff(old: Obj | None, new: Obj | None) -> list[str]:
+    """kubectl's own bookkeeping annotation is left out: it repeats the object."""
+    label = f"{(new or old or {}).get('kind', '')}/{name_of(new or old or {})}"
+    lines = difflib.unified_diff(_text(old), _text(new), f"{label} before", f"{label} after", lineterm="", n=_CONTEXT)
+    return list(lines)
+
+
+def _text(obj: Obj | None) -> list[str]:
+    if obj is None:
+        return []
+    annotations = {name: text for name, text in annotations_of(obj).items() if name != LAST_APPLIED}
+    shown: Obj = {"metadata": {"annotations": annotations}} if annotations else {}
+    shown["spec"] = obj.get("spec")
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=100).splitlines()
