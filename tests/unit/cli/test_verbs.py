@@ -1,0 +1,270 @@
+"""Verbs against a real API server: apply, status, approve, abort, pause, resume."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Server
+from graylane.cli import release_verbs
+from graylane.cli.apply import Applier
+from graylane.cli.examples import scenario
+from graylane.cli.exits import Exit, GaveUp, Refused
+from graylane.cli.manifests import parse, read
+from graylane.cli.options import Scope
+from graylane.cli.release_verbs import Wish, carry_out
+from graylane.cli.releasing import abort, approve
+from graylane.cli.root import run
+from graylane.errors import BadRequest, Invalid, UserError
+from graylane.model.kinds import DEPLOYMENT, NAMESPACE, ROLLOUT, SERVICE
+from graylane.model.meta import Obj, annotations_of, dig
+from graylane.testing.waiting import eventually
+
+PAUSED = {
+    "phase": "Progressing",
+    "message": "Rollout is in step(1/1), and you need manually confirm to enter the next step",
+    "canaryStatus": {
+        "currentStepIndex": 1,
+        "currentStepState": "StepPaused",
+        "canaryRevision": "r2",
+        "canaryReplicas": 1,
+        "canaryReadyReplicas": 1,
+        "podTemplateHash": "h",
+    },
+}
+
+
+async def applied(server: Server) -> list[str]:
+    told: list[str] = []
+    manifests = [item for item in read([scenario()]) if item.object["kind"] != "EnvoyFilter"]
+    await Applier(server.client, "default").apply(manifests, told.append)
+    return told
+
+
+async def pause_release(server: Server, *names: str, revision: str = "r2") -> None:
+    for name in names:
+        status = PAUSED | {"canaryStatus": dict(PAUSED["canaryStatus"], canaryRevision=revision)}  # type: ignore[call-overload]
+        await server.client.patch(ROLLOUT, name, "default", {"status": status}, subresource="status")
+
+
+async def rollout(server: Server, name: str) -> Obj:
+    return await server.client.get(ROLLOUT, name, "default")
+
+
+async def typed(*arguments: str) -> int:
+    """A command line as a user types it; verbs run their own event loop, so they get a thread of their own."""
+    return await asyncio.to_thread(run, list(arguments))
+
+
+async def test_the_scenario_is_created_and_then_left_alone(server: Server) -> None:
+    created = await applied(server)
+    assert len(created) == 13
+    assert "deployment.apps/mocka-base created" in created
+    assert all(line.endswith(" unchanged") for line in await applied(server))
+
+
+async def test_only_what_changed_is_configured(server: Server) -> None:
+    await applied(server)
+    (document,) = parse((scenario() / "02-gateway.yaml").read_text(), "f")
+    document.object["spec"]["servers"][0]["hosts"] = ["example.com"]
+    told: list[str] = []
+    await Applier(server.client, "default").apply([document], told.append)
+    assert told == ["gateway.networking.istio.io/sample-gateway configured"]
+
+
+async def test_manifests_may_bring_their_own_namespace(server: Server) -> None:
+    text = (
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\n"
+        "apiVersion: v1\nkind: Service\nmetadata: {name: x, namespace: shop}\nspec: {ports: [{port: 80}]}"
+    )
+    await Applier(server.client, "default").apply(parse(text, "f"), lambda _: None)
+    await server.client.get(NAMESPACE, "shop")
+    await server.client.get(SERVICE, "x", "shop")
+
+
+REFUSED = [
+    (
+        "apiVersion: v2\nkind: Nosuch\nmetadata: {name: x}",
+        UserError,
+        "f, document 1: the server has no kind Nosuch in v2",
+    ),
+    (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: x}\nspec: {ports: [{port: 80}], portz: 1}",
+        BadRequest,
+        'f, document 1: .*unknown field "spec.portz"',
+    ),
+    ("apiVersion: v1\nkind: Service\nmetadata: {name: X}\nspec: {ports: [{port: 80}]}", Invalid, r"metadata\.name"),
+]
+
+
+@pytest.mark.parametrize(("text", "error", "message"), REFUSED)
+async def test_a_bad_manifest_is_refused_naming_file_and_field(
+    server: Server, text: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        await Applier(server.client, "default").apply(parse(text, "f"), lambda _: None)
+
+
+async def test_several_rollouts_are_approved_at_once(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a", "rollouts-b")
+    assert await typed("approve", "rollouts-a", "rollout/rollouts-b", "--kubeconfig", str(server.kubeconfig)) == 0
+    assert capsys.readouterr().out == (
+        "rollout.rollouts.kruise.io/rollouts-a approved\nrollout.rollouts.kruise.io/rollouts-b approved\n"
+    )
+    for name in ("rollouts-a", "rollouts-b"):
+        assert dig(await rollout(server, name), "status", "canaryStatus", "currentStepState") == "StepReady"
+
+
+async def test_one_that_cannot_be_approved_leaves_all_as_they_are(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    code = await typed("approve", "rollouts-a", "rollouts-b", "--kubeconfig", str(server.kubeconfig))
+    assert code == Exit.REFUSED
+    assert "is not 'StepPaused'" in capsys.readouterr().err
+    assert dig(await rollout(server, "rollouts-a"), "status", "canaryStatus", "currentStepState") == "StepPaused"
+
+
+async def test_an_approval_outlives_a_harmless_change_made_meanwhile(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    stale = await rollout(server, "rollouts-a")
+    await server.client.patch(ROLLOUT, "rollouts-a", "default", {"metadata": {"labels": {"team": "x"}}})
+    await release_verbs._change(server.client, Wish(approve, ("rollouts-a",)), stale)
+    assert dig(await rollout(server, "rollouts-a"), "status", "canaryStatus", "currentStepState") == "StepReady"
+
+
+async def test_an_approval_never_reaches_a_revision_its_author_did_not_see(server: Server) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    seen = await rollout(server, "rollouts-a")
+    await pause_release(server, "rollouts-a", revision="r3")
+    with pytest.raises(Refused, match="it now releases revision r3"):
+        await release_verbs._change(server.client, Wish(approve, ("rollouts-a",)), seen)
+    assert dig(await rollout(server, "rollouts-a"), "status", "canaryStatus", "currentStepState") == "StepPaused"
+
+
+async def test_an_approval_may_be_bound_to_a_revision_and_a_step(server: Server) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    scope = Scope(server.kubeconfig)
+    with pytest.raises(Refused, match="now releases revision r2, not r1"):
+        await carry_out(Wish(approve, ("rollouts-a",), revision="r1"), scope)
+    with pytest.raises(Refused, match="is in step 1, not in step 2"):
+        await carry_out(Wish(approve, ("rollouts-a",), step=2), scope)
+    await carry_out(Wish(approve, ("rollouts-a",), revision="r2", step=1), scope)
+
+
+async def test_an_abort_leaves_its_annotation_and_waits_for_the_end(server: Server) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    waiting = asyncio.create_task(carry_out(Wish(abort, ("rollouts-a",)), Scope(server.kubeconfig), 20))
+
+    async def is_asked_for() -> bool:
+        return "graylane.dev/abort" in annotations_of(await rollout(server, "rollouts-a"))
+
+    await eventually(is_asked_for, 5, "the abort annotation")
+    conditions = [
+        {"type": "Succeeded", "status": "False", "reason": "Aborted", "message": "aborted by request"},
+        {"type": "Progressing", "status": "False", "reason": "Completed", "message": "cancelled"},
+    ]
+    status = {"status": {"phase": "Healthy", "conditions": conditions}}
+    await server.client.patch(ROLLOUT, "rollouts-a", "default", status, subresource="status")
+    await waiting
+
+
+async def test_a_wait_that_is_not_met_says_what_the_object_says(server: Server) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    with pytest.raises(GaveUp, match="the end of rollout rollouts-a's release; it says: Rollout is in step"):
+        await carry_out(Wish(abort, ("rollouts-a",)), Scope(server.kubeconfig), 0.2)
+
+
+async def test_pause_and_resume_are_a_pair(server: Server) -> None:
+    await applied(server)
+    kubeconfig = ("--kubeconfig", str(server.kubeconfig))
+    assert await typed("pause", "rollouts-a", *kubeconfig) == 0
+    assert await typed("pause", "rollouts-a", *kubeconfig) == Exit.REFUSED
+    assert dig(await rollout(server, "rollouts-a"), "spec", "strategy", "paused") is True
+    assert await typed("resume", "rollouts-a", *kubeconfig) == 0
+
+
+async def test_a_rollout_that_does_not_exist_is_named(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    kubeconfig = ("--kubeconfig", str(server.kubeconfig))
+    for verb in ("approve", "abort", "status"):
+        assert await typed(verb, "nosuch", *kubeconfig) == Exit.NOT_FOUND
+        assert '"nosuch" not found' in capsys.readouterr().err
+
+
+async def test_status_shows_the_chain_as_text_and_as_documents(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    kubeconfig = ("--kubeconfig", str(server.kubeconfig))
+    assert await typed("status", *kubeconfig) == 0
+    text = capsys.readouterr().out
+    assert "gateway sample-gateway, host *" in text
+    assert "└ mockb" in text
+    assert "waits for approval" in text
+    assert "\x1b[" not in text
+    assert await typed("status", "-o", "json", *kubeconfig) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [hop["service"] for hop in document["entries"][0]["hops"]] == ["mocka", "mockb"]
+    assert document["releases"][0]["next"] == ["graylane approve rollouts-a", "graylane abort rollouts-a"]
+
+
+async def test_an_empty_namespace_says_how_to_begin(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await typed("status", "--kubeconfig", str(server.kubeconfig)) == 0
+    assert "graylane demo" in capsys.readouterr().out
+
+
+async def test_watching_ends_when_every_release_waits(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    watching = asyncio.create_task(
+        typed("status", "--until", "paused", "--timeout", "20", "--kubeconfig", str(server.kubeconfig))
+    )
+    await pause_release(server, "rollouts-b")
+    assert await watching == 0
+    assert "rollouts-b  Progressing" in capsys.readouterr().out
+
+
+async def test_watching_until_done_fails_with_a_release_that_failed(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    failed = {"type": "Succeeded", "status": "False", "reason": "Aborted", "message": "aborted by request"}
+    status = {"status": {"phase": "Healthy", "conditions": [failed]}}
+    await server.client.patch(ROLLOUT, "rollouts-a", "default", status, subresource="status")
+    code = await typed("status", "rollouts-a", "--until", "done", "--kubeconfig", str(server.kubeconfig))
+    assert code == Exit.FAILED
+    assert "aborted by request" in capsys.readouterr().err
+
+
+async def test_a_server_that_is_gone_is_one_line_and_a_code_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+        "contexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x\n"
+    )
+    assert await typed("status", "--kubeconfig", str(kubeconfig)) == Exit.UNREACHABLE
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_applying_keeps_what_the_server_and_others_added(server: Server) -> None:
+    await applied(server)
+    await server.client.patch(DEPLOYMENT, "mocka-base", "default", {"spec": {"replicas": 3, "minReadySeconds": 5}})
+    (first, *_) = [item for item in read([scenario()]) if item.object["kind"] == "Deployment"]
+    await Applier(server.client, "default").apply([first], lambda _: None)
+    live = await server.client.get(DEPLOYMENT, "mocka-base", "default")
+    assert (live["spec"]["replicas"], live["spec"]["minReadySeconds"]) == (1, 5)
