@@ -1,0 +1,74 @@
+"""The events of a release: one per row of the table worth telling, in OpenKruise's words where it has some.
+
+Pure. In: the rows that were taken, with the facts they were taken on. Out: `Event` effects about the Rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from graylane.kit.effects import Event
+from graylane.model.kinds import ROLLOUT
+from graylane.rollouts.facts import Facts
+from graylane.rollouts.lifecycle import Fired
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    reason: str
+    says: Callable[[Facts], str]
+    type: str = "Normal"
+
+
+def announcements(facts: Facts, taken: tuple[tuple[Fired, Facts], ...]) -> Iterator[Event]:
+    """In the order in which the rows were taken. `facts` are the final ones, the row's own are those it began on."""
+    for row, before in taken:
+        news = _NEWS.get(row.because)
+        if news:
+            yield Event(ROLLOUT, facts.obj, news.type, news.reason, news.says(before))
+
+
+def _step(facts: Facts) -> str:
+    return f"step({facts.release.step}/{facts.total_steps})"
+
+
+def _new_revision(facts: Facts) -> str:
+    stable = facts.stable
+    return f"release of revision {stable.revision if stable else ''} begins; stable is {facts.candidate}"
+
+
+def _verdict_of(facts: Facts) -> str:
+    return facts.release.verdict.message if facts.release.verdict else ""
+
+
+_NEWS = {  # by the `because` of the row
+    "a new revision appeared": News("ReleaseStarted", _new_revision),
+    "a newer revision replaced it": News(
+        "Progressing", lambda f: "workload continuous publishing canaryRevision, then restart publishing"
+    ),
+    "the template went back to stable": News(
+        "Progressing", lambda f: "workload has been rollback, then rollout is canceled"
+    ),
+    "abort was requested": News("Aborted", lambda f: f"revision {f.release.canary_revision} is taken back", "Warning"),
+    "canary pods are ready and listed": News(
+        "Progressing", lambda f: f"upgrade step({f.release.step}) canary pods with new versions done"
+    ),
+    "no metrics are asked for": News("StepPaused", lambda f: f"{_step(f)} has its pods and its routes"),
+    "it was approved before it had paused": News(
+        "ApprovalIgnored", lambda f: f"{_step(f)} was approved before it had paused; approve it again", "Warning"
+    ),
+    "the step is approved": News("StepReady", lambda f: f"{_step(f)} is over"),
+    "the last step is approved": News("StepReady", lambda f: f"{_step(f)} is over; it was the last"),
+    "a jump to another step was asked": News("StepJump", lambda f: f"from {_step(f)} to step {f.release.next_step}"),
+    "the plan was edited": News("PlanChanged", lambda f: f"the plan was edited in {_step(f)}"),
+    "every step is approved": News("Promoting", lambda f: f"stable takes revision {f.release.canary_revision}"),
+    "stable serves the new revision": News("Promoted", lambda f: f"stable serves revision {f.release.canary_revision}"),
+    "routes are back, canary is gone": News(
+        "Completed", lambda f: f"the release of revision {f.release.canary_revision} is complete"
+    ),
+    "everything was taken back": News("Cancelled", _verdict_of),
+    "its workload is gone": News(
+        "WorkloadNotFound", lambda f: f"Deployment {f.rollout.workload.name} is gone", "Warning"
+    ),
+}

@@ -1,0 +1,130 @@
+"""The canary Deployment: its name, its content, and which ones are ours.
+
+Pure. In: the stable Deployment and the Rollout. Out: objects to create and patches to keep them right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graylane.kit.cache import View
+from graylane.model.hashing import short_hash
+from graylane.model.kinds import DEPLOYMENT, ROLLOUT
+from graylane.model.meta import (
+    Key,
+    Obj,
+    annotations_of,
+    controller_of,
+    dig,
+    finalizers_of,
+    is_deleting,
+    labels_of,
+    name_of,
+    namespace_of,
+    owner_reference,
+)
+from graylane.model.patches import create_merge_patch
+from graylane.model.revisions import bare_template, template_of
+from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, OVERLAY, REVISION, Rollout
+from graylane.model.selectors import LabelSelector
+
+
+def owned(view: View, rollout: Rollout) -> list[Obj]:
+    """Canary Deployments this Rollout controls, of any revision, also those on their way out."""
+    found: list[Obj] = view.owned_by(DEPLOYMENT, rollout.uid)
+    return [item for item in found if CANARY_DEPLOYMENT in labels_of(item) and _controls(rollout.uid, item)]
+
+
+def _controls(uid: str, deployment: Obj) -> bool:
+    owner = controller_of(deployment)
+    return owner is not None and owner.get("uid") == uid
+
+
+def revision_on(deployment: Obj) -> str:
+    return annotations_of(deployment).get(REVISION, "")
+
+
+def overlay_on(deployment: Obj) -> str:
+    return annotations_of(deployment).get(OVERLAY, "")
+
+
+def overlay_of(rollout: Rollout) -> str:
+    """Identifies `patchPodTemplateMetadata`. Compared instead of the template itself, which others may complete."""
+    return short_hash([dict(rollout.patch.labels), dict(rollout.patch.annotations)])
+
+
+def free_name(view: View, rollout: Rollout, revision: str) -> str:
+    """The name of this revision's canary: its living one's, else the first that is not taken.
+
+    Names follow from the Rollout and the revision, so a creation repeated after a crash meets the first one. A canary
+    that is on its way out keeps its name until it is gone; its replacement gets the next.
+    """
+    for name in _names(rollout, revision):
+        taken = view.get(DEPLOYMENT, rollout.key.namespace, name)
+        if taken is None or (_controls(rollout.uid, taken) and not is_deleting(taken)):
+            return name
+    raise AssertionError("names are endless")
+
+
+def _names(rollout: Rollout, revision: str) -> Iterator[str]:
+    number = 0
+    while True:
+        yield f"{rollout.workload.name}-{short_hash([rollout.uid, revision, number], 5)}"
+        number += 1
+
+
+def template(stable: Obj, rollout: Rollout) -> Obj:
+    """The stable Deployment's template with `patchPodTemplateMetadata` laid over it."""
+    base = bare_template(template_of(stable))
+    metadata = dict(base["metadata"])
+    for field, overlay in (("labels", rollout.patch.labels), ("annotations", rollout.patch.annotations)):
+        if overlay:
+            metadata[field] = dict(metadata.get(field) or {}) | dict(overlay)
+    return base | {"metadata": metadata}
+
+
+def misfit(stable: Obj, rollout: Rollout) -> str:
+    """Why the API would refuse the canary: a patched label contradicts the selector it shares with stable."""
+    selector = LabelSelector.of(dig(stable, "spec", "selector", default={}))
+    labels = dig(template(stable, rollout), "metadata", "labels", default={})
+    if selector.matches(labels):
+        return ""
+    return (
+        f"patchPodTemplateMetadata.labels contradicts the selector {selector} of Deployment "
+        f"{namespace_of(stable)}/{name_of(stable)}; remove the label from the patch"
+    )
+
+
+def build(stable: Obj, rollout: Rollout, name: str, revision: str, replicas: int) -> Obj:
+    """A new canary. It shares the stable Deployment's selector, so that the same Services select its pods."""
+    spec = {field: value for field, value in stable["spec"].items() if field not in ("paused", "replicas", "template")}
+    return {
+        "metadata": {
+            "namespace": namespace_of(stable),
+            "name": name,
+            "labels": {CANARY_DEPLOYMENT: name_of(stable)},
+            "annotations": {REVISION: revision, OVERLAY: overlay_of(rollout)},
+            "finalizers": [CANARY_FINALIZER],
+            "ownerReferences": [owner_reference(_as_owner(rollout), ROLLOUT)],
+        },
+        "spec": spec | {"replicas": replicas, "template": template(stable, rollout)},
+    }
+
+
+def correction(canary: Obj, stable: Obj, rollout: Rollout, replicas: int) -> Obj:
+    """The merge patch that makes a living canary right again; `{}` when it is. Never fewer replicas."""
+    patch: Obj = {}
+    if int(dig(canary, "spec", "replicas", default=1)) < replicas:
+        patch["spec"] = {"replicas": replicas}
+    if overlay_on(canary) != overlay_of(rollout):
+        change = create_merge_patch(template_of(canary), template(stable, rollout))
+        patch["spec"] = patch.get("spec", {}) | ({"template": change} if change else {})
+        patch["metadata"] = {"annotations": {OVERLAY: overlay_of(rollout)}}
+    if CANARY_FINALIZER not in finalizers_of(canary):
+        patch["metadata"] = patch.get("metadata", {}) | {"finalizers": [*finalizers_of(canary), CANARY_FINALIZER]}
+    return patch
+
+
+def _as_owner(rollout: Rollout) -> Obj:
+    key: Key = rollout.key
+    return {"metadata": {"name": key.name, "namespace": key.namespace, "uid": rollout.uid}}

@@ -1,0 +1,45 @@
+"""Registers the Rollout controller: what it watches, and whom a change concerns.
+
+Shell. In: nothing. Out: `Controller` values for the `Manager`. All decisions are made in `reconcile.py` and below.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from graylane.kit.cache import View
+from graylane.kit.effects import Outcome
+from graylane.kit.loop import Controller
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, REPLICA_SET, ROLLOUT, SERVICE, TRAFFIC_ROUTING
+from graylane.model.meta import Key
+from graylane.rollouts import reconcile as one_look
+from graylane.rollouts.interest import Interest
+
+WORKERS = 4
+
+
+def controllers() -> list[Controller]:
+    """A fresh controller; each remembers on its own which objects concern which Rollout."""
+    interest = Interest()
+
+    def reconcile(view: View, key: Key, now: datetime) -> Outcome:
+        outcome, sources = one_look.reconcile(view, key, now)
+        interest.note(key, sources)
+        return outcome
+
+    return [
+        Controller(
+            name="rollout",
+            primary=ROLLOUT,
+            reconcile=reconcile,
+            watches={
+                DEPLOYMENT: interest.of_deployment,
+                REPLICA_SET: interest.of_replica_set,
+                POD: interest.of_pod,
+                TRAFFIC_ROUTING: interest.of_routing,
+                SERVICE: interest.of_service,
+                ENDPOINT_SLICE: interest.of_endpoint_slice,
+            },
+            workers=WORKERS,
+        )
+    ]

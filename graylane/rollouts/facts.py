@@ -1,0 +1,340 @@
+"""What is true about one Rollout at one moment: a flat value with a name for every question the table asks.
+
+Pure. In: what `observe.py` found. Out: predicates. No arithmetic elsewhere: a guard in the table is one of these names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from graylane.model.meta import Obj
+from graylane.model.rollout import Rollout, Step, StepState
+from graylane.rollouts.release import ROLLED_BACK, Release, Stage
+from graylane.rollouts.replicas import step_replicas, tolerated
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionSet:
+    """One ReplicaSet of the stable Deployment."""
+
+    name: str
+    hash: str
+    revision: str
+    wanted: int
+    replicas: int
+    available: int
+    template: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class Stable:
+    """The workload the Rollout releases. `claimed_by` is the Rollout named by `in-progressing`, "" for none."""
+
+    obj: Obj
+    name: str
+    replicas: int
+    paused: bool
+    revision: str
+    claimed_by: str
+    labelled: str
+    typed: bool
+    observed: bool
+    max_unavailable: int
+    sets: tuple[RevisionSet, ...]
+
+    def set_of(self, pod_template_hash: str) -> RevisionSet | None:
+        return next((item for item in self.sets if item.hash and item.hash == pod_template_hash), None)
+
+    def runs_only(self, revision: str) -> bool:
+        """Every pod there should be is there, available, and of this version."""
+        others = [item for item in self.sets if item.revision != revision]
+        own = [item for item in self.sets if item.revision == revision]
+        available, wanted = sum(item.available for item in own), sum(item.wanted for item in own)
+        alone = all(item.wanted == 0 and item.replicas == 0 for item in others)
+        return alone and wanted == self.replicas and available >= self.replicas
+
+    def available_of(self, revision: str) -> int:
+        return sum(item.available for item in self.sets if item.revision == revision)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A canary Deployment of ours. `listed`: its ready pods found in every routed Service's EndpointSlices."""
+
+    obj: Obj
+    name: str
+    revision: str
+    overlay: str
+    replicas: int
+    updated: int
+    available: int
+    observed: bool
+    deleting: bool
+    protected: bool
+    listed: int
+    template_hash: str
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The TrafficRouting the Rollout names. `held`: our finalizer is on it; `live`: it says our routes are confirmed.
+
+    `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing.
+    """
+
+    name: str
+    obj: Obj | None
+    deleting: bool
+    held: bool
+    live: bool
+    clear: bool
+    trouble: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the decision may depend on. `strays` are other TrafficRoutings that still hold or serve us."""
+
+    now: datetime
+    obj: Obj
+    rollout: Rollout
+    release: Release
+    stable: Stable | None
+    canaries: tuple[Canary, ...] = ()
+    lane: Lane | None = None
+    strays: tuple[Obj, ...] = ()
+    candidate: str = ""  # hash of the ReplicaSet a release that starts now would hold
+    overlay: str = ""
+    free_name: str = ""
+    misfit: str = ""  # why a canary cannot be created at all
+
+    @property
+    def moment(self) -> datetime:
+        """Now in the status's whole seconds, rounded up, so that no pause ends before its time."""
+        return self.now if not self.now.microsecond else self.now.replace(microsecond=0) + timedelta(seconds=1)
+
+    # -- the plan
+
+    @property
+    def total_steps(self) -> int:
+        return len(self.rollout.steps)
+
+    @property
+    def step(self) -> Step:
+        """The present step; a plan that became shorter counts as its last."""
+        return self.rollout.steps[min(max(self.release.step, 1), self.total_steps) - 1]
+
+    def on_last_step(self) -> bool:
+        return self.release.step >= self.total_steps
+
+    @property
+    def expected_next(self) -> int:
+        return -1 if self.on_last_step() else self.release.step + 1
+
+    def plan_changed(self) -> bool:
+        return self.release.plan_hash != self.rollout.plan_hash
+
+    def jump_asked(self) -> bool:
+        asked = self.release.next_step
+        return asked != self.expected_next and 1 <= asked <= self.total_steps
+
+    # -- what users ask
+
+    def deleted(self) -> bool:
+        return self.rollout.deleting
+
+    def disabled(self) -> bool:
+        return self.rollout.disabled
+
+    def enabled(self) -> bool:
+        return not self.rollout.disabled
+
+    def pause_requested(self) -> bool:
+        return self.rollout.paused
+
+    def resumed(self) -> bool:
+        return not self.rollout.paused
+
+    def abort_requested(self) -> bool:
+        """Only for the revision it names, so that an abort never hits a version its author did not see."""
+        return bool(self.rollout.abort) and self.rollout.abort == self.release.canary_revision and self.can_go_back()
+
+    def abort_misdirected(self) -> bool:
+        return bool(self.rollout.abort) and self.rollout.abort != self.release.canary_revision
+
+    # -- the stable workload
+
+    def workload_missing(self) -> bool:
+        return self.stable is None
+
+    def workload_found(self) -> bool:
+        return self.stable is not None
+
+    def workload_replaced(self) -> bool:
+        """The Deployment was deleted and created anew between two looks: nothing of the old one is left to hold."""
+        return self.stable is not None and not self.can_go_back()
+
+    @property
+    def stable_set(self) -> RevisionSet | None:
+        return self.stable.set_of(self.release.stable_revision) if self.stable else None
+
+    def can_go_back(self) -> bool:
+        return self.stable_set is not None
+
+    def new_revision(self) -> bool:
+        """The template differs from what runs, noticed with or without admission's help."""
+        return self.stable is not None and self.stable.replicas > 0 and bool(self.candidate)
+
+    def back_to_stable(self) -> bool:
+        return (
+            self.stable is not None
+            and self.stable_set is not None
+            and (self.stable.revision == self.stable_set.revision)
+        )
+
+    def holds_stable(self) -> bool:
+        """Un-pausing would start no other version than the one that runs."""
+        return self.back_to_stable() or not self.candidate
+
+    def newer_revision(self) -> bool:
+        """The template is a version that this release knows nothing of, or one that it had just given up."""
+        if self.stable is None or self.back_to_stable():
+            return False
+        return self.given_up() or self.stable.revision != self.release.canary_revision
+
+    def given_up(self) -> bool:
+        """The user took the version back by hand; finding it again means that they want it again.
+
+        After an abort it is still there because we have not restored the template yet.
+        """
+        verdict = self.release.verdict
+        return self.release.stage is Stage.CANCELLING and verdict is not None and verdict.reason == ROLLED_BACK
+
+    def claimed(self) -> bool:
+        return self.stable is not None and self.stable.claimed_by == self.rollout.key.name
+
+    def stable_held(self) -> bool:
+        return self.stable is not None and self.stable.paused and self.claimed() and self.stable.observed
+
+    def promoted(self) -> bool:
+        stable = self.stable
+        return (
+            stable is not None
+            and stable.revision == self.release.canary_revision
+            and stable.observed
+            and not stable.paused
+            and not self.claimed()
+            and stable.runs_only(stable.revision)
+        )
+
+    def restored(self) -> bool:
+        """The stable version runs alone and free; or there is nothing it could go back to."""
+        if self.stable is None or self.stable_set is None:
+            return True
+        free = not self.stable.paused and not self.claimed() and self.stable.observed
+        return free and self.back_to_stable() and self.stable.runs_only(self.stable.revision)
+
+    # -- the canary
+
+    @property
+    def canary(self) -> Canary | None:
+        """The canary of the workload's present template; others are superseded or on their way out."""
+        revision = self.stable.revision if self.stable else ""
+        live = (item for item in self.canaries if item.revision == revision and not item.deleting)
+        return next(live, None)
+
+    @property
+    def target(self) -> int:
+        """Canary pods wanted at this step. Within a release the canary only grows, as in OpenKruise."""
+        wanted = step_replicas(self.step.replicas, self.stable.replicas) if self.stable else 0
+        return max(wanted, self.canary.replicas if self.canary else 0)
+
+    @property
+    def needed(self) -> int:
+        return self.target - tolerated(self.rollout.failure_threshold, self.target) if self.target else 0
+
+    def canary_ready(self) -> bool:
+        canary = self.canary
+        if canary is None:
+            return self.target == 0
+        settled = canary.observed and canary.overlay == self.overlay and canary.replicas >= self.target
+        return settled and canary.updated >= self.target and canary.available >= self.needed
+
+    def canary_serves(self) -> bool:
+        """Ready, and where a lane is to lead to it also known to the routed Services."""
+        if not self.canary_ready():
+            return False
+        return self.lane is None or self.target == 0 or self.listed_of_canary >= self.needed
+
+    @property
+    def listed_of_canary(self) -> int:
+        return self.canary.listed if self.canary else 0
+
+    @property
+    def listed(self) -> int:
+        """Ready canary endpoints of any version: what the lane leads to right now."""
+        return sum(item.listed for item in self.canaries)
+
+    def no_canary(self) -> bool:
+        return not self.canaries
+
+    # -- the lane
+
+    def lane_live(self) -> bool:
+        return self.lane is None or self.target == 0 or self.lane.live
+
+    def lane_clear(self) -> bool:
+        return not self.strays and (self.lane is None or self.lane.clear)
+
+    def lane_let_go(self) -> bool:
+        return not self.strays and (self.lane is None or not self.lane.held)
+
+    # -- the step
+
+    def step_met(self) -> bool:
+        return self.canary_serves() and self.lane_live()
+
+    def measured(self) -> bool:
+        """Metrics cannot be asked for yet, so that nothing is left to measure."""
+        return True
+
+    def approved_unseen(self) -> bool:
+        """StepReady was written into a step that had not paused: nobody can have seen what they approved."""
+        return not self.release.offered
+
+    @property
+    def pause_ends_at(self) -> datetime | None:
+        seconds = self.step.pause_seconds
+        if seconds is None or self.release.since is None:
+            return None
+        return self.release.since + timedelta(seconds=seconds)
+
+    def pause_over(self) -> bool:
+        """Without a human: the step that takes everything is not paused, others when their duration has passed."""
+        if not self.step_met():
+            return False
+        if self.on_last_step() and self.step.takes_all:
+            return True
+        return self.pause_ends_at is not None and self.now >= self.pause_ends_at
+
+    def steps_done(self) -> bool:
+        return self.release.state is StepState.COMPLETED
+
+    def last_step_met(self) -> bool:
+        return self.on_last_step() and self.step_met()
+
+    # -- the end
+
+    def gone(self) -> bool:
+        """Nothing of ours is left: routes let go, canaries deleted."""
+        return self.lane_let_go() and self.no_canary()
+
+    def let_go(self) -> bool:
+        return self.gone() and not self.claimed()
+
+    def cancelled(self) -> bool:
+        """Everything taken back, and the order to abort with it."""
+        return self.gone() and self.restored() and not self.rollout.abort

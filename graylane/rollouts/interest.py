@@ -1,0 +1,70 @@
+"""Remembers which Rollouts looked at which objects, so that a change of an object leads back to them.
+
+Pure but for its memory. In: the sources each look named. Out: keys. Watches know only the object that changed; a
+Deployment does not say which Rollout releases it, nor a Service which TrafficRouting names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING
+from graylane.model.meta import Key, Obj, controller_of, finalizers_of, key_of, labels_of, namespace_of
+from graylane.model.revisions import POD_TEMPLATE_HASH
+from graylane.model.rollout import PROGRESSING_FINALIZER
+from graylane.rollouts.listed import SERVICE_NAME
+from graylane.rollouts.observe import Source
+
+
+@dataclass(slots=True)
+class Interest:
+    """Both directions of "this Rollout depends on that object". Every Rollout is looked at once before it matters."""
+
+    _sources: dict[Key, frozenset[Source]] = field(default_factory=dict)
+    _keys: dict[Source, set[Key]] = field(default_factory=dict)
+
+    def note(self, key: Key, sources: frozenset[Source]) -> None:
+        """Replaces what `key` depended on."""
+        before = self._sources.pop(key, frozenset())
+        if sources:
+            self._sources[key] = sources
+        for source in before - sources:
+            self._keys[source].discard(key)
+            if not self._keys[source]:
+                del self._keys[source]
+        for source in sources - before:
+            self._keys.setdefault(source, set()).add(key)
+
+    def of_deployment(self, obj: Obj) -> Iterable[Key]:
+        """Stable: who releases it. Canary: its owner, also when nobody has looked at it yet."""
+        owner = controller_of(obj)
+        if owner and owner.get("kind") == ROLLOUT.kind:
+            yield Key(namespace_of(obj), str(owner.get("name")))
+        yield from self._keys.get((DEPLOYMENT, key_of(obj)), ())
+
+    def of_replica_set(self, obj: Obj) -> Iterable[Key]:
+        owner = controller_of(obj)
+        if owner:
+            yield from self._keys.get((DEPLOYMENT, Key(namespace_of(obj), str(owner.get("name")))), ())
+
+    def of_pod(self, obj: Obj) -> Iterable[Key]:
+        """A Deployment's ReplicaSet is named after it and the pods' template hash."""
+        owner = controller_of(obj)
+        if owner and owner.get("kind") == "ReplicaSet":
+            name = str(owner.get("name")).removesuffix("-" + labels_of(obj).get(POD_TEMPLATE_HASH, ""))
+            yield from self._keys.get((DEPLOYMENT, Key(namespace_of(obj), name)), ())
+
+    def of_routing(self, obj: Obj) -> Iterable[Key]:
+        """Those that name it, and those whose finalizer it carries."""
+        for finalizer in finalizers_of(obj):
+            if finalizer.startswith(PROGRESSING_FINALIZER):
+                yield Key(namespace_of(obj), finalizer.removeprefix(PROGRESSING_FINALIZER))
+        yield from self._keys.get((TRAFFIC_ROUTING, key_of(obj)), ())
+
+    def of_service(self, obj: Obj) -> Iterable[Key]:
+        yield from self._keys.get((SERVICE, key_of(obj)), ())
+
+    def of_endpoint_slice(self, obj: Obj) -> Iterable[Key]:
+        name = labels_of(obj).get(SERVICE_NAME, "")
+        yield from self._keys.get((SERVICE, Key(namespace_of(obj), name)), ())

@@ -1,0 +1,74 @@
+"""What a Rollout's TrafficRouting says about its routes.
+
+Pure. In: a `View` and a Rollout. Out: `Lane`. The contract (docs/decisions/0002): our finalizer asks for routes,
+`status.activeFor` says whose are confirmed, `Healthy` with nobody in it says that none are left.
+"""
+
+from __future__ import annotations
+
+from graylane.kit.cache import View
+from graylane.model.kinds import TRAFFIC_ROUTING
+from graylane.model.meta import Obj, condition, dig, finalizers_of, is_deleting, name_of
+from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Rollout
+from graylane.rollouts.facts import Lane
+
+_WITHOUT_ROUTES = frozenset({"", "Initial", "Healthy"})
+
+
+def lane_of(view: View, rollout: Rollout) -> Lane | None:
+    """None: the Rollout names no TrafficRouting and releases pods only."""
+    if not rollout.routing:
+        return None
+    obj = view.get(TRAFFIC_ROUTING, rollout.key.namespace, rollout.routing)
+    if obj is None:
+        return Lane(rollout.routing, None, False, False, False, True, _absent(rollout), "")
+    held, active = rollout.finalizer in finalizers_of(obj), active_for(obj)
+    return Lane(
+        name=rollout.routing,
+        obj=obj,
+        deleting=is_deleting(obj),
+        held=held,
+        live=held and rollout.key.name in active,
+        clear=not held and not active and dig(obj, "status", "phase", default="") in _WITHOUT_ROUTES,
+        trouble=_trouble(obj, rollout),
+        says=str(dig(obj, "status", "message", default="")),
+    )
+
+
+def strays_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:
+    """Other TrafficRoutings that hold or serve this Rollout: its annotation was changed or removed meanwhile."""
+    return tuple(
+        obj
+        for obj in view.list(TRAFFIC_ROUTING, rollout.key.namespace)
+        if name_of(obj) != rollout.routing
+        and (rollout.finalizer in finalizers_of(obj) or rollout.key.name in active_for(obj))
+    )
+
+
+def services_of(routing: Obj | None) -> tuple[str, ...]:
+    """The Services of every entry of `objectRef`."""
+    entries = dig(routing, "spec", "objectRef", default=[])
+    return tuple(dict.fromkeys(str(entry["service"]) for entry in entries if entry.get("service")))
+
+
+def active_for(routing: Obj) -> list[str]:
+    return dig(routing, "status", "activeFor", default=[])  # type: ignore[no-any-return]
+
+
+def _absent(rollout: Rollout) -> str:
+    return (
+        f"TrafficRouting {rollout.key.namespace}/{rollout.routing} not found; "
+        f"create it or correct the annotation {TRAFFIC_ROUTING_NAME}"
+    )
+
+
+def _trouble(obj: Obj, rollout: Rollout) -> str:
+    """The TrafficRouting's own words for what it lacks; said once, however it begins."""
+    where = f"TrafficRouting {rollout.key.namespace}/{rollout.routing}"
+    if is_deleting(obj):
+        return f"{where} is being deleted; create it again to go on"
+    accepted = condition(obj, "Accepted")
+    if accepted is None or accepted.get("status") != "False":
+        return ""
+    text = str(accepted.get("message") or accepted.get("reason") or "is not accepted")
+    return text if text.startswith("TrafficRouting") else f"{where}: {text}"

@@ -1,0 +1,89 @@
+"""What to do about Rollouts that cannot be read, and what to clean up after those that are gone.
+
+Pure. In: a `View`. Out: effects. A Rollout removed by force, or one whose spec is refused, must not leave finalizers
+that nobody takes off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from graylane.kit.cache import View
+from graylane.kit.effects import Delete, Effect, Event, Patch
+from graylane.model.kinds import DEPLOYMENT, ROLLOUT, TRAFFIC_ROUTING, Kind
+from graylane.model.meta import (
+    Condition,
+    Key,
+    Obj,
+    dig,
+    finalizers_of,
+    find_condition,
+    generation_of,
+    is_deleting,
+    key_of,
+    owner_refs,
+    set_condition,
+    uid_of,
+)
+from graylane.model.patches import create_merge_patch
+from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, PROGRESSING_FINALIZER, ROLLOUT_FINALIZER
+from graylane.model.selectors import LabelSelector
+from graylane.rollouts.lane import active_for
+from graylane.rollouts.status import WAITING
+
+
+def refuse(view: View, obj: Obj, problem: str, now: datetime) -> Iterator[Effect]:
+    """Say what is wrong with the spec and touch nothing else; but let the Rollout be deleted."""
+    if is_deleting(obj):
+        remains = list(release_orphans(view, key_of(obj)))
+        yield from remains
+        if not remains and not _canaries(view, key_of(obj)) and ROLLOUT_FINALIZER in finalizers_of(obj):
+            yield _without(ROLLOUT, obj, ROLLOUT_FINALIZER)
+        return
+    old = dig(obj, "status", default={})
+    conditions = dig(old, "conditions", default=[])
+    text = f"the spec is refused: {problem}"
+    waiting = set_condition(conditions, Condition(WAITING, "True", "InvalidSpec", text), now)
+    wanted = old | {"observedGeneration": generation_of(obj), "message": text, "conditions": waiting}
+    change = create_merge_patch(old, wanted)
+    if change:
+        version = {"resourceVersion": dig(obj, "metadata", "resourceVersion", default="")}
+        yield Patch(ROLLOUT, key_of(obj), {"metadata": version, "status": change}, subresource="status")
+    if (find_condition(conditions, WAITING) or {}).get("message") != text:
+        yield Event(ROLLOUT, obj, "Warning", "InvalidSpec", text)
+
+
+def release_orphans(view: View, key: Key) -> Iterator[Effect]:
+    """Take the finalizers of a Rollout that is gone off what it left, routes first."""
+    finalizer = PROGRESSING_FINALIZER + key.name
+    routings = view.list(TRAFFIC_ROUTING, key.namespace)
+    for routing in routings:
+        if finalizer in finalizers_of(routing):
+            yield _without(TRAFFIC_ROUTING, routing, finalizer)
+    if any(finalizer in finalizers_of(routing) or key.name in active_for(routing) for routing in routings):
+        return
+    for canary in _canaries(view, key):
+        if CANARY_FINALIZER in finalizers_of(canary):
+            yield _without(DEPLOYMENT, canary, CANARY_FINALIZER)
+        if not is_deleting(canary):
+            yield Delete(DEPLOYMENT, key_of(canary), uid=uid_of(canary))
+
+
+def _canaries(view: View, key: Key) -> list[Obj]:
+    """By name, since the uid went with the Rollout."""
+    found = view.list(DEPLOYMENT, key.namespace, LabelSelector.parse(CANARY_DEPLOYMENT))
+    return [item for item in found if any(_names(reference, key) for reference in owner_refs(item))]
+
+
+def _names(reference: Obj, key: Key) -> bool:
+    owned = reference.get("kind") == ROLLOUT.kind and str(reference.get("apiVersion")).startswith(ROLLOUT.group)
+    return owned and reference.get("name") == key.name
+
+
+def _without(kind: Kind, obj: Obj, finalizer: str) -> Patch:
+    metadata = {
+        "finalizers": [item for item in finalizers_of(obj) if item != finalizer],
+        "resourceVersion": dig(obj, "metadata", "resourceVersion", default=""),
+    }
+    return Patch(kind, key_of(obj), {"metadata": metadata})

@@ -1,0 +1,58 @@
+"""Which canary pods are ready, which of them a Service already lists, and why the others are not ready.
+
+Pure. In: a `View` and ReplicaSets. Out: pod names, counts, one sentence of trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from graylane.kit.cache import View
+from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
+from graylane.model.meta import Obj, dig, is_deleting, is_true, name_of, uid_of
+from graylane.model.selectors import LabelSelector
+
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+SERVICE_NAME = "kubernetes.io/service-name"
+
+
+def ready_pods(view: View, replica_sets: Iterable[Obj]) -> tuple[frozenset[str], str]:
+    """Names of the Ready pods that are not going away, and what keeps the first of the others from being ready."""
+    owned: list[list[Obj]] = [view.owned_by(POD, uid_of(item)) for item in replica_sets]
+    pods = [pod for group in owned for pod in group if not is_deleting(pod)]
+    ready = frozenset(name_of(pod) for pod in pods if is_true(pod, "Ready"))
+    troubles = (trouble(pod) for pod in pods if name_of(pod) not in ready)
+    return ready, next(filter(None, troubles), "")
+
+
+def trouble(pod: Obj) -> str:
+    """`pod NAME: REASON: message`, from whatever holds a container back; "" while it is merely starting."""
+    for container in dig(pod, "status", "containerStatuses", default=[]):
+        waiting = dig(container, "state", "waiting", default={})
+        if str(waiting.get("reason", "")) not in _STARTING:
+            return f"pod {name_of(pod)}: " + ": ".join(filter(None, (waiting.get("reason"), waiting.get("message"))))
+    for entry in dig(pod, "status", "conditions", default=[]):
+        if entry.get("type") == "PodScheduled" and entry.get("status") == "False":
+            return f"pod {name_of(pod)}: {entry.get('message') or entry.get('reason')}"
+    return ""
+
+
+def service_lists(view: View, namespace: str, service: str, pods: Set[str]) -> int:
+    """How many of `pods` the Service's EndpointSlices hold as ready: what a proxy would send to."""
+    found = (name for item in _slices(view, namespace, service) for name in _ready_targets(item))
+    return len(set(found) & pods)
+
+
+def _slices(view: View, namespace: str, service: str) -> list[Obj]:
+    """The Service owns its slices; those written by hand have only the label."""
+    obj = view.get(SERVICE, namespace, service)
+    owned = view.owned_by(ENDPOINT_SLICE, uid_of(obj)) if obj else []
+    return owned or view.list(ENDPOINT_SLICE, namespace, LabelSelector.of_map({SERVICE_NAME: service}))
+
+
+def _ready_targets(endpoint_slice: Obj) -> Iterable[str]:
+    """Absent conditions mean ready and not terminating (discovery.k8s.io/v1)."""
+    for endpoint in endpoint_slice.get("endpoints") or []:
+        ready = dig(endpoint, "conditions", "ready", default=True)
+        if ready and not dig(endpoint, "conditions", "terminating", default=False):
+            yield str(dig(endpoint, "targetRef", "name", default=""))

@@ -1,0 +1,162 @@
+"""Reads the caches and says what is true about one Rollout.
+
+Pure. In: a `View`, the decoded Rollout, its remembered release, now. Out: `Facts`, and the objects they were read from,
+so that a change of any of them leads to another look.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from graylane.kit.cache import View
+from graylane.model.intorpercent import resolve
+from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, SERVICE, TRAFFIC_ROUTING, Kind
+from graylane.model.meta import (
+    Key,
+    Obj,
+    annotations_of,
+    dig,
+    finalizers_of,
+    generation_of,
+    is_deleting,
+    labels_of,
+    name_of,
+    uid_of,
+)
+from graylane.model.revisions import hash_of, oldest_first, revision_of, stable_candidate, template_of, wanted_replicas
+from graylane.model.rollout import CANARY_FINALIZER, IN_PROGRESSING, STABLE_REVISION, WORKLOAD_TYPE, Rollout
+from graylane.rollouts import canary as canaries
+from graylane.rollouts.facts import Canary, Facts, Lane, RevisionSet, Stable
+from graylane.rollouts.lane import lane_of, services_of, strays_of
+from graylane.rollouts.listed import ready_pods, service_lists
+from graylane.rollouts.release import Release
+
+Source = tuple[Kind, Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    facts: Facts
+    sources: frozenset[Source]
+
+
+def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datetime) -> Observation:
+    namespace = rollout.key.namespace
+    workload = view.get(DEPLOYMENT, namespace, rollout.workload.name)
+    sets = view.owned_by(REPLICA_SET, uid_of(workload)) if workload else []
+    stable = _stable(workload, sets) if workload and not is_deleting(workload) else None
+    lane = lane_of(view, rollout)
+    services = services_of(lane.obj) if lane else ()
+    found = tuple(_canary(view, item, namespace, services) for item in canaries.owned(view, rollout))
+    facts = Facts(
+        now=now,
+        obj=obj,
+        rollout=rollout,
+        release=release,
+        stable=stable,
+        canaries=found,
+        lane=lane,
+        strays=strays_of(view, rollout),
+        candidate=_candidate(stable, sets),
+        overlay=canaries.overlay_of(rollout),
+        free_name=canaries.free_name(view, rollout, stable.revision) if stable else "",
+        misfit=canaries.misfit(stable.obj, rollout) if stable else "",
+    )
+    return Observation(facts, frozenset(_sources(rollout, lane, services, found)))
+
+
+def _sources(
+    rollout: Rollout, lane: Lane | None, services: tuple[str, ...], found: Iterable[Canary]
+) -> Iterable[Source]:
+    namespace = rollout.key.namespace
+    yield DEPLOYMENT, Key(namespace, rollout.workload.name)
+    for item in found:
+        yield DEPLOYMENT, Key(namespace, item.name)
+    if lane:
+        yield TRAFFIC_ROUTING, Key(namespace, lane.name)
+    for service in services:
+        yield SERVICE, Key(namespace, service)
+
+
+def _stable(workload: Obj, sets: list[Obj]) -> Stable:
+    replicas = wanted_replicas(workload)
+    unavailable = dig(workload, "spec", "strategy", "rollingUpdate", "maxUnavailable", default="25%")
+    return Stable(
+        obj=workload,
+        name=name_of(workload),
+        replicas=replicas,
+        paused=bool(dig(workload, "spec", "paused", default=False)),
+        revision=revision_of(template_of(workload)),
+        claimed_by=claimed_by(workload),
+        labelled=labels_of(workload).get(STABLE_REVISION, ""),
+        typed=WORKLOAD_TYPE in labels_of(workload),
+        observed=_observed(workload),
+        max_unavailable=resolve(unavailable, replicas, round_up=False),
+        sets=tuple(_revision_set(item) for item in oldest_first(sets) if not is_deleting(item)),
+    )
+
+
+def claimed_by(workload: Obj) -> str:
+    """The Rollout named by `in-progressing`; text that is not ours to understand claims nothing."""
+    try:
+        claim = json.loads(annotations_of(workload).get(IN_PROGRESSING, "{}"))
+    except ValueError:
+        return ""
+    return str(claim.get("rolloutName", "")) if isinstance(claim, dict) else ""
+
+
+def _revision_set(replica_set: Obj) -> RevisionSet:
+    template = template_of(replica_set)
+    return RevisionSet(
+        name=name_of(replica_set),
+        hash=hash_of(replica_set),
+        revision=revision_of(template),
+        wanted=wanted_replicas(replica_set),
+        replicas=_count(replica_set, "replicas"),
+        available=_count(replica_set, "availableReplicas"),
+        template=template,
+    )
+
+
+def _candidate(stable: Stable | None, sets: list[Obj]) -> str:
+    """The label a past admission left names the stable version, if that still runs; else the oldest one that does."""
+    if stable is None:
+        return ""
+    labelled = stable.set_of(stable.labelled)
+    if stable.claimed_by and labelled and labelled.wanted > 0 and labelled.revision != stable.revision:
+        return labelled.hash
+    found = stable_candidate((item for item in sets if not is_deleting(item)), template_of(stable.obj))
+    return hash_of(found) if found else ""
+
+
+def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ...]) -> Canary:
+    sets = view.owned_by(REPLICA_SET, uid_of(deployment))
+    newest = max(sets, key=lambda item: (wanted_replicas(item) > 0, generation_of(item), name_of(item)), default=None)
+    ready, trouble = ready_pods(view, sets)
+    listed = [service_lists(view, namespace, service, ready) for service in services]
+    return Canary(
+        obj=deployment,
+        name=name_of(deployment),
+        revision=canaries.revision_on(deployment),
+        overlay=canaries.overlay_on(deployment),
+        replicas=wanted_replicas(deployment),
+        updated=_count(deployment, "updatedReplicas"),
+        available=_count(deployment, "availableReplicas"),
+        observed=_observed(deployment),
+        deleting=is_deleting(deployment),
+        protected=CANARY_FINALIZER in finalizers_of(deployment),
+        listed=min(listed, default=len(ready)),
+        template_hash=hash_of(newest) if newest else "",
+        trouble=trouble,
+    )
+
+
+def _observed(workload: Obj) -> bool:
+    return int(dig(workload, "status", "observedGeneration", default=0)) >= generation_of(workload)
+
+
+def _count(workload: Obj, name: str) -> int:
+    return int(dig(workload, "status", name, default=0))

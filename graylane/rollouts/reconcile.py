@@ -1,0 +1,124 @@
+"""One look at one Rollout: what is true → where it stands → what to write.
+
+Pure. In: a `View`, the Rollout's key, now. Out: `Outcome`, and the objects it depends on. Every write to the Rollout is
+conditional on what was read, so that an approval that lands meanwhile is met at the next look instead of overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from graylane.errors import Invalid
+from graylane.kit.cache import View
+from graylane.kit.effects import Effect, Event, Outcome, Patch
+from graylane.model.kinds import ROLLOUT
+from graylane.model.meta import Key, Obj, annotations_of, dig, finalizers_of, find_condition
+from graylane.model.patches import create_merge_patch
+from graylane.model.rollout import ABORT, HASH, ROLLOUT_FINALIZER, StepState
+from graylane.model.versions.rollout import decode
+from graylane.rollouts import status as wire
+from graylane.rollouts.announce import announcements
+from graylane.rollouts.facts import Facts
+from graylane.rollouts.leftovers import refuse, release_orphans
+from graylane.rollouts.lifecycle import GOING, decide
+from graylane.rollouts.observe import Source, observe
+from graylane.rollouts.plan import plan
+from graylane.rollouts.release import Stage
+from graylane.rollouts.waiting import Wait, waits_for
+
+NOTHING: frozenset[Source] = frozenset()
+
+
+def reconcile(view: View, key: Key, now: datetime) -> tuple[Outcome, frozenset[Source]]:
+    obj = view.get(ROLLOUT, *key)
+    if obj is None:
+        return Outcome(tuple(release_orphans(view, key))), NOTHING
+    try:
+        rollout = decode(obj)
+    except Invalid as error:
+        return Outcome(tuple(refuse(view, obj, str(error), now))), NOTHING
+    release = wire.read(obj, rollout.plan_hash)
+    observation = observe(view, obj, rollout, release, now)
+    return answer(observation.facts), observation.sources
+
+
+def answer(facts: Facts) -> Outcome:
+    """Metadata of the Rollout first and alone, since it changes the resourceVersion the status is written on."""
+    facts, taken = decide(facts)
+    chores = tuple(_chores(facts))
+    if chores:
+        return Outcome(chores)
+    if facts.release.stage is Stage.TERMINATING and facts.let_go():
+        held = ROLLOUT_FINALIZER in finalizers_of(facts.obj)
+        return Outcome((_own_finalizer(facts, present=False),) if held else ())
+    wait = waits_for(facts)
+    effects = (*_status(facts, wait), *announcements(facts, taken), *_trouble(facts, wait), *plan(facts))
+    return Outcome(effects, _wake_at(facts))
+
+
+# -- the Rollout's own metadata
+
+
+def _chores(facts: Facts) -> Iterator[Effect]:
+    if ROLLOUT_FINALIZER not in finalizers_of(facts.obj) and not facts.deleted():
+        yield _own_finalizer(facts, present=True)
+        return
+    change: dict[str, str | None] = {}
+    if annotations_of(facts.obj).get(HASH) != facts.rollout.plan_hash and not facts.deleted():
+        change[HASH] = facts.rollout.plan_hash
+    if _abort_is_spent(facts):
+        change[ABORT] = None
+        yield from _abort_ignored(facts)
+    if change:
+        yield _patch(facts, {"metadata": {"annotations": change}})
+
+
+def _own_finalizer(facts: Facts, *, present: bool) -> Patch:
+    others = [item for item in finalizers_of(facts.obj) if item != ROLLOUT_FINALIZER]
+    return _patch(facts, {"metadata": {"finalizers": [*others, ROLLOUT_FINALIZER] if present else others}})
+
+
+def _abort_is_spent(facts: Facts) -> bool:
+    """Done, or never meant for this release; while it is being done it stays, as the reason anyone may read."""
+    if not facts.rollout.abort or facts.deleted():
+        return False
+    if facts.release.stage is Stage.CANCELLING:
+        return facts.gone() and facts.restored()
+    return facts.release.stage not in GOING or facts.abort_misdirected()
+
+
+def _abort_ignored(facts: Facts) -> Iterator[Effect]:
+    if facts.release.stage is Stage.CANCELLING:
+        return
+    text = f"abort of revision {facts.rollout.abort} was ignored: it is not under release"
+    yield Event(ROLLOUT, facts.obj, "Warning", "AbortIgnored", text)
+
+
+# -- its status
+
+
+def _status(facts: Facts, wait: Wait | None) -> Iterator[Effect]:
+    old = dig(facts.obj, "status", default={})
+    change = create_merge_patch(old, wire.write(facts, wait))
+    if change:
+        yield _patch(facts, {"status": change}, "status")
+
+
+def _trouble(facts: Facts, wait: Wait | None) -> Iterator[Effect]:
+    """Told once: when what has to be mended differs from what the status said before."""
+    before = find_condition(dig(facts.obj, "status", "conditions", default=[]), wire.WAITING) or {}
+    if wait and wait.trouble and before.get("message") != wait.text:
+        yield Event(ROLLOUT, facts.obj, "Warning", wait.reason, wait.text)
+
+
+def _wake_at(facts: Facts) -> datetime | None:
+    waiting = facts.release.stage is Stage.ROLLING and facts.release.state is StepState.PAUSED
+    ends = facts.pause_ends_at if waiting else None
+    return ends if ends and ends > facts.now else None
+
+
+def _patch(facts: Facts, patch: Obj, subresource: str = "") -> Patch:
+    version = dig(facts.obj, "metadata", "resourceVersion", default="")
+    metadata = patch.get("metadata", {}) | {"resourceVersion": version}
+    return Patch(ROLLOUT, facts.rollout.key, patch | {"metadata": metadata}, subresource=subresource)

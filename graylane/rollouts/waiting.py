@@ -1,0 +1,172 @@
+"""What a Rollout waits for, since nothing that does not move may be silent.
+
+Pure. In: `Facts` at rest, that is, when no row of the table applies. Out: `Wait`: a reason, what is missing, and
+whether somebody must mend something. Status, events, CLI and dashboard all speak from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graylane.model.meta import format_time
+from graylane.model.rollout import StepState
+from graylane.rollouts.facts import Canary, Facts
+from graylane.rollouts.release import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """`reason` is one word for tools, `text` completes a sentence, `trouble` says that waiting alone will not help."""
+
+    reason: str
+    text: str
+    trouble: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One row: when it applies, and what it says then."""
+
+    when: Callable[[Facts], bool]
+    says: Callable[[Facts], Wait]
+
+
+def waits_for(facts: Facts) -> Wait | None:
+    """The first thing that is missing; None at rest."""
+    reasons = _BY_STAGE.get(facts.release.stage, ())
+    return next((reason.says(facts) for reason in reasons if reason.when(facts)), None)
+
+
+# -- sentences
+
+
+def _misfit(facts: Facts) -> Wait:
+    return Wait("CanaryImpossible", facts.misfit, trouble=True)
+
+
+def _pods(facts: Facts) -> Wait:
+    canary = facts.canary
+    if canary is None:
+        return Wait("CanaryNotReady", "the canary Deployment is being created")
+    ready = f"{min(canary.updated, canary.available)} of {facts.target} pods ready"
+    text = f"canary Deployment {_where(facts, canary)} has {ready}"
+    return Wait("CanaryNotReady", f"{text}: {canary.trouble}" if canary.trouble else text, bool(canary.trouble))
+
+
+def _listed(facts: Facts) -> Wait:
+    routing = facts.lane.name if facts.lane else ""
+    text = (
+        f"the Services of TrafficRouting {routing} list {facts.listed_of_canary} of {facts.target} canary pods; "
+        "their selectors must match the canary's labels"
+    )
+    return Wait("CanaryNotListed", text)
+
+
+def _routing(facts: Facts) -> Wait:
+    lane = facts.lane
+    if lane is None:
+        return Wait("RoutesNotConfirmed", "")
+    if lane.trouble:
+        return Wait("TrafficRoutingNotReady", lane.trouble, trouble=True)
+    said = lane.says or "it has not taken up the request yet"
+    return Wait("RoutesNotConfirmed", f"TrafficRouting {_named(facts, lane.name)}: {said}")
+
+
+def _approval(facts: Facts) -> Wait:
+    name = facts.rollout.key.name
+    return Wait("Approval", f"graylane approve {name}, or graylane abort {name}")
+
+
+def _duration(facts: Facts) -> Wait:
+    ends = facts.pause_ends_at
+    return Wait("Duration", f"until {format_time(ends)}" if ends else "")
+
+
+def _resume(facts: Facts) -> Wait:
+    return Wait("Resume", "spec.strategy.paused is true")
+
+
+def _stable_held(facts: Facts) -> Wait:
+    return Wait("StableNotHeld", f"Deployment {_stable(facts)} is being paused at its stable version")
+
+
+def _stable_updated(facts: Facts) -> Wait:
+    stable = facts.stable
+    available = stable.available_of(stable.revision) if stable else 0
+    total = stable.replicas if stable else 0
+    return Wait(
+        "StableNotUpdated", f"Deployment {_stable(facts)} has {available} of {total} pods updated and available"
+    )
+
+
+def _stable_restored(facts: Facts) -> Wait:
+    known = facts.stable_set
+    total = facts.stable.replicas if facts.stable else 0
+    available = known.available if known else 0
+    text = f"Deployment {_stable(facts)} has {available} of {total} pods of its stable version available"
+    return Wait("StableNotRestored", text)
+
+
+def _routes_back(facts: Facts) -> Wait:
+    lane = facts.lane
+    names = [_named(facts, str(item["metadata"]["name"])) for item in facts.strays]
+    if lane and not lane.clear:
+        said = lane.trouble or lane.says or "it has not taken up the request yet"
+        return Wait("RoutesNotRestored", f"TrafficRouting {_named(facts, lane.name)} restores its routes: {said}")
+    return Wait("RoutesNotRestored", f"TrafficRouting {', '.join(names)} restores its routes")
+
+
+def _canary_gone(facts: Facts) -> Wait:
+    names = ", ".join(_where(facts, item) for item in facts.canaries)
+    return Wait("CanaryNotGone", f"canary Deployment {names} is being deleted")
+
+
+def _where(facts: Facts, canary: Canary) -> str:
+    return _named(facts, canary.name)
+
+
+def _stable(facts: Facts) -> str:
+    return _named(facts, facts.rollout.workload.name)
+
+
+def _named(facts: Facts, name: str) -> str:
+    return f"{facts.rollout.key.namespace}/{name}"
+
+
+# -- tables
+
+
+def _state(*states: StepState) -> Callable[[Facts], bool]:
+    return lambda facts: facts.release.state in states
+
+
+def _lane_troubled(facts: Facts) -> bool:
+    return facts.lane is not None and bool(facts.lane.trouble)
+
+
+_STEP = (
+    Reason(lambda f: bool(f.misfit), _misfit),
+    Reason(lambda f: not f.canary_ready(), _pods),
+    Reason(_lane_troubled, _routing),
+    Reason(lambda f: not f.canary_serves(), _listed),
+    Reason(lambda f: not f.lane_live(), _routing),
+    Reason(lambda f: f.step.pause_seconds is not None and _state(StepState.PAUSED)(f), _duration),
+    Reason(_state(StepState.PAUSED), _approval),
+)
+_AWAY = (
+    Reason(lambda f: not f.no_canary() and not f.lane_clear(), _routes_back),
+    Reason(lambda f: not f.lane_let_go(), _routes_back),
+    Reason(lambda f: not f.no_canary(), _canary_gone),
+)
+_BY_STAGE: dict[Stage, tuple[Reason, ...]] = {
+    Stage.HEALTHY: (Reason(_lane_troubled, _routing),),
+    Stage.INITIALIZING: (Reason(lambda _: True, _stable_held),),
+    Stage.ROLLING: _STEP,
+    Stage.PAUSED: (Reason(lambda _: True, _resume),),
+    Stage.PROMOTING: (Reason(lambda _: True, _stable_updated),),
+    Stage.RETIRING: _AWAY,
+    Stage.CANCELLING: (_AWAY[0], Reason(lambda f: not f.restored(), _stable_restored), *_AWAY[1:]),
+    Stage.DISABLING: _AWAY,
+    Stage.TERMINATING: _AWAY,
+}
