@@ -1,0 +1,1 @@
+"""Admission: pure handlers, one thin server. Nothing is exported here. Pure."""
