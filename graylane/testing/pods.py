@@ -41,8 +41,9 @@ class FakeKubelet:
         return self._run(pod, now)
 
     def _stop(self, pod: Obj, now: datetime) -> Outcome:
-        gone_at = parse_time(pod["metadata"]["deletionTimestamp"]) + timedelta(seconds=self.stop_seconds)
-        if now < gone_at:
+        asked_at = parse_time(pod["metadata"]["deletionTimestamp"])
+        gone_at = asked_at + timedelta(seconds=self.stop_seconds)
+        if self.stop_seconds and now < gone_at:
             return Outcome(wake_at=gone_at)
         return Outcome((Delete(POD, key_of(pod), uid_of(pod), grace_seconds=0),))
 

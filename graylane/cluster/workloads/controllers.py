@@ -31,26 +31,26 @@ def _deployments() -> Controller:
         REPLICA_SET: owner_or_attracted(DEPLOYMENT, attraction),
         POD: _deployment_of_stopping_pod,
     }
-    return Controller("deployments", DEPLOYMENT, deployment.reconcile, watches, workers=4)
+    return Controller("deployment-controller", DEPLOYMENT, deployment.reconcile, watches, workers=4)
 
 
 def _replica_sets() -> Controller:
     attraction = Attraction(label_selector)
     watches = {REPLICA_SET: _remember(attraction), POD: owner_or_attracted(REPLICA_SET, attraction)}
-    return Controller("replicasets", REPLICA_SET, replicaset.reconcile, watches, workers=4)
+    return Controller("replicaset-controller", REPLICA_SET, replicaset.reconcile, watches, workers=4)
 
 
 def _endpoint_slices() -> Controller:
     attraction = Attraction(service_selector)
     slices = owner_or_attracted(SERVICE)
     watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINT_SLICE: slices}
-    return Controller("endpointslices", SERVICE, endpoints.reconcile, watches, workers=4)
+    return Controller("endpoint-slice-controller", SERVICE, endpoints.reconcile, watches, workers=4)
 
 
 def _endpoints() -> Controller:
     attraction = Attraction(service_selector)
     watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINTS: lambda obj: (key_of(obj),)}
-    return Controller("endpoints", SERVICE, legacy_endpoints.reconcile, watches, workers=2)
+    return Controller("endpoint-controller", SERVICE, legacy_endpoints.reconcile, watches, workers=2)
 
 
 def _remember(attraction: Attraction) -> KeysOf:

@@ -26,7 +26,7 @@ class Scheduler:
         self._waiting: set[Key] = set()
 
     def controller(self) -> Controller:
-        return Controller("scheduler", POD, self.reconcile, watches={NODE: self._interested})
+        return Controller(NAME, POD, self.reconcile, watches={NODE: self._interested})
 
     def _interested(self, _node: Obj) -> Iterable[Key]:
         return tuple(self._waiting)

@@ -1,0 +1,233 @@
+"""The commands of every Kubernetes tutorial, by a real kubectl, against our API server and workload controllers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from workloads_rig import Rig, rigged
+
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, REPLICA_SET
+from graylane.model.meta import Obj, controller_of, is_deleting, name_of, uid_of
+from graylane.testing.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+NS = "default"
+
+
+@pytest_asyncio.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rigged(tmp_path) as ready:
+        yield ready
+
+
+def deployment(replicas: int = 3, **spec: Any) -> dict[str, Any]:
+    labels = {"app": "web"}
+    container = {"name": "app", "image": "shop/web:1", "ports": [{"name": "main", "containerPort": 8000}]}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": NS},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template} | spec,
+    }
+
+
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web", "namespace": NS},
+    "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": "main"}]},
+}
+
+
+async def rolled_out(rig: Rig) -> None:
+    said = await rig.kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    assert "successfully rolled out" in said
+
+
+async def pods(rig: Rig) -> list[Obj]:
+    return [pod for pod in (await rig.client.list(POD, NS)).items if not is_deleting(pod)]
+
+
+async def test_a_deployment_is_created_scaled_changed_undone_paused_and_deleted(rig: Rig) -> None:
+    await rig.apply(deployment(), SERVICE)
+    await rolled_out(rig)
+    assert len(await pods(rig)) == 3
+
+    await rig.kubectl("scale", "deployment/web", "--replicas=5")
+    await rolled_out(rig)
+    await rig.kubectl("set", "env", "deployment/web", "version=canary")
+    await rolled_out(rig)
+    assert {pod["spec"]["containers"][0]["env"][0]["value"] for pod in await pods(rig)} == {"canary"}
+
+    history = await rig.kubectl("rollout", "history", "deployment/web")
+    assert [line.split()[0] for line in history.strip().splitlines()[2:]] == ["1", "2"]
+    await rig.kubectl("rollout", "undo", "deployment/web")
+    await rolled_out(rig)
+    assert all("env" not in pod["spec"]["containers"][0] for pod in await pods(rig))
+    history = await rig.kubectl("rollout", "history", "deployment/web")
+    assert [line.split()[0] for line in history.strip().splitlines()[2:]] == ["2", "3"]
+
+    await rig.kubectl("rollout", "pause", "deployment/web")
+    await rig.kubectl("set", "image", "deployment/web", "app=shop/web:2")
+    found = await eventually(lambda: observed(rig))
+    assert "updatedReplicas" not in found["status"], "a paused Deployment starts no pod of the new template"
+    await rig.kubectl("rollout", "resume", "deployment/web")
+    await rolled_out(rig)
+    assert {pod["spec"]["containers"][0]["image"] for pod in await pods(rig)} == {"shop/web:2"}
+
+    await rig.kubectl("delete", "deployment", "web")
+    await rig.kubectl("wait", "--for=delete", "pod", "-l", "app=web", "--timeout=20s")
+    assert (await rig.client.list(REPLICA_SET, NS)).items == []
+
+
+async def observed(rig: Rig) -> Obj | None:
+    found = await rig.client.get(DEPLOYMENT, "web", NS)
+    return found if found["status"].get("observedGeneration") == found["metadata"]["generation"] else None
+
+
+async def test_the_service_lists_exactly_the_running_pods_and_drops_a_stopping_one_at_once(rig: Rig) -> None:
+    rig.kubelet.stop_seconds = 60
+    await rig.apply(deployment(2), SERVICE)
+    await rolled_out(rig)
+    names = {name_of(pod) for pod in await pods(rig)}
+    assert await eventually(lambda: ready_endpoints(rig, names))
+    gone = sorted(names)[0]
+    await rig.client.delete(POD, gone, NS, grace_seconds=30)
+    await eventually(lambda: conditions_of(rig, gone, {"ready": False, "serving": True, "terminating": True}))
+    shown = await rig.kubectl("get", "endpoints", "web", "-o", "jsonpath={.subsets[*].ports[*].port}")
+    assert shown == "8000"
+
+
+async def ready_endpoints(rig: Rig, names: set[str]) -> bool:
+    endpoints = [e for s in await slices(rig) for e in s["endpoints"] if e["conditions"]["ready"]]
+    return {endpoint["targetRef"]["name"] for endpoint in endpoints} == names
+
+
+async def conditions_of(rig: Rig, name: str, wanted: dict[str, bool]) -> bool:
+    endpoints = [e for s in await slices(rig) for e in s["endpoints"]]
+    return any(e["targetRef"]["name"] == name and e["conditions"] == wanted for e in endpoints)
+
+
+async def slices(rig: Rig) -> list[Obj]:
+    return (await rig.client.list(ENDPOINT_SLICE, NS, labels="kubernetes.io/service-name=web")).items
+
+
+async def test_foreground_deletion_returns_when_nothing_is_left(rig: Rig) -> None:
+    await rig.apply(deployment())
+    await rolled_out(rig)
+    await rig.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=20s")
+    assert (await rig.client.list(REPLICA_SET, NS)).items == []
+    assert await pods(rig) == []
+
+
+async def test_orphans_are_left_running_and_taken_up_by_the_next_deployment(rig: Rig) -> None:
+    await rig.apply(deployment())
+    await rolled_out(rig)
+    before = {uid_of(pod) for pod in await pods(rig)}
+    await rig.kubectl("delete", "deployment", "web", "--cascade=orphan", "--timeout=20s")
+    [replica_set] = (await rig.client.list(REPLICA_SET, NS)).items
+    assert controller_of(replica_set) is None
+    await rig.apply(deployment())
+    await rolled_out(rig)
+    assert {uid_of(pod) for pod in await pods(rig)} == before
+    assert controller_of((await rig.client.list(REPLICA_SET, NS)).items[0]) is not None
+
+
+async def test_a_pod_whose_labels_are_changed_is_released_and_replaced(rig: Rig) -> None:
+    await rig.apply(deployment(1))
+    await rolled_out(rig)
+    [pod] = await pods(rig)
+    await rig.kubectl("label", "pod", name_of(pod), "app=quarantine", "--overwrite")
+
+    async def replaced() -> bool:
+        owners = {name_of(p): controller_of(p) for p in await pods(rig)}
+        return len(owners) == 2 and owners[name_of(pod)] is None
+
+    await eventually(replaced)
+
+
+async def test_recreate_never_runs_two_versions_at_once(rig: Rig) -> None:
+    await rig.apply(deployment(2, strategy={"type": "Recreate"}))
+    await rolled_out(rig)
+    seen: set[frozenset[str]] = set()
+
+    def note(_: object) -> None:
+        running = rig.manager.view().list(POD, NS)
+        seen.add(frozenset(pod["spec"]["containers"][0]["image"] for pod in running))
+
+    rig.manager.on_change(POD, note)
+    await rig.kubectl("set", "image", "deployment/web", "app=shop/web:2")
+    await rolled_out(rig)
+    assert max(map(len, seen)) == 1
+
+
+async def test_a_namespace_takes_everything_in_it_along(rig: Rig) -> None:
+    await rig.kubectl("create", "namespace", "shop")
+    await rig.kubectl("-n", "shop", "create", "deployment", "web", "--image=shop/web:1", "--replicas=2")
+    await rig.kubectl("-n", "shop", "create", "configmap", "settings", "--from-literal=a=b")
+    await rig.kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=20s")
+    await rig.kubectl("delete", "namespace", "shop", "--timeout=20s")
+    for kind in (DEPLOYMENT, REPLICA_SET, POD):
+        assert (await rig.client.list(kind, "shop")).items == []
+
+
+async def test_custom_resources_own_and_are_owned_like_any_other(rig: Rig) -> None:
+    await rig.apply(_crd())
+    await rig.kubectl("wait", "--for=condition=Established", "crd/shops.example.org", "--timeout=20s")
+    await rig.apply(_shop("a"))
+    owner_uid = await rig.kubectl("get", "shop", "a", "-o", "jsonpath={.metadata.uid}")
+    reference = {"apiVersion": "example.org/v1", "kind": "Shop", "name": "a", "uid": owner_uid}
+    await rig.apply(_shop("b", reference), _settings(reference))
+    await rig.kubectl("delete", "shop", "a")
+    await rig.kubectl("wait", "--for=delete", "shop/b", "configmap/settings", "--timeout=20s")
+
+
+async def test_a_dependent_of_an_owner_that_never_was_is_collected(rig: Rig) -> None:
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "never-existed"}
+    await rig.apply(_settings(reference))
+    await rig.kubectl("wait", "--for=delete", "configmap/settings", "--timeout=20s")
+
+
+async def test_a_pod_that_fits_no_node_says_why_and_goes_on_once_one_does(rig: Rig) -> None:
+    template = deployment()["spec"]["template"]
+    template["spec"]["nodeSelector"] = {"disk": "fast"}
+    await rig.apply(deployment(1, template=template))
+
+    async def said() -> bool:
+        events = await rig.kubectl("get", "events", "--field-selector=reason=FailedScheduling")
+        return "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector." in events
+
+    await eventually(said)
+    await rig.kubectl("label", "node", "graylane", "disk=fast")
+    await rolled_out(rig)
+
+
+def _crd() -> dict[str, Any]:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "shops.example.org"},
+        "spec": {
+            "group": "example.org",
+            "scope": "Namespaced",
+            "names": {"plural": "shops", "singular": "shop", "kind": "Shop", "listKind": "ShopList"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+
+
+def _shop(name: str, *owners: Obj) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NS, "ownerReferences": list(owners)}
+    return {"apiVersion": "example.org/v1", "kind": "Shop", "metadata": metadata}
+
+
+def _settings(*owners: Obj) -> dict[str, Any]:
+    metadata = {"name": "settings", "namespace": NS, "ownerReferences": list(owners)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}

@@ -1,0 +1,94 @@
+"""An API server, the workload controllers and pods that only say they run: enough cluster for a real kubectl.
+
+Shell. In: an empty directory. Out: `Rig`, with `kubectl(...)` and a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from graylane.client import ApiClient, load_kubeconfig
+from graylane.cluster import pki
+from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+from graylane.cluster.workloads.collector import Collector
+from graylane.cluster.workloads.controllers import controllers
+from graylane.kit import Manager, running
+from graylane.model.kinds import NODE
+from graylane.testing.pods import NODE_OBJECT, FakeKubelet
+
+KUBECTL = Path(sys.executable).with_name("kubectl")
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    client: ApiClient
+    manager: Manager
+    kubelet: FakeKubelet
+    kubeconfig: Path
+
+    async def kubectl(self, *args: str, stdin: str = "", fails: bool = False) -> str:
+        """Its output; raises with its complaint when it fails, unless it `fails` as expected."""
+        process = await asyncio.create_subprocess_exec(
+            str(KUBECTL),
+            *args,
+            env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate(stdin.encode())
+        assert (process.returncode != 0) == fails, f"kubectl {' '.join(args)}: {err.decode()}{out.decode()}"
+        return (err if fails else out).decode()
+
+    async def apply(self, *objects: dict[str, Any]) -> str:
+        return await self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+
+@contextlib.asynccontextmanager
+async def rigged(directory: Path) -> AsyncIterator[Rig]:
+    authority = pki.Authority(directory / "pki", datetime.now(UTC))
+    pair = authority.server("apiserver", ["127.0.0.1", "localhost"])
+    config = ApiServerConfig(
+        data_dir=directory / "api",
+        certificate=pair.certificate,
+        key=pair.key,
+        tokens={"workloads": User("admin", ("system:masters",))},
+    )
+    server = ApiServer(config)
+    await server.start()
+    kubeconfig = directory / "kubeconfig"
+    pki.write_kubeconfig(kubeconfig, server=server.url, ca=authority.bundle, token="workloads")
+    try:
+        async with ApiClient(load_kubeconfig(kubeconfig)) as client:
+            await client.create(NODE, NODE_OBJECT)
+            await client.patch(NODE, "graylane", "", {"status": NODE_OBJECT["status"]}, subresource="status")
+            async with _working(client) as (manager, kubelet):
+                yield Rig(client, manager, kubelet, kubeconfig)
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def _working(client: ApiClient) -> AsyncIterator[tuple[Manager, FakeKubelet]]:
+    manager, kubelet = Manager(client), FakeKubelet()
+    for controller in (*controllers(), kubelet.controller()):
+        manager.add(controller)
+    collector = Collector(manager)
+    async with running(manager):
+        task = asyncio.create_task(collector.run())
+        try:
+            yield manager, kubelet
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
