@@ -29,7 +29,6 @@ _JOB_STATES = (
     ("", "Terminating"),
     ("Suspended", "Suspended"),
     ("FailureTarget", "FailureTarget"),
-    ("SuccessCriteriaMet", "SuccessCriteriaMet"),
 )
 
 
@@ -62,7 +61,8 @@ def _job_duration(obj: Obj, now: datetime) -> str:
 
 def cron_job(obj: Obj, now: datetime) -> list[Any]:
     spec, last = obj.get("spec") or {}, dig(obj, "status", "lastScheduleTime")
-    when = [spec.get("schedule"), spec.get("timeZone") or NONE, str(bool(spec.get("suspend")))]
+    suspended = "<unset>" if spec.get("suspend") is None else str(spec["suspend"])
+    when = [spec.get("schedule"), spec.get("timeZone") or NONE, suspended]
     active = len(dig(obj, "status", "active", default=[]))
     job_spec = dig(spec, "jobTemplate", "spec", default={})
     wide = [*containers(dig(job_spec, "template", "spec")), selector_text(job_spec.get("selector"))]
@@ -103,15 +103,14 @@ def _metric(metric: Obj, current: Obj) -> str:
     wanted, found = dig(metric, source, "target", default={}), dig(current, source, "current", default={})
     name = dig(metric, source, "name") or dig(metric, source, "metric", "name", default="")
     prefix = f"{name}: " if kind in ("Resource", "ContainerResource") else ""
-    return f"{prefix}{_amount(found) or UNKNOWN}/{_amount(wanted) or '<auto>'}"
+    suffix = " (avg)" if kind in ("External", "Object") and "averageValue" in wanted else ""
+    return f"{prefix}{_amount(found) or UNKNOWN}/{_amount(wanted) or '<auto>'}{suffix}"
 
 
 def _amount(values: Obj) -> str:
     if values.get("averageUtilization") is not None:
         return f"{values['averageUtilization']}%"
-    if values.get("averageValue") is not None:
-        return f"{values['averageValue']} (avg)"
-    return str(values.get("value") or "")
+    return str(values.get("averageValue") or values.get("value") or "")
 
 
 def disruption_budget(obj: Obj, now: datetime) -> list[Any]:
@@ -124,7 +123,8 @@ _WIDE = ("Containers+", "Images+", "Selector+")
 PRINTERS = {
     ("batch", "Job"): Printer(columns("Name", "Status", "Completions", "Duration", "Age", *_WIDE), job),
     ("batch", "CronJob"): Printer(
-        columns("Name", "Schedule", "Timezone", "Suspend", "integer:Active", "Last Schedule", "Age", *_WIDE), cron_job
+        columns("Name", "Schedule", "Timezone", "boolean:Suspend", "integer:Active", "Last Schedule", "Age", *_WIDE),
+        cron_job,
     ),
     ("autoscaling", "HorizontalPodAutoscaler"): Printer(
         columns("Name", "Reference", "Targets", "MinPods", "MaxPods", "Replicas", "Age"), autoscaler

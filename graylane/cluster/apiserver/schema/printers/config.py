@@ -30,11 +30,11 @@ def service_account(obj: Obj, now: datetime) -> list[Any]:
 
 def quota(obj: Obj, now: datetime) -> list[Any]:
     used = dig(obj, "status", "used", default={})
-    hard = dig(obj, "status", "hard") or dig(obj, "spec", "hard", default={})
+    hard = dig(obj, "status", "hard", default={})
     rows = [(name, f"{name}: {used.get(name, 0)}/{limit}") for name, limit in sorted(hard.items())]
     requests = ", ".join(text for name, text in rows if not name.startswith("limits."))
     limits = ", ".join(text for name, text in rows if name.startswith("limits."))
-    return [name_of(obj), requests, limits, age(obj, now)]
+    return [name_of(obj), age(obj, now), requests, limits]
 
 
 def created(obj: Obj, now: datetime) -> list[Any]:
@@ -92,9 +92,9 @@ def storage_class(obj: Obj, now: datetime) -> list[Any]:
 
 PRINTERS = {
     ("", "ConfigMap"): Printer(columns("Name", "Data", "Age"), config_map),
-    ("", "Secret"): Printer(columns("Name", "Type", "integer:Data", "Age"), secret),
+    ("", "Secret"): Printer(columns("Name", "Type", "Data", "Age"), secret),
     ("", "ServiceAccount"): Printer(columns("Name", "Secrets", "Age"), service_account),
-    ("", "ResourceQuota"): Printer(columns("Name", "Request", "Limit", "Age"), quota),
+    ("", "ResourceQuota"): Printer(columns("Name", "Age", "Request", "Limit"), quota),
     ("", "LimitRange"): Printer(columns("Name", "Created At"), created),
     ("", "PersistentVolumeClaim"): Printer(
         columns(
@@ -127,7 +127,7 @@ PRINTERS = {
         volume,
     ),
     ("storage.k8s.io", "StorageClass"): Printer(
-        columns("Name", "Provisioner", "ReclaimPolicy", "VolumeBindingMode", "boolean:AllowVolumeExpansion", "Age"),
+        columns("Name", "Provisioner", "ReclaimPolicy", "VolumeBindingMode", "AllowVolumeExpansion", "Age"),
         storage_class,
     ),
 }

@@ -42,7 +42,7 @@ def _external_ip(obj: Obj, spec: Obj) -> str:
         return str(spec.get("externalName") or NONE)
     if spec.get("type") != "LoadBalancer":
         return external or NONE
-    balancers = ",".join(_balancers(obj))
+    balancers = ",".join(sorted(set(_balancers(obj))))
     return ",".join(filter(None, (balancers, external))) or "<pending>"
 
 
@@ -57,7 +57,7 @@ def _port(port: Obj) -> str:
 
 
 def endpoints(obj: Obj, now: datetime) -> list[Any]:
-    return [name_of(obj), limited(_endpoint_addresses(obj), _SHOWN) or NONE, age(obj, now)]
+    return [name_of(obj), limited(_endpoint_addresses(obj), _SHOWN) if obj.get("subsets") else NONE, age(obj, now)]
 
 
 def _endpoint_addresses(obj: Obj) -> Iterator[str]:
@@ -74,7 +74,10 @@ def _bracketed(ip: str) -> str:
 
 
 def endpoint_slice(obj: Obj, now: datetime) -> list[Any]:
-    ports = [str(port["port"]) if port.get("port") is not None else "*" for port in obj.get("ports") or ()]
+    ports = [
+        str(port["port"]) if port.get("port") is not None else port.get("name") or "*"
+        for port in obj.get("ports") or ()
+    ]
     addresses = [address for endpoint in obj.get("endpoints") or () for address in endpoint.get("addresses") or ()]
     texts = [limited(ports, _SHOWN) or UNSET, limited(addresses, _SHOWN) or UNSET]
     return [name_of(obj), obj.get("addressType", ""), *texts, age(obj, now)]
@@ -87,7 +90,7 @@ def ingress(obj: Obj, now: datetime) -> list[Any]:
         name_of(obj),
         spec.get("ingressClassName") or NONE,
         limited(hosts, _SHOWN) or "*",
-        ",".join(_balancers(obj)),
+        ",".join(sorted(set(_balancers(obj)))),
         "80, 443" if spec.get("tls") else "80",
         age(obj, now),
     ]

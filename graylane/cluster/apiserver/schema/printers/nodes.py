@@ -58,7 +58,7 @@ def event(obj: Obj, now: datetime) -> list[Any]:
         since(last, now),
         obj.get("type", ""),
         obj.get("reason", ""),
-        f"{about.get('kind', '').lower()}/{about.get('name', '')}",
+        "/".join(filter(None, (about.get("kind", "").lower(), about.get("name")))),
         about.get("fieldPath", ""),
         _source(obj),
         str(obj.get("message") or obj.get("note") or "").strip(),

@@ -102,8 +102,6 @@ PRINTERS = {
         ),
         daemon_set,
     ),
-    ("apps", "ControllerRevision"): Printer(
-        columns("Name", "Controller", "integer:Revision", "Age"), controller_revision
-    ),
+    ("apps", "ControllerRevision"): Printer(columns("Name", "Controller", "Revision", "Age"), controller_revision),
     ("", "PodTemplate"): Printer(columns("Name", "Containers", "Images", "Pod Labels"), pod_template),
 }

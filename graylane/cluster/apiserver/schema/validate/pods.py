@@ -1,0 +1,109 @@
+"""Pod specs, as pods have them and as templates have them.
+
+Pure. In: a spec or template and its path. Out: field errors. Follows core/v1 validation of Kubernetes 1.32.
+"""
+
+from __future__ import annotations
+
+from graylane.cluster.apiserver.schema.fielderror import duplicate, forbidden, invalid, required
+from graylane.cluster.apiserver.schema.validate import syntax
+from graylane.cluster.apiserver.schema.validate.checks import Errors, given, labels, needed, one_of, spelled
+from graylane.cluster.apiserver.schema.validate.containers import container, running
+from graylane.model.meta import Obj, dig
+
+RESTART = ("Always", "OnFailure", "Never")
+_DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_NOT_A_SOURCE = ("name",)
+_NUMBERS = ("terminationGracePeriodSeconds",)
+
+
+def pod(new: Obj, old: Obj | None) -> Errors:
+    """A pod is judged when it is created; later only what may change, which is the strategy's business."""
+    if old is not None:
+        return
+    spec = new.get("spec") or {}
+    yield from pod_spec(spec, "spec")
+    for name in ("containers", "initContainers"):
+        for index, one in enumerate(spec.get(name) or ()):
+            image = one.get("image") or ""
+            if image != image.strip():
+                where = f"spec.{name}[{index}].image"
+                yield invalid(where, image, "must not have leading or trailing whitespace")
+
+
+def template(found: Obj | None, path: str) -> Errors:
+    found = found or {}
+    yield from labels(dig(found, "metadata", "labels"), f"{path}.labels")
+    yield from pod_spec(found.get("spec") or {}, f"{path}.spec")
+
+
+def pod_spec(spec: Obj, path: str) -> Errors:
+    volumes = frozenset(volume.get("name", "") for volume in spec.get("volumes") or ())
+    yield from _volumes(spec, path)
+    yield from _containers(spec, path, volumes)
+    yield from _init_containers(spec, path, volumes)
+    yield from one_of(spec, "restartPolicy", path, RESTART)
+    yield from one_of(spec, "dnsPolicy", path, _DNS)
+    yield from labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    if spec.get("serviceAccountName"):
+        yield from given(spec, "serviceAccountName", path, syntax.subdomain)
+    if spec.get("nodeName"):
+        yield from given(spec, "nodeName", path, syntax.subdomain)
+    for name in _NUMBERS:
+        yield from given(spec, name, path, syntax.not_negative)
+    deadline = spec.get("activeDeadlineSeconds")
+    if deadline is not None and not 1 <= deadline <= 2147483647:
+        yield invalid(f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive")
+
+
+def _containers(spec: Obj, path: str, volumes: frozenset[str]) -> Errors:
+    found = spec.get("containers") or []
+    if not found:
+        yield required(f"{path}.containers")
+    names: set[str] = set()
+    for index, one in enumerate(found):
+        where = f"{path}.containers[{index}]"
+        yield from container(one, where, volumes)
+        if one.get("name") and one["name"] in names:
+            yield duplicate(f"{where}.name", one["name"])
+        names.add(one.get("name") or "")
+        yield from running(one, where)
+        if one.get("restartPolicy") is not None:
+            yield forbidden(f"{where}.restartPolicy", "may not be set for non-init containers")
+
+
+def _init_containers(spec: Obj, path: str, volumes: frozenset[str]) -> Errors:
+    """Their names must differ from those of all containers; only those that restart may have probes and hooks."""
+    names = {one.get("name") for one in spec.get("containers") or ()}
+    for index, one in enumerate(spec.get("initContainers") or ()):
+        where = f"{path}.initContainers[{index}]"
+        yield from container(one, where, volumes)
+        if one.get("name") and one["name"] in names:
+            yield duplicate(f"{where}.name", one["name"])
+        names.add(one.get("name"))
+        if one.get("restartPolicy") == "Always":
+            yield from running(one, where)
+            continue
+        for name in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
+            if one.get(name) is not None:
+                yield forbidden(f"{where}.{name}", "may not be set for init containers without restartPolicy=Always")
+
+
+def _volumes(spec: Obj, path: str) -> Errors:
+    names: set[str] = set()
+    for index, volume in enumerate(spec.get("volumes") or ()):
+        where = f"{path}.volumes[{index}]"
+        sources = [name for name in volume if name not in _NOT_A_SOURCE]
+        if not sources:
+            yield required(where, "must specify a volume type")
+        for extra in sources[1:]:
+            yield forbidden(f"{where}.{extra}", "may not specify more than 1 volume type")
+        for name, key in (("configMap", "name"), ("secret", "secretName"), ("persistentVolumeClaim", "claimName")):
+            if volume.get(name) is not None:
+                yield from needed(volume[name], key, f"{where}.{name}")
+        yield from needed(volume, "name", where)
+        if volume.get("name"):
+            yield from spelled(volume["name"], f"{where}.name", syntax.label)
+        if volume.get("name") in names:
+            yield duplicate(f"{where}.name", volume["name"])
+        names.add(volume.get("name") or "")
