@@ -1,0 +1,53 @@
+"""Run one API server as a process of its own, for tests that need to kill it or point kubectl at it.
+
+Shell. In: a directory on the command line. Out: `ready` on stdout once `<dir>/kubeconfig` can be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from graylane.cluster import pki
+from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+
+ADMIN = User("admin", ("system:masters",))
+TOKEN = "conformance"
+
+
+def config(directory: Path, pki_dir: Path, host: str = "127.0.0.1", port: int = 0) -> ApiServerConfig:
+    pair = pki.Authority(pki_dir, datetime.now(UTC)).server("apiserver", [host, "localhost"])
+    return ApiServerConfig(
+        data_dir=directory / "api",
+        host=host,
+        port=port,
+        certificate=pair.certificate,
+        key=pair.key,
+        tokens={TOKEN: ADMIN, "nobody": User("nobody")},
+    )
+
+
+def write_kubeconfig(directory: Path, server: ApiServer) -> Path:
+    path = directory / "kubeconfig"
+    authority = pki.Authority(directory / "pki", datetime.now(UTC))
+    pki.write_kubeconfig(path, server=server.url, ca=authority.bundle, token=TOKEN)
+    return path
+
+
+async def main(directory: Path, port: int) -> None:
+    server = ApiServer(config(directory, directory / "pki", port=port))
+    await server.start()
+    write_kubeconfig(directory, server)
+    print("ready", flush=True)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+    await server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
