@@ -130,22 +130,15 @@ class Child:
             self._read(fd, until_dry=True)
         if not self.exited.done():
             self.exited.set_result(Exit.of(returncode))
-        if self._stopping:
-            self._loop.call_soon(self._close_all_when_gone)
-        else:
-            self._close_all()
+        if not self._stopping:  # else members that outlive their leader may still have something to say
             self._group_is_gone()
 
     def _group_is_gone(self) -> None:
+        for fd in list(self._open):
+            self._read(fd, until_dry=True)
+            self._close(fd)
         if not self.gone.done():
             self.gone.set_result(None)
-
-    def _close_all_when_gone(self) -> None:
-        """Members that finish after their leader may still have something to say."""
-        if self._alive() and self._open:
-            self._loop.call_later(_LOOK_EVERY, self._close_all_when_gone)
-        else:
-            self._close_all()
 
     def _follow(self, stream: str, pipe: object) -> None:
         assert pipe is not None
@@ -172,7 +165,3 @@ class Child:
         if self._open.pop(fd, None) is not None:
             self._loop.remove_reader(fd)
             os.close(fd)
-
-    def _close_all(self) -> None:
-        for fd in list(self._open):
-            self._close(fd)

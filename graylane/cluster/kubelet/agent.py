@@ -1,0 +1,144 @@
+"""The kubelet: runs the pods that the API assigns to this node, as processes.
+
+Shell. In: `KubeletConfig`, a client. Out: a Node, running pods and their statuses, a log server. One `PodWorker` per
+pod; pods mirrored for others (`kubernetes.io/config.mirror`) are left alone, though their logs are served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from graylane.client import ApiClient
+from graylane.cluster.kubelet.addresses import gateway_address
+from graylane.cluster.kubelet.logserver import LogServer, LogSource
+from graylane.cluster.kubelet.node import NodeFacts
+from graylane.cluster.kubelet.registration import Registration, this_machine
+from graylane.cluster.kubelet.services import KubeletConfig, Services
+from graylane.cluster.kubelet.worker import PodWorker
+from graylane.errors import UserError
+from graylane.kit import Change, Clock, Manager, SystemClock
+from graylane.model.kinds import POD
+from graylane.model.meta import Obj, annotations_of, dig, uid_of
+
+__all__ = ["Kubelet", "KubeletConfig"]
+
+_LOG = logging.getLogger(__name__)
+MIRROR = "kubernetes.io/config.mirror"
+_STOP_WITHIN = 5.0
+
+
+class Kubelet:
+    """One node's agent: `start()`, later `stop()`."""
+
+    def __init__(self, config: KubeletConfig, client: ApiClient, clock: Clock | None = None) -> None:
+        self.config = config
+        self.port = 0
+        self._client = client
+        self._clock = clock or SystemClock()
+        self._services = Services(config, client, self._clock)
+        self._manager = Manager(client, self._clock)
+        self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: LogServer | None = None
+        self._registration: Registration | None = None
+
+    async def start(self) -> None:
+        """Sweep leftovers, serve logs, register the node, take up its pods. Raises `UserError` or `ApiError`."""
+        for record in self._services.processes.open():
+            _LOG.info("killed a process left behind by an earlier run: group=%s pod=%s", record.group, record.owner)
+        self.port = await self._serve_logs()
+        self._registration = Registration(self._client, self._clock, self._node())
+        await self._registration.register()
+        self._tasks = [asyncio.create_task(self._manager.run()), asyncio.create_task(self._registration.run())]
+        self._manager.watch(POD)
+        await self._manager.synced()
+        self._reserve_addresses()
+        self._manager.listen(POD, self._changed)
+
+    async def stop(self) -> None:
+        """Stop all pods' processes within a few seconds; their objects stay, so that a later start resumes them."""
+        workers, self._workers = list(self._workers.values()), {}
+        deciding = [*self._tasks, *(task for _, task in workers)]
+        for task in deciding:
+            task.cancel()
+        await asyncio.gather(*deciding, return_exceptions=True)
+        await asyncio.gather(*(worker.shut_down(_STOP_WITHIN) for worker, _ in workers))
+        if self._registration is not None:
+            await self._registration.withdraw()
+        if self._server is not None:
+            await self._server.stop()
+        await self._services.close()
+
+    def _node(self) -> NodeFacts:
+        network = self._services.addresses.network
+        machine = this_machine(pods=max(network.num_addresses - 3, 1))
+        return NodeFacts(self.config.node_name, self.config.node_ip, self.port, str(network), machine)
+
+    async def _serve_logs(self) -> int:
+        source = LogSource(self._pod, self._services.log_directory, self._running)
+        self._server = LogServer(source, self.config.token, self._clock)
+        config = self.config
+        return await self._server.start(config.node_ip, config.port, config.certificate, config.key)
+
+    def _pod(self, namespace: str, name: str) -> Obj | None:
+        pod = self._manager.view().get(POD, namespace, name)
+        return pod if pod is not None and self._is_here(pod) else None
+
+    def _running(self, pod: Obj, container: str) -> bool:
+        known = self._workers.get(uid_of(pod))
+        if known is not None:
+            return known[0].running(container)
+        return MIRROR in annotations_of(pod) and self._pod(*_key(pod)) is not None
+
+    # -- pods
+
+    def _reserve_addresses(self) -> None:
+        """Before the first pod gets an address: those of pods that have one stay theirs, the gateway's is nobody's."""
+        self._services.addresses.adopt(str(gateway_address(self._services.addresses.network)), "the ingress gateway")
+        for pod in self._manager.view().list(POD):
+            if self._is_here(pod) and (address := dig(pod, "status", "podIP")):
+                self._services.addresses.adopt(address, uid_of(pod))
+
+    def _changed(self, change: Change) -> None:
+        if change.old is not None and (change.new is None or uid_of(change.new) != uid_of(change.old)):
+            self._vanished(change.old)
+        if change.new is not None and self._is_ours(change.new):
+            self._update(change.new)
+
+    def _vanished(self, pod: Obj) -> None:
+        known = self._workers.get(uid_of(pod))
+        if known is not None:
+            known[0].vanish()
+
+    def _update(self, pod: Obj) -> None:
+        known = self._workers.get(uid_of(pod))
+        if known is not None:
+            known[0].update(pod)
+            return
+        try:
+            worker = PodWorker(self._services, pod, self._done)
+        except (ValueError, KeyError, UserError) as error:
+            _LOG.error("pod not understood: pod=%s error=%r", _key(pod), error)
+            return
+        task = asyncio.create_task(worker.run())
+        task.add_done_callback(_report)
+        self._workers[uid_of(pod)] = (worker, task)
+
+    def _done(self, pod: Obj) -> None:
+        self._workers.pop(uid_of(pod), None)
+
+    def _is_here(self, pod: Obj) -> bool:
+        return bool(dig(pod, "spec", "nodeName") == self.config.node_name)
+
+    def _is_ours(self, pod: Obj) -> bool:
+        return self._is_here(pod) and MIRROR not in annotations_of(pod)
+
+
+def _key(pod: Obj) -> tuple[str, str]:
+    return dig(pod, "metadata", "namespace", default=""), dig(pod, "metadata", "name", default="")
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        _LOG.error("pod worker failed", exc_info=error)

@@ -1,0 +1,83 @@
+"""What a pod may not ask of this kubelet, refused by name before anything of it runs.
+
+Pure. In: a pod. Out: one sentence per refusal, with the field's path; none for a pod that can run.
+
+Refused is what would run differently from what was asked. What merely has no effect among processes (resource limits,
+security contexts, image pull policies) is listed in the documentation instead: manifests for clusters carry it
+everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from graylane.cluster.kubelet.probes import check_of
+from graylane.model.meta import Obj, dig
+
+
+def refusals(pod: Obj) -> tuple[str, ...]:
+    """Every reason why `pod` cannot run here."""
+    spec = dig(pod, "spec", default={})
+    return (*_volumes(spec), *_containers(spec, "initContainers"), *_containers(spec, "containers"))
+
+
+def _volumes(spec: Mapping[str, Any]) -> Iterator[str]:
+    for index, volume in enumerate(spec.get("volumes") or []):
+        kinds = [key for key in volume if key != "name"]
+        if any(kind not in ("emptyDir", "configMap", "secret") for kind in kinds):
+            yield (
+                f"spec.volumes[{index}] ({volume.get('name')}): {', '.join(kinds)} volumes are not supported; "
+                "use emptyDir, configMap or secret"
+            )
+
+
+def _containers(spec: Mapping[str, Any], field: str) -> Iterator[str]:
+    volumes = {volume.get("name") for volume in spec.get("volumes") or []}
+    for index, container in enumerate(spec.get(field) or []):
+        path = f"spec.{field}[{index}]"
+        if container.get("restartPolicy"):
+            yield f"{path}.restartPolicy: sidecar containers are not supported; make it an ordinary container"
+        for kind in ("stdin", "tty"):
+            if container.get(kind):
+                yield f"{path}.{kind}: interactive containers are not supported"
+        yield from _environment(container, path)
+        yield from _handlers(container, path)
+        yield from _mounts(container, path, volumes)
+
+
+def _environment(container: Mapping[str, Any], path: str) -> Iterator[str]:
+    for index, entry in enumerate(container.get("env") or []):
+        source = entry.get("valueFrom") or {}
+        for kind in source:
+            if kind not in ("fieldRef", "configMapKeyRef", "secretKeyRef"):
+                yield (
+                    f"{path}.env[{index}] ({entry.get('name')}): valueFrom.{kind} is not supported; "
+                    "processes have no resource limits, so give a value"
+                )
+
+
+def _handlers(container: Mapping[str, Any], path: str) -> Iterator[str]:
+    lifecycle = container.get("lifecycle") or {}
+    handlers = {
+        "startupProbe": container.get("startupProbe"),
+        "readinessProbe": container.get("readinessProbe"),
+        "livenessProbe": container.get("livenessProbe"),
+        "lifecycle.postStart": lifecycle.get("postStart"),
+        "lifecycle.preStop": lifecycle.get("preStop"),
+    }
+    for field, handler in handlers.items():
+        if not handler or (field.startswith("lifecycle") and handler.get("sleep")):
+            continue
+        try:
+            check_of(handler, container)
+        except ValueError as error:
+            yield f"{path}.{field}: {error}"
+
+
+def _mounts(container: Mapping[str, Any], path: str, volumes: set[Any]) -> Iterator[str]:
+    for index, mount in enumerate(container.get("volumeMounts") or []):
+        if mount.get("name") not in volumes:
+            yield f"{path}.volumeMounts[{index}]: there is no volume {mount.get('name')!r} in spec.volumes"
+        if mount.get("subPathExpr"):
+            yield f"{path}.volumeMounts[{index}].subPathExpr: is not supported; use subPath"

@@ -1,0 +1,309 @@
+"""One pod's loop: facts → decide → act → write the status.
+
+Shell. In: newer versions of the pod object, changes of its containers, time. Out: running containers and `status`,
+written only when it differs. All decisions are `lifecycle.decide`'s; all wording of the status is
+`status.pod_status`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from graylane.cluster.kubelet import volumes
+from graylane.cluster.kubelet.addresses import AddressesExhausted
+from graylane.cluster.kubelet.adoption import adopted_containers, container_specs
+from graylane.cluster.kubelet.checks import listening
+from graylane.cluster.kubelet.lifecycle import Action, Assign, Expire, Facts, Finish, Start, Stop, decide
+from graylane.cluster.kubelet.services import Services
+from graylane.cluster.kubelet.states import Restart, Running, Waiting
+from graylane.cluster.kubelet.status import Node, pod_status
+from graylane.cluster.kubelet.support import refusals
+from graylane.cluster.kubelet.unit import ContainerUnit
+from graylane.cluster.processes.logfiles import forget_pod
+from graylane.errors import ApiError, Conflict, NotFound
+from graylane.model.kinds import POD
+from graylane.model.meta import (
+    Obj,
+    dig,
+    finalizers_of,
+    format_time,
+    is_deleting,
+    is_true,
+    key_of,
+    name_of,
+    namespace_of,
+    parse_time,
+    rv_of,
+    uid_of,
+)
+from graylane.model.patches import create_merge_patch
+
+_LOG = logging.getLogger(__name__)
+DRAINED = "graylane.dev/Drained"
+_RETRY_WRITE = timedelta(milliseconds=500)
+_GRACE_WHEN_VANISHED = timedelta(seconds=1)
+_PROXY_PAUSES = (0.005, 0.1)
+
+
+class PodWorker:
+    """Runs one pod until its object is gone. `update` and `vanish` bring news from the API."""
+
+    def __init__(self, services: Services, pod: Obj, done: Callable[[Obj], None]) -> None:
+        self.pod = pod
+        self._services = services
+        self._done = done
+        self._wake = asyncio.Event()
+        self._refusals = refusals(pod)
+        self._address = self._adopted_address(pod)
+        self._proxy: asyncio.Task[None] | None = None
+        self._proxy_ready = False
+        self._leaving_since: datetime | None = None
+        self._vanished = False
+        self._over = dig(pod, "status", "phase", default="") in ("Succeeded", "Failed")
+        self._expired: Expire | None = None
+        started = dig(pod, "status", "startTime")
+        self._started_at = parse_time(started) if started else services.clock.now()
+        self._units = self._make_units(pod)
+        self._announce_refusals()
+
+    def update(self, pod: Obj) -> None:
+        """A version of the object, from the watch or from our own write; older ones are ignored."""
+        if rv_of(pod) > rv_of(self.pod):
+            self.pod = pod
+            self._wake.set()
+
+    def vanish(self) -> None:
+        """The object is gone although we did not remove it: end everything, soon."""
+        self._vanished = True
+        self._wake.set()
+
+    def running(self, container: str) -> bool:
+        """Whether more may come to that container's present log."""
+        return any(unit.name == container and unit.facts.alive for unit in self._units)
+
+    async def run(self) -> None:
+        """Returns when the pod is gone."""
+        while True:
+            self._wake.clear()
+            now = self._services.clock.now()
+            facts = self._facts(now)
+            decision = decide(facts, now)
+            if Finish() in decision.actions and await self._finish(facts, now):
+                break
+            for action in decision.actions:
+                self._perform(action)
+            wake_at = decision.wake_at
+            if not await self._publish(self._facts(now), now):
+                wake_at = min(filter(None, (wake_at, now + _RETRY_WRITE)))
+            await self._sleep(wake_at)
+        self._clean_up()
+        self._done(self.pod)
+
+    async def shut_down(self, within_seconds: float) -> None:
+        """Say in the API that nothing here is ready any more, then stop the processes; the object stays. After `run`.
+
+        The containers' states are left as they are written: a later start reads `running`, finds no process, and
+        starts them again, whatever their restart policy makes of an exit code.
+        """
+        now = self._services.clock.now()
+        facts = self._facts(now)
+        resting = tuple(
+            replace(each, state=replace(each.state, ready=False)) if isinstance(each.state, Running) else each
+            for each in facts.containers
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await self._publish(replace(facts, containers=resting), now)
+        grace = min(timedelta(seconds=within_seconds), self._grace())
+        for unit in self._units:
+            if unit.facts.alive:
+                unit.stop(now + grace, f"Stopping container {unit.name}")
+        for unit in self._units:
+            await unit.ended()
+
+    # -- facts
+
+    def _facts(self, now: datetime) -> Facts:
+        pod = self.pod
+        if (is_deleting(pod) or self._vanished) and self._leaving_since is None:
+            self._leaving_since = now
+        seconds = dig(pod, "spec", "activeDeadlineSeconds")
+        return Facts(
+            containers=tuple(unit.facts for unit in self._units),
+            restart=Restart(dig(pod, "spec", "restartPolicy", default="Always")),
+            refusals=self._refusals,
+            address=self._address,
+            proxied=self._services.config.proxy_port is not None and not self._host_network(),
+            proxy_ready=self._proxy_ready,
+            drained=self._vanished or is_true(pod, DRAINED),
+            leaving_since=self._leaving_since,
+            grace=self._grace(),
+            started_at=self._started_at,
+            deadline=None if seconds is None else timedelta(seconds=int(seconds)),
+            over=self._over,
+        )
+
+    def _grace(self) -> timedelta:
+        if self._vanished:
+            return _GRACE_WHEN_VANISHED
+        seconds = dig(self.pod, "metadata", "deletionGracePeriodSeconds")
+        if seconds is None:
+            seconds = dig(self.pod, "spec", "terminationGracePeriodSeconds", default=30)
+        return timedelta(seconds=int(seconds))
+
+    def _host_network(self) -> bool:
+        return bool(dig(self.pod, "spec", "hostNetwork"))
+
+    def _adopted_address(self, pod: Obj) -> str:
+        known = str(dig(pod, "status", "podIP", default=""))
+        return known if known and self._services.addresses.adopt(known, uid_of(pod)) else ""
+
+    def _make_units(self, pod: Obj) -> list[ContainerUnit]:
+        specs = container_specs(pod)
+        adopted = adopted_containers(pod, self._services.clock.now())
+        return [
+            ContainerUnit(
+                self._services, lambda: self.pod, lambda: self._address, specs[each.name], each, self._wake.set
+            )
+            for each in adopted
+        ]
+
+    def _announce_refusals(self) -> None:
+        for refusal in self._refusals:
+            self._services.events.warning(self.pod, "Unsupported", refusal)
+
+    # -- acting
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Start():
+                self._unit(action.container).start()
+            case Stop():
+                self._unit(action.container).stop(action.deadline, action.message)
+            case Assign():
+                self._assign()
+            case Expire():
+                self._over, self._expired = True, action
+                self._services.events.normal(self.pod, action.reason, action.message)
+                self._wake.set()
+            case Finish():
+                pass  # done already, before anything else
+
+    def _unit(self, name: str) -> ContainerUnit:
+        return next(unit for unit in self._units if unit.name == name)
+
+    def _assign(self) -> None:
+        try:
+            self._address = (
+                self._services.config.node_ip
+                if self._host_network()
+                else self._services.addresses.assign(uid_of(self.pod))
+            )
+        except AddressesExhausted as error:
+            self._services.events.warning(self.pod, "FailedCreatePodSandBox", str(error))
+            asyncio.get_running_loop().call_later(1, self._wake.set)
+            return
+        self._wake.set()
+
+    def _watch_proxy(self) -> None:
+        """Once the address is written, the mesh can give it a proxy; containers wait for that."""
+        port = self._services.config.proxy_port
+        if port is not None and self._proxy is None and self._address and not self._host_network():
+            self._proxy = asyncio.create_task(self._await_proxy(port))
+
+    async def _await_proxy(self, port: int) -> None:
+        pause, longest = _PROXY_PAUSES
+        while not await listening(self._address, port):
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.25, longest)
+        self._proxy_ready = True
+        self._wake.set()
+
+    async def _finish(self, facts: Facts, now: datetime) -> bool:
+        """Remove the object; False when it stays for now, because of a finalizer or an API that does not answer."""
+        if self._vanished:
+            return True
+        if finalizers_of(self.pod) and dig(self.pod, "metadata", "deletionGracePeriodSeconds") == 0:
+            return False  # ours is done; others hold it
+        if not await self._publish(facts, now):
+            return self._vanished
+        namespace, name = key_of(self.pod)
+        try:
+            await self._services.client.delete(POD, name, namespace, grace_seconds=0, uid=uid_of(self.pod))
+        except (NotFound, Conflict):
+            return True  # gone, or another pod has taken its name
+        except ApiError as error:
+            _LOG.info("pod not removed, trying again: pod=%s/%s error=%s", namespace, name, error)
+            return False
+        return not finalizers_of(self.pod)
+
+    # -- writing
+
+    async def _publish(self, facts: Facts, now: datetime) -> bool:
+        """Write the status if it differs. False when that must be tried again."""
+        old: Obj = dig(self.pod, "status", default={})
+        new = pod_status(self.pod, facts, Node(self._services.config.node_ip, self._waiting(facts)), now)
+        if self._expired is not None:
+            new |= {"phase": "Failed", "reason": self._expired.reason, "message": self._expired.message}
+        if new != old:
+            # Conditional on what was read: a merge patch replaces `conditions` whole, and the mesh has an entry there.
+            version = {"resourceVersion": self.pod["metadata"]["resourceVersion"]}
+            patch = {"metadata": version, **create_merge_patch({"status": old}, {"status": new})}
+            if not await self._patch(patch):
+                return False
+        self._watch_proxy()
+        return True
+
+    def _waiting(self, facts: Facts) -> Waiting | None:
+        if facts.proxied and facts.address and not facts.proxy_ready:
+            place = f"{facts.address}:{self._services.config.proxy_port}"
+            return Waiting("ContainerCreating", f"waiting for the mesh to open the pod's proxy at {place}")
+        return None
+
+    async def _patch(self, patch: Obj) -> bool:
+        namespace, name = namespace_of(self.pod), name_of(self.pod)
+        try:
+            self.update(await self._services.client.patch(POD, name, namespace, patch, subresource="status"))
+        except Conflict:
+            await self._refresh()
+            return False
+        except NotFound:
+            self.vanish()
+            return False
+        except ApiError as error:
+            _LOG.info("pod status not written, trying again: pod=%s/%s error=%s", namespace, name, error)
+            return False
+        return True
+
+    async def _refresh(self) -> None:
+        """Somebody else wrote; read and decide again at once."""
+        try:
+            live = await self._services.client.get(POD, name_of(self.pod), namespace_of(self.pod))
+        except NotFound:
+            self.vanish()
+            return
+        except ApiError:
+            return
+        if uid_of(live) == uid_of(self.pod):
+            self.update(live)
+        else:
+            self.vanish()
+
+    async def _sleep(self, wake_at: datetime | None) -> None:
+        seconds = None if wake_at is None else max((wake_at - self._services.clock.now()).total_seconds(), 0.001)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    def _clean_up(self) -> None:
+        if self._proxy is not None:
+            self._proxy.cancel()
+        self._services.addresses.release(uid_of(self.pod))
+        volumes.remove(self._services.pod_directory(self.pod))
+        forget_pod(self._services.log_directory(self.pod))
+        _LOG.debug("pod gone: pod=%s at=%s", key_of(self.pod), format_time(self._services.clock.now()))
