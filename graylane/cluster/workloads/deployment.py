@@ -14,7 +14,7 @@ from graylane.cluster.workloads.enact import Facts, Mode, Step, enact
 from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import Fleet, forgettable, new_replica_set, size_of, wanted_replicas
 from graylane.cluster.workloads.rollout import Limits, recreate, rescale, roll, room_for_new
-from graylane.kit import Effect, Event, Outcome, Patch, View
+from graylane.kit import Event, Outcome, Patch, View
 from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET
 from graylane.model.meta import Key, Obj, dig, generation_of, key_of, name_of, uid_of
 from graylane.model.selectors import LabelSelector
@@ -31,14 +31,15 @@ def reconcile(view: View, key: Key, now: datetime) -> Outcome:
     if selector.empty:
         return _refuse_to_select_everything(deployment)
     claims = claim(view, Owner(deployment, DEPLOYMENT, selector), REPLICA_SET)
+    if claims.patches:
+        return Outcome(claims.patches)  # sets are written on the version that was read: first settle whose they are
     fleet = Fleet.of(deployment, claims.mine)
     facts = Facts(deployment, fleet, Limits.of(deployment["spec"]), _old_pods_gone(view, fleet), now)
     step = STEPS[facts.mode](facts)
     if step.create is not None and view.get(REPLICA_SET, key.namespace, name_of(step.create)) is not None:
-        effects: tuple[Effect, ...] = (_avoid_name(deployment),)
-        return Outcome(claims.patches + effects)
+        return Outcome((_avoid_name(deployment),))
     outcome = enact(facts, step)
-    return Outcome(claims.patches + outcome.effects, outcome.wake_at or _recheck(facts))
+    return Outcome(outcome.effects, outcome.wake_at or _recheck(facts))
 
 
 def _hold(facts: Facts) -> Step:
