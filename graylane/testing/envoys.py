@@ -126,10 +126,10 @@ class Rig:
     def report(self, report: Report) -> None:
         if isinstance(report, Live):
             self.live = max(self.live, report.serial)
-        else:
+        elif isinstance(report, Refused):
             self.refused.append(report)
 
-    async def push(self, inputs: Inputs, timeout: float = 10.0) -> Compiled:
+    async def push(self, inputs: Inputs, timeout: float = 20.0) -> Compiled:
         self.serial += 1
         compiled = compile(inputs, self.memo, self.serial)
         await self.server.publish(compiled.snapshot)

@@ -18,6 +18,7 @@ rest again without them, and go on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -53,13 +54,21 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Envoy does not take `resource`; it goes on with the one it had, if any."""
+    """Envoy does not take `resource`; it goes on with the one it had, `instead`, if any."""
 
     resource: Resource
+    instead: Resource | None
     reason: str
 
 
-Report = Live | Refused
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Envoy took `resource` after all, which it had refused before."""
+
+    resource: Resource
+
+
+Report = Live | Refused | Accepted
 
 
 class Step(IntEnum):
@@ -74,7 +83,7 @@ class _Flight:
     """A response not yet answered. `changed` is what in it is new to Envoy."""
 
     nonce: str
-    sent: Resources
+    sent: dict[str, Resource]
     changed: tuple[Resource, ...]
 
 
@@ -88,7 +97,9 @@ class _Channel:
     held: dict[str, Resource] = field(default_factory=dict)
     flight: _Flight | None = None
     refused: dict[str, str] = field(default_factory=dict)
+    retried: dict[str, str] = field(default_factory=dict)
     suspects: list[Resource] = field(default_factory=list)
+    again: bool = False
 
     def wanted(self, target: Resources) -> dict[str, Resource]:
         """`target`, with what Envoy refused replaced by what it accepted last."""
@@ -111,10 +122,13 @@ class _Channel:
     def _missing(self, wanted: Mapping[str, Resource]) -> list[Resource]:
         return [each for name, each in wanted.items() if differs(self.held.get(name), each)]
 
-    def next_flight(self, wanted: Mapping[str, Resource]) -> tuple[Resources, tuple[Resource, ...]] | None:
+    def next_flight(self, wanted: Mapping[str, Resource]) -> tuple[dict[str, Resource], tuple[Resource, ...]] | None:
         """What to send now, if anything: the resources of the message, and those of them that are new."""
         if not self.asked or self.flight is not None:
             return None
+        if self.again:
+            self.again = False
+            return dict(self.held), ()
         if self.suspects:
             suspect = self.suspects.pop(0)
             alone = {suspect.name: suspect}
@@ -123,7 +137,7 @@ class _Channel:
             wanted = {name: each for name, each in wanted.items() if name in self.names}
         missing = tuple(self._missing(wanted))
         if self.type.whole:
-            return (wanted, missing) if missing or wanted.keys() != self.held.keys() else None
+            return (dict(wanted), missing) if missing or wanted.keys() != self.held.keys() else None
         return ({each.name: each for each in missing}, missing) if missing else None
 
     def accept(self, flight: _Flight) -> None:
@@ -132,16 +146,25 @@ class _Channel:
         else:
             self.held.update(flight.sent)
 
-    def reject(self, flight: _Flight, reason: str) -> list[Resource]:
-        """The culprits, once known. Envoy names listeners and clusters it refuses; tables are tried one by one."""
+    def reject(self, flight: _Flight, reason: str, earlier: Iterable[Resource]) -> list[Resource]:
+        """The culprits, once known. Envoy names listeners and clusters it refuses; tables are tried one by one.
+
+        `earlier` are changes it has not spoken about yet: its complaint may be about those.
+        """
         changed = flight.changed
-        named = [each for each in changed if each.name in reason] if self.type.whole else []
-        culprits = list(changed) if len(changed) == 1 else named
+        named = [each for each in {*changed, *earlier} if self.type.whole and _names(reason, each)]
+        culprits = named or (list(changed) if len(changed) == 1 else [])
         if not culprits:
             self.suspects.extend(changed)
         for each in culprits:
             self.refused[each.name] = each.version
+        self.suspects = [each for each in self.suspects if each not in culprits]
         return culprits
+
+
+def _names(reason: str, each: Resource) -> bool:
+    """Whether Envoy's complaint has `name: why` for this resource, and not only for one whose name contains it."""
+    return re.search(rf"(?:^|[\s,]){re.escape(each.name)}: ", reason) is not None
 
 
 class Session:
@@ -153,6 +176,7 @@ class Session:
         self._latest = EMPTY
         self._step = Step.REST
         self._nonce = 0
+        self._unsettled: tuple[Resource, ...] = ()
         self._reports: list[Report] = []
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -170,10 +194,12 @@ class Session:
         if request.error is None:
             channel.accept(flight)
             if request.type is Type.CLUSTER:
-                self._expect_endpoints(flight.changed)
+                self._unsettled = ()
+            self._reports.extend(Accepted(each) for each in flight.changed if channel.retried.pop(each.name, ""))
         else:
-            culprits = channel.reject(flight, request.error)
-            self._reports.extend(Refused(each, request.error) for each in culprits)
+            culprits = channel.reject(flight, request.error, self._unsettled if channel.type is Type.CLUSTER else ())
+            new = [each for each in culprits if channel.retried.get(each.name) != each.version]
+            self._reports.extend(Refused(each, channel.held.get(each.name), request.error) for each in new)
 
     def _subscribe(self, channel: _Channel, request: Request) -> None:
         if not request.nonce:
@@ -185,15 +211,40 @@ class Session:
                 del channel.held[name]
 
     def _expect_endpoints(self, changed: Iterable[Resource]) -> None:
-        """A cluster that changed does not start working before it is given endpoints anew, even the same ones."""
-        held = self._channels[Type.ENDPOINTS].held
+        """A cluster that changes waits for endpoints to be given anew, even the same ones, before it works.
+
+        Until then Envoy does not even acknowledge the clusters, so these endpoints follow on their heels.
+        """
+        channel = self._channels[Type.ENDPOINTS]
         for cluster in changed:
-            held.pop(cluster.name, None)
+            channel.held.pop(cluster.name, None)
+            if channel.flight is not None:
+                channel.flight.sent.pop(cluster.name, None)
+
+    @property
+    def waits_for_clusters(self) -> str:
+        """The nonce of the clusters Envoy has not answered for, "" if none."""
+        flight = self._channels[Type.CLUSTER].flight
+        return flight.nonce if flight else ""
+
+    def give_up_clusters(self) -> None:
+        """Stop waiting: some cluster does not come to work.
+
+        Envoy answers clusters once all of them work. One whose load balancer it cannot build never does, and Envoy
+        says nothing about any cluster until that one is replaced. So the last good ones are sent once more; it then
+        names the culprit, or else the changes are tried one by one.
+        """
+        channel = self._channels[Type.CLUSTER]
+        if channel.flight is not None and channel.held:
+            channel.suspects.extend(channel.flight.changed)
+            channel.flight = None
+            channel.again = True
 
     def retry(self) -> None:
         """Offer refused listeners again: an address that was taken may be free now."""
         channel = self._channels[Type.LISTENER]
         if channel.refused:
+            channel.retried |= channel.refused
             channel.refused.clear()
             self._step = min(self._step, Step.ROUTE)
 
@@ -254,8 +305,11 @@ class Session:
         wanted = clusters.wanted(self._target.of(Type.CLUSTER))
         return clusters.settled(wanted) and wanted.keys() == clusters.held.keys()
 
-    def _launch(self, channel: _Channel, sent: Resources, changed: tuple[Resource, ...]) -> Response:
+    def _launch(self, channel: _Channel, sent: dict[str, Resource], changed: tuple[Resource, ...]) -> Response:
         self._nonce += 1
         channel.flight = _Flight(str(self._nonce), sent, changed)
+        if channel.type is Type.CLUSTER:
+            self._expect_endpoints((*changed, *self._unsettled))
+            self._unsettled = tuple({*self._unsettled, *changed})
         resources = tuple(sent.values())
         return Response(channel.type, version_of(resources), channel.flight.nonce, resources)

@@ -16,10 +16,10 @@ import grpc.aio
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from graylane.mesh.snapshot import EMPTY, Snapshot, Type
-from graylane.mesh.xds.protocol import Refused, Report, Request, Response, Session
+from graylane.mesh.xds.protocol import Live, Refused, Report, Request, Response, Session
 
 _LOG = logging.getLogger(__name__)
-_RETRY_SECONDS = 1.0
+_PATIENCE_SECONDS = 3
 _TYPES = {type.value: type for type in Type}
 
 
@@ -27,7 +27,8 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
     """`on_report` is called in the event loop for everything any Envoy acknowledges or refuses."""
 
     def __init__(self, on_report: Callable[[Report], None]) -> None:
-        self._on_report = on_report
+        self._tell = on_report
+        self._live = 0
         self._snapshot = EMPTY
         self._streams: set[_Stream] = set()
         self._server: Any = None
@@ -55,20 +56,30 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
             stream.session.publish(snapshot)
             await stream.flush()
 
+    def _on_report(self, report: Report) -> None:
+        """A snapshot is live once every connected Envoy has acknowledged it."""
+        if not isinstance(report, Live):
+            self._tell(report)
+            return
+        live = min((stream.live for stream in self._streams), default=0)
+        if live > self._live:
+            self._live = live
+            self._tell(Live(live))
+
     async def StreamAggregatedResources(self, requests: AsyncIterator[Any], context: Any) -> None:
         stream = _Stream(context, self._on_report)
         stream.session.publish(self._snapshot)
         self._streams.add(stream)
         _LOG.info("an Envoy connected", extra={"peer": context.peer()})
-        retries = asyncio.create_task(stream.retry_refused())
+        tending = asyncio.create_task(stream.tend())
         try:
             async for message in requests:
                 await stream.receive(message)
         finally:
             self._streams.discard(stream)
-            retries.cancel()
+            tending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await retries
+                await tending
 
 
 class _Stream:
@@ -76,6 +87,7 @@ class _Stream:
 
     def __init__(self, context: Any, on_report: Callable[[Report], None]) -> None:
         self.session = Session()
+        self.live = 0
         self._context = context
         self._on_report = on_report
         self._writing = asyncio.Lock()
@@ -94,15 +106,23 @@ class _Stream:
             for response in self.session.pump():
                 await self._context.write(_encode(response))
         for report in self.session.reports():
-            if isinstance(report, Refused):
+            if isinstance(report, Live):
+                self.live = report.serial
+            elif isinstance(report, Refused):
                 _LOG.warning(
                     "Envoy refused a resource", extra={"resource": report.resource.name, "reason": report.reason}
                 )
             self._on_report(report)
 
-    async def retry_refused(self) -> None:
+    async def tend(self) -> None:
+        """Once a second: offer refused listeners again, and stop waiting for clusters that will not come to work."""
+        nonce, seen = "", 0
         while True:
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(1.0)
+            waiting = self.session.waits_for_clusters
+            nonce, seen = waiting, seen + 1 if waiting and waiting == nonce else 0
+            if seen >= _PATIENCE_SECONDS:
+                self.session.give_up_clusters()
             self.session.retry()
             await self.flush()
 

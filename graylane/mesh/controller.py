@@ -1,0 +1,190 @@
+"""The mesh as a running part: what the API holds becomes what Envoy does, and what Envoy says becomes status.
+
+Shell. In: a manager's caches. Out: pushes over xDS, statuses of Istio objects, the condition that lets pods stop.
+
+    cache change → Store → (a moment, so that what belongs together comes together) → compile → publish
+    acknowledged → Reconciled True, Drained True         refused → Quarantine → compile again without the culprit
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from graylane.kit import Change, Manager
+from graylane.mesh import status
+from graylane.mesh.compiler import Compiled, compile
+from graylane.mesh.findings import unsupported
+from graylane.mesh.inputs import Inputs, MeshConfig, Source
+from graylane.mesh.memo import Memo
+from graylane.mesh.quarantine import Quarantine
+from graylane.mesh.snapshot import Resource, Type
+from graylane.mesh.status import Reason, Verdict
+from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
+from graylane.mesh.writer import StatusWriter
+from graylane.mesh.xds.protocol import Accepted, Live, Report
+from graylane.mesh.xds.server import XdsServer
+from graylane.model.kinds import POD, SERVICE_ENTRY, SIDECAR, Kind
+from graylane.model.meta import Key, Obj, generation_of
+
+_LOG = logging.getLogger(__name__)
+_SETTLE_SECONDS = 0.001
+_PATIENCE_SECONDS = 1.0
+_NOT_ACTED_ON = (SERVICE_ENTRY, SIDECAR)
+_KIND_OF = {kind.kind: kind for kind in CONFIG_KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """One compilation on its way: `admitted` is what it was made from, `leaving` the pods it no longer sends to."""
+
+    compiled: Compiled
+    admitted: Inputs
+    leaving: frozenset[Key]
+
+
+class Mesh:
+    """Start it next to a running `manager`; Envoy then connects to `xds_port` on loopback."""
+
+    def __init__(self, config: MeshConfig, manager: Manager) -> None:
+        self._manager = manager
+        self._store = Store(config)
+        self._quarantine = Quarantine()
+        self._memo = Memo()
+        self._server = XdsServer(self._on_report)
+        self._writer = StatusWriter(manager)
+        self._published: dict[int, _Published] = {}
+        self._live: Compiled | None = None
+        self._blocked: dict[Source, str] = {}
+        self._serial = 0
+        self._told: dict[Source, Verdict] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def xds_port(self) -> int:
+        return self._server.port
+
+    async def start(self, xds_port: int = 0) -> None:
+        """Returns once Envoy can connect; compiling begins when the manager's caches are filled."""
+        await self._server.start(port=xds_port)
+        for kind in KINDS:
+            self._manager.listen(kind, partial(self._on_change, kind))
+        for kind in _NOT_ACTED_ON:
+            self._manager.listen(kind, partial(self._on_unused, kind))
+        self._writer.start()
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_patience())]
+
+    async def stop(self) -> None:
+        """Envoy keeps serving what it has."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._writer.stop()
+        await self._server.stop()
+
+    def _on_change(self, kind: Kind, change: Change) -> None:
+        self._store.take(kind, change.key, change.old, change.new)
+        if self._store.dirty:
+            self._wake.set()
+
+    def _on_unused(self, kind: Kind, change: Change) -> None:
+        if change.new is None:
+            return
+        message = f"{kind.kind} objects are not acted on by this mesh"
+        verdict = Verdict(generation_of(change.new), Reason.NOT_ACTED_ON, message, (unsupported(f"kind {kind.kind}"),))
+        self._tell(kind, Source(kind.kind, *change.key, generation_of(change.new)), verdict)
+
+    async def _run(self) -> None:
+        await self._manager.synced()
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(_SETTLE_SECONDS)
+            self._wake.clear()
+            try:
+                await self._compile()
+            except Exception:
+                # The last good configuration stays; the next change is another chance.
+                _LOG.exception("compiling the mesh failed")
+
+    async def _compile(self) -> None:
+        admitted = self._quarantine.admitted(self._store.inputs())
+        self._serial += 1
+        compiled = compile(admitted, self._memo, self._serial)
+        self._published[self._serial] = _Published(compiled, admitted, self._store.terminating)
+        await self._server.publish(compiled.snapshot)
+
+    def _on_report(self, report: Report) -> None:
+        if isinstance(report, Live):
+            self._on_live(report.serial)
+        elif isinstance(report, Accepted):
+            self._unblock(report.resource)
+        elif "bind" in report.reason and report.resource.type is Type.LISTENER:
+            self._block(report.resource, report.reason)
+        elif self._quarantine.refused(report.resource, report.instead, report.reason):
+            self._wake.set()
+
+    def _block(self, listener: Resource, reason: str) -> None:
+        """An address is taken: no fault of the object's, so it stays, and the address is tried again."""
+        self._blocked.update(dict.fromkeys(listener.sources, reason.strip()))
+        for source in listener.sources:
+            self._tell(_KIND_OF[source.kind], source, status.kept_out(source, reason.strip()))
+
+    def _unblock(self, listener: Resource) -> None:
+        for source in listener.sources:
+            if self._blocked.pop(source, None) is not None and self._live is not None:
+                self._tell(_KIND_OF[source.kind], source, status.acknowledged(self._live, source))
+
+    def _on_live(self, serial: int) -> None:
+        live = self._published.get(serial)
+        if live is None:
+            return
+        self._live = live.compiled
+        self._published = {number: each for number, each in self._published.items() if number > serial}
+        if self._quarantine.live(live.admitted):
+            self._wake.set()
+        bad = self._blocked | self._quarantine.guilty
+        unsure = self._quarantine.held - bad.keys()
+        for source, verdict in status.verdicts(live.compiled, bad).items():
+            if source not in unsure:
+                self._tell(_KIND_OF[source.kind], source, verdict)
+        for key in live.leaving:
+            self._writer.write(POD, key, status.drained_patch)
+        self._told = {source: verdict for source, verdict in self._told.items() if self._known(source)}
+
+    def _known(self, source: Source) -> bool:
+        kind = _KIND_OF.get(source.kind)
+        return kind is None or self._manager.view().get(kind, *source.key) is not None
+
+    def _tell(self, kind: Kind, source: Source, verdict: Verdict) -> None:
+        if verdict.same_as(self._told.get(source)):
+            return
+        self._told[source] = verdict
+        self._writer.write(kind, source.key, lambda obj, now: _patch(obj, source, verdict, now))
+
+    async def _watch_patience(self) -> None:
+        """Say so when Envoy has not answered for a while; a lagging status must not look like a forgotten one."""
+        while True:
+            await asyncio.sleep(_PATIENCE_SECONDS)
+            if not self._published:
+                continue
+            oldest, newest = min(self._published), max(self._published)
+            await asyncio.sleep(_PATIENCE_SECONDS)
+            if oldest in self._published:
+                self._tell_waiting(self._published.get(newest) or self._published[oldest])
+
+    def _tell_waiting(self, published: _Published) -> None:
+        why = "Envoy has not acknowledged yet" if self._server.connected else "no Envoy is connected"
+        for source in published.compiled.snapshot.sources:
+            if source not in self._told:
+                self._tell(_KIND_OF[source.kind], source, status.waiting(published.compiled, source, why))
+
+
+def _patch(obj: Obj, source: Source, verdict: Verdict, now: datetime) -> Obj | None:
+    """Nothing is said about a state that has passed: its successor gets its own verdict."""
+    return status.status_patch(obj, verdict, now) if generation_of(obj) == source.generation else None

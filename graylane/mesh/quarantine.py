@@ -1,0 +1,104 @@
+"""Objects whose configuration Envoy refused: left out, so that everything else goes on, until they change.
+
+Pure. In: refusals and acknowledgements. Out: `Inputs` without the culprits, each as it was when it last worked.
+
+A refusal names a resource, a resource names the object states it was made from; those that are new in it are suspect.
+One suspect is guilty. Several are all held back, then let in again one at a time: who brings the refusal back is it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from graylane.mesh.inputs import Config, Inputs, Source
+from graylane.mesh.snapshot import Resource
+from graylane.model.meta import Key
+
+C = TypeVar("C", bound=Config)
+
+
+class Quarantine:
+    """`guilty` says why each is kept out."""
+
+    def __init__(self) -> None:
+        self.guilty: dict[Source, str] = {}
+        self._suspects: dict[Source, str] = {}
+        self._trial: Source | None = None
+        self._last_good = Inputs()
+
+    def refused(self, resource: Resource, instead: Resource | None, reason: str) -> bool:
+        """Whether the inputs must be compiled again, with somebody left out. `instead` is what Envoy goes on with."""
+        fresh = resource.sources - (instead.sources if instead else frozenset())
+        candidates = fresh - self.guilty.keys() - (self._suspects.keys() - {self._trial})
+        if self._trial in candidates:
+            candidates = frozenset((self._trial,))
+        if not candidates:
+            return False
+        if len(candidates) == 1:
+            (culprit,) = candidates
+            self.guilty[culprit] = reason
+            self._suspects.pop(culprit, None)
+        else:
+            self._suspects.update(dict.fromkeys(candidates, reason))
+        self._trial = None
+        return True
+
+    def live(self, inputs: Inputs) -> bool:
+        """`inputs` (as admitted) is what Envoy has now. Whether to compile again, with the next suspect let in."""
+        present = self._sources(inputs)
+        if not present & self.held:
+            self._last_good = inputs
+        if self._trial in present:
+            self._suspects.pop(self._trial, None)
+            self._trial = None
+        if not self._suspects or self._trial is not None:
+            return False
+        self._trial = min(self._suspects)
+        return True
+
+    @property
+    def held(self) -> frozenset[Source]:
+        """All that are left out at present, guilty or suspect."""
+        return frozenset((self.guilty.keys() | self._suspects.keys()) - {self._trial})
+
+    def _sources(self, inputs: Inputs) -> set[Source]:
+        return {each.source for each in _configs(inputs)} if self.guilty or self._suspects else set()
+
+    def admitted(self, inputs: Inputs) -> Inputs:
+        """`inputs` without those held back. Objects that changed or went are no longer held to account."""
+        if not self.guilty and not self._suspects:
+            return inputs
+        present = self._sources(inputs)
+        self.guilty = {source: why for source, why in self.guilty.items() if source in present}
+        self._suspects = {source: why for source, why in self._suspects.items() if source in present}
+        if self._trial not in self._suspects:
+            self._trial = None
+        out = self.held
+        if not out:
+            return inputs
+        good = {(each.source.kind, each.source.key): each for each in _configs(self._last_good)}
+        return replace(
+            inputs,
+            gateways=_without(inputs.gateways, out, good),
+            virtual_services=_without(inputs.virtual_services, out, good),
+            destination_rules=_without(inputs.destination_rules, out, good),
+            envoy_filters=_without(inputs.envoy_filters, out, good),
+        )
+
+
+def _configs(inputs: Inputs) -> tuple[Config, ...]:
+    return (*inputs.gateways, *inputs.virtual_services, *inputs.destination_rules, *inputs.envoy_filters)
+
+
+def _without(configs: tuple[C, ...], out: frozenset[Source], good: Mapping[tuple[str, Key], Config]) -> tuple[C, ...]:
+    kept: list[C] = []
+    for each in configs:
+        if each.source not in out:
+            kept.append(each)
+            continue
+        before = good.get((each.source.kind, each.source.key))
+        if before is not None and before.source not in out:
+            kept.append(before)  # type: ignore[arg-type]
+    return tuple(kept)

@@ -1,0 +1,179 @@
+"""The mesh's memory of the API: nouns that stay the same for as long as their objects mean the same.
+
+Pure. In: changes of objects, one by one. Out: `Inputs`. Status writes, heartbeats and annotations leave every noun as
+it was, and so cost no compilation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from graylane.mesh import read
+from graylane.mesh.inputs import Config, Endpoint, Inputs, MeshConfig, Proxy, Service
+from graylane.model.kinds import (
+    DESTINATION_RULE,
+    ENDPOINT_SLICE,
+    ENVOY_FILTER,
+    GATEWAY,
+    POD,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Kind,
+)
+from graylane.model.meta import (
+    Key,
+    Obj,
+    annotations_of,
+    dig,
+    generation_of,
+    is_deleting,
+    labels_of,
+    namespace_of,
+    uid_of,
+)
+
+CONFIG_KINDS = (GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE, ENVOY_FILTER)
+KINDS = (SERVICE, ENDPOINT_SLICE, POD, *CONFIG_KINDS)
+
+
+class Store:
+    """Feed it every change; ask for `inputs` when `dirty`."""
+
+    def __init__(self, mesh: MeshConfig) -> None:
+        self.mesh = mesh
+        self.dirty = True
+        self.terminating: frozenset[Key] = frozenset()
+        self._services: dict[Key, Service] = {}
+        self._proxies: dict[Key, Proxy] = {}
+        self._pods: dict[Key, Obj] = {}
+        self._slices: dict[Key, dict[Key, Obj]] = defaultdict(dict)
+        self._behind: dict[Key, set[Key]] = defaultdict(set)
+        self._endpoints: dict[Key, tuple[Endpoint, ...]] = {}
+        self._configs: dict[Kind, dict[Key, Config]] = {kind: {} for kind in CONFIG_KINDS}
+        self._inputs = Inputs(mesh)
+        self._stale: set[Kind] = set(KINDS)
+        self._takers: Mapping[Kind, Callable[[Key, Obj | None, Obj | None], bool]] = {
+            SERVICE: self._take_service,
+            ENDPOINT_SLICE: self._take_slice,
+            POD: self._take_pod,
+        }
+
+    def take(self, kind: Kind, key: Key, old: Obj | None, new: Obj | None) -> None:
+        """One object went from `old` to `new` (None: absent)."""
+        taker = self._takers.get(kind)
+        changed = taker(key, old, new) if taker else self._take_config(kind, key, old, new)
+        if changed:
+            self._stale.add(kind)
+            self.dirty = True
+
+    def inputs(self) -> Inputs:
+        """Everything as it is now. Parts of kinds that did not change are the same objects as last time."""
+        if self._stale:
+            self._inputs = self._rebuilt()
+            self._stale.clear()
+        self.dirty = False
+        return self._inputs
+
+    def _rebuilt(self) -> Inputs:
+        old, stale = self._inputs, self._stale
+        return Inputs(
+            mesh=self.mesh,
+            services=_values(self._services) if SERVICE in stale else old.services,
+            endpoints=dict(self._endpoints) if stale & {ENDPOINT_SLICE, POD} else old.endpoints,
+            proxies=_values(self._proxies) if POD in stale else old.proxies,
+            gateways=self._tuple(GATEWAY, old.gateways),
+            virtual_services=self._tuple(VIRTUAL_SERVICE, old.virtual_services),
+            destination_rules=self._tuple(DESTINATION_RULE, old.destination_rules),
+            envoy_filters=self._tuple(ENVOY_FILTER, old.envoy_filters),
+        )
+
+    def _tuple(self, kind: Kind, old: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _values(self._configs[kind]) if kind in self._stale else old
+
+    def _take_service(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
+        if old is not None and new is not None and old.get("spec") == new.get("spec"):
+            return False
+        noun = read.service(new, self.mesh.domain) if new else None
+        return _put(self._services, key, noun)
+
+    def _take_config(self, kind: Kind, key: Key, old: Obj | None, new: Obj | None) -> bool:
+        if old is not None and new is not None and _same_config(old, new):
+            return False
+        return _put(self._configs[kind], key, self._config(kind, new) if new else None)
+
+    def _config(self, kind: Kind, obj: Obj) -> Config:
+        if kind == VIRTUAL_SERVICE:
+            return read.virtual_service(obj, self.mesh.domain)
+        if kind == DESTINATION_RULE:
+            return read.destination_rule(obj, self.mesh.domain)
+        return read.gateway(obj) if kind == GATEWAY else read.envoy_filter(obj)
+
+    def _take_pod(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
+        before, after = _facts(old), _facts(new)
+        if before == after:
+            return False
+        if new is None:
+            self._pods.pop(key, None)
+        else:
+            self._pods[key] = new
+        leaving = {key} if new is not None and is_deleting(new) else set()
+        self.terminating = (self.terminating - {key}) | leaving
+        _put(self._proxies, key, read.proxy(new) if new else None)
+        for service in self._behind.get(key, ()):
+            self._refresh_endpoints(service)
+        return True
+
+    def _take_slice(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
+        services = {read.service_of(each) for each in (old, new) if each is not None}
+        for each in services:
+            self._slices[each].pop(key, None)
+        if new is not None:
+            self._slices[read.service_of(new)][key] = new
+            for pod in _pods_behind(new):
+                self._behind[pod].add(read.service_of(new))
+        changed = [self._refresh_endpoints(service) for service in services]
+        return any(changed)
+
+    def _refresh_endpoints(self, service: Key) -> bool:
+        found = read.endpoints(self._slices[service].values(), self._pods.get)
+        if found == self._endpoints.get(service, ()):
+            return False
+        self._endpoints[service] = found
+        return True
+
+
+def _values(nouns: Mapping[Key, Any]) -> tuple[Any, ...]:
+    return tuple(nouns[key] for key in sorted(nouns))
+
+
+def _put(nouns: dict[Key, Any], key: Key, noun: Any) -> bool:
+    if noun is None:
+        return nouns.pop(key, None) is not None
+    nouns[key] = noun
+    return True
+
+
+def _same_config(old: Obj, new: Obj) -> bool:
+    return uid_of(old) == uid_of(new) and generation_of(old) == generation_of(new)
+
+
+def _facts(pod: Obj | None) -> tuple[Any, ...] | None:
+    """All that routing depends on of a pod; the kubelet writes far more, far more often."""
+    if pod is None:
+        return None
+    status = pod.get("status") or {}
+    ended = status.get("phase") in ("Succeeded", "Failed")
+    address = (status.get("podIP"), status.get("hostIP"), ended, is_deleting(pod))
+    return (uid_of(pod), labels_of(pod), address, annotations_of(pod).get(read.MIRROR))
+
+
+def _pods_behind(endpoint_slice: Obj) -> set[Key]:
+    targets = (dig(entry, "targetRef", default={}) for entry in endpoint_slice.get("endpoints") or ())
+    namespace = namespace_of(endpoint_slice)
+    return {
+        Key(target.get("namespace") or namespace, str(target.get("name")))
+        for target in targets
+        if target.get("kind") == "Pod"
+    }
