@@ -14,6 +14,9 @@ from graylane.model.meta import Key, Obj, key_of, labels_of, owner_refs, rv_of, 
 from graylane.model.selectors import LabelSelector
 
 
+Objects = list[Obj]  # spelled out here, since View has a method called list
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One object's step from `old` to `new`; None stands for absence."""
@@ -105,14 +108,14 @@ class View:
     def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
         return self._cache(kind).objects.get(Key(namespace, name))
 
-    def list(self, kind: Kind, namespace: str | None = None, selector: LabelSelector | None = None) -> list[Obj]:
+    def list(self, kind: Kind, namespace: str | None = None, selector: LabelSelector | None = None) -> Objects:
         """Objects of `kind`, in one namespace or in all (None), by label selector, ordered by key."""
         cache = self._cache(kind)
         found = cache.objects if namespace is None else cache.in_namespace(namespace)
         chosen = found.items() if selector is None else _matching(found, selector)
         return [obj for _, obj in sorted(chosen, key=lambda item: item[0])]
 
-    def owned_by(self, kind: Kind, uid: str) -> list[Obj]:  # type: ignore[valid-type]
+    def owned_by(self, kind: Kind, uid: str) -> Objects:
         """Objects of `kind` with any owner reference to `uid`, ordered by key."""
         return [obj for _, obj in sorted(self._cache(kind).owned_by(uid).items(), key=lambda item: item[0])]
 
