@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from graylane.kit import Controller, Delete, Outcome, Patch, View
-from graylane.model.kinds import NODE, POD
+from graylane.model.kinds import POD
 from graylane.model.meta import Key, Obj, dig, format_time, is_deleting, key_of, parse_time, uid_of
 
 NODE_OBJECT: Obj = {
@@ -63,6 +63,3 @@ class FakeKubelet:
             status["podIP"] = f"127.20.{self.addresses // 250}.{self.addresses % 250 + 1}"
         patch = Patch(POD, key_of(pod), {"status": status}, subresource="status")
         return Outcome((patch,), wake_at=None if now >= due else due)
-
-
-__all__ = ["NODE", "NODE_OBJECT", "FakeKubelet"]

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from workloads_rig import Rig, rigged
 
 from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, REPLICA_SET
 from graylane.model.meta import Obj, controller_of, is_deleting, name_of, uid_of
 from graylane.testing.waiting import eventually
+
+from .workloads_rig import Rig, rigged
 
 pytestmark = pytest.mark.e2e
 
