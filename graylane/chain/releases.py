@@ -137,7 +137,7 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
     Wait(lambda f: f.is_held, lambda f: "resume: spec.strategy.paused is true", ("graylane resume {name}",)),
     Wait(
         lambda f: f.awaits_approval,
-        lambda f: f"approval: {f.message}",
+        lambda f: f"approval: {_sentence(f)}",
         ("graylane approve {name}", "graylane abort {name}"),
     ),
     Wait(lambda f: f.awaits_time, lambda f: _until(f), ("graylane approve {name}", "graylane abort {name}")),
@@ -206,6 +206,11 @@ def _outcome(rollout: Obj) -> str:
     word = "succeeded" if succeeded.get("status") == "True" else "did not succeed"
     detail = succeeded.get("message") or succeeded.get("reason") or ""
     return f"last release {word}" + (f": {detail}" if detail else "")
+
+
+def _sentence(facts: Facts) -> str:
+    """The status' own words, without the commands that the controller adds for readers of kubectl: `next` has them."""
+    return facts.message.partition(": graylane ")[0]
 
 
 def _until(facts: Facts) -> str:

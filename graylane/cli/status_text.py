@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from graylane.chain.problems import Confirmation
 from graylane.chain.releases import Release
 from graylane.chain.view import ChainView, EntryView, HopView
 
@@ -18,9 +19,12 @@ No Rollout in namespace {namespace}, and no Service with pods behind it.
 Start with a manifest: `kubectl apply -f …`, or see the whole scenario with
 `graylane demo`. Another namespace: -n NAME."""
 _NO_RELEASE = "No Rollout in namespace {namespace}: create one to release a Deployment behind a lane."
-_LEGEND = """\
-Who serves is predicted from the rules as stored; `confirmed` means that every
-proxy has taken them, `asked` that some have not yet."""
+_LEGEND = "Who serves is predicted from the rules as stored; {}."
+_MEANINGS = {
+    Confirmation.CONFIRMED: "`confirmed` means that every proxy has taken them",
+    Confirmation.ASKED: "`asked`, that a proxy has not yet",
+    Confirmation.CANNOT_TELL: "`cannot tell`, that the mesh does not report on them",
+}
 
 
 def lines(view: ChainView, now: datetime) -> list[str]:
@@ -28,9 +32,14 @@ def lines(view: ChainView, now: datetime) -> list[str]:
     if not view.entries and not view.releases:
         return _EMPTY.format(namespace=view.namespace).splitlines()
     parts = [_lanes(view), *(_entry(view, entry) for entry in view.entries), _releases(view, now), _problems(view)]
-    if view.entries:
-        parts.append(_LEGEND.splitlines())
-    return _join(parts)
+    return _join([*parts, _legend(view)])
+
+
+def _legend(view: ChainView) -> list[str]:
+    """Explains the words that occur."""
+    found = {hop.routes for entry in view.entries for hop in entry.hops if not hop.direct}
+    meanings = [text for value, text in _MEANINGS.items() if value in found]
+    return _wrap(_LEGEND.format("; ".join(meanings)), "") if meanings else []
 
 
 def _join(parts: Iterable[list[str]]) -> list[str]:

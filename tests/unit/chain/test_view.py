@@ -91,6 +91,13 @@ def test_a_paused_release_waits_for_approval_and_says_what_to_type() -> None:
     assert (resting.waits_for, resting.next) == ("", ())
 
 
+def test_the_commands_that_a_controller_puts_into_its_message_are_not_said_twice() -> None:
+    scene = base()
+    release(scene, "mocka", "rollouts-a")
+    scene.get("Rollout", "rollouts-a")["status"]["message"] += ": graylane approve rollouts-a, or graylane abort"
+    assert "graylane" not in shown(scene).releases[0].waits_for
+
+
 def test_a_release_whose_pods_do_not_start_says_why() -> None:
     scene = base()
     pod = start_canary(scene, "mocka", "rollouts-a", ready=False)
