@@ -123,16 +123,15 @@ def _marked(obj: Obj, grace: int, now: datetime) -> Obj:
     marked = _with(obj, deletionTimestamp=end, deletionGracePeriodSeconds=grace)
     if generation := dig(obj, "metadata", "generation"):
         marked = _with(marked, generation=generation + 1)
-    if _is_namespace(obj):
+    if _is_namespace(obj):  # ends when it is empty, whenever that is
+        marked = _with(marked, deletionGracePeriodSeconds=None)
         marked = {**marked, "status": {**(obj.get("status") or {}), "phase": "Terminating"}}
     return marked
 
 
 def _with(obj: Obj, **metadata: object) -> Obj:
     changed = {**obj["metadata"], **metadata}
-    if not changed.get("finalizers"):
-        changed.pop("finalizers", None)
-    return {**obj, "metadata": changed}
+    return {**obj, "metadata": {name: value for name, value in changed.items() if value not in ([], None)}}
 
 
 def _is_namespace(obj: Obj) -> bool:

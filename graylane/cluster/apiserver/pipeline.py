@@ -131,9 +131,9 @@ def _without_status(call: Call, obj: Obj) -> Obj:
 def _check(call: Call, new: Obj, old: Obj | None) -> None:
     resource = call.resource
     errors = metadata.check_new(resource, new) if old is None else metadata.check_changed(new, old)
-    errors = [*errors, *call.api.types.problems(resource, new, old)]
-    if call.target.subresource == "":
-        errors = [*errors, *call.strategy.check(new, old)]
+    errors += call.api.types.problems(resource, new, old)
+    if not errors and call.target.subresource == "":  # the strategy may rely on the fields that must be there
+        errors += call.strategy.check(new, old)
     if errors:
         raise as_api_error(resource.group, resource.version, resource.kind, name_of(new), errors)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from graylane.cluster.apiserver.registry import CustomVersion, Registry
 from graylane.cluster.apiserver.resources import Resource
-from graylane.cluster.apiserver.schema import defaults
+from graylane.cluster.apiserver.schema import defaults, validate
 from graylane.cluster.apiserver.schema.fielderror import FieldError
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
@@ -40,7 +40,7 @@ class Types:
 
     def problems(self, resource: Resource, new: Obj, old: Obj | None) -> list[FieldError]:
         """What is wrong with an object of the right types, e.g. a selector that does not match its template."""
-        return []
+        return [] if resource.custom else validate.builtin(resource.group, resource.kind, new, old)
 
     def _compiled(self, resource: Resource, custom: CustomVersion) -> Structural:
         key = (resource.group, resource.version, resource.plural)

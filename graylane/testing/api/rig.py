@@ -1,6 +1,6 @@
 """One way to talk to any Kubernetes API: ours in process, ours over HTTPS, or a real one.
 
-Shell. In: a started server, or a kubeconfig. Out: `Rig`, with `call` and `watch`; scenarios are written against it only.
+Shell. In: a started server, or a kubeconfig. Out: `Rig`, with `call` and `watch`, which is all that scenarios use.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class Result:
 class Transport(Protocol):
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Result: ...
 
-    def lines(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]: ...
+    async def open(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """Returns once the watch is in place, so that what a scenario does next is seen."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Rig:
 
     @asynccontextmanager
     async def watch(self, path: str, accept: str = JSON, **query: Any) -> AsyncIterator[Watch]:
-        lines = self.transport.lines(_with_query(path, {"watch": "true", **query}), self._headers(accept, None))
+        lines = await self.transport.open(_with_query(path, {"watch": "true", **query}), self._headers(accept, None))
         watch = Watch(lines)
         try:
             yield watch
@@ -167,13 +169,10 @@ class InProcess:
         etag = next((value for name, value in answer.headers if name == "ETag"), "")
         return Result(answer.status, answer.body, warnings, answer.content_type, etag)
 
-    async def lines(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    async def open(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
         answer = await self.front.handle(_request("GET", path, headers, b""))
-        if isinstance(answer, Reply):
-            raise AssertionError(answer.body)
-        assert isinstance(answer, Stream)
-        async for chunk in answer.chunks:
-            yield chunk
+        assert isinstance(answer, Stream), answer
+        return answer.chunks
 
 
 def _request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> Request:
@@ -200,11 +199,16 @@ class Https:
                 found.get("ETag", ""),
             )
 
-    async def lines(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
-        async with self._session.get(self._url + path, headers=headers, timeout=aiohttp.ClientTimeout()) as response:
-            assert response.status == 200, await response.read()
-            async for chunk in response.content.iter_any():
-                yield chunk
+    async def open(self, path: str, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+        response = await self._session.get(self._url + path, headers=headers, timeout=aiohttp.ClientTimeout())
+        assert response.status == 200, await response.read()
+        return _chunks(response)
 
     async def close(self) -> None:
         await self._session.close()
+
+
+async def _chunks(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async with response:
+        async for chunk in response.content.iter_any():
+            yield chunk

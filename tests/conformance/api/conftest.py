@@ -1,4 +1,4 @@
-"""Each scenario runs twice: in process and over HTTPS; with GRAYLANE_CONFORMANCE_KUBECONFIG also against that cluster."""
+"""Each scenario runs in process and over HTTPS; with GRAYLANE_CONFORMANCE_KUBECONFIG also against that cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pki_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=KINDS)
 async def api(request: pytest.FixtureRequest, tmp_path: Path, pki_dir: Path) -> AsyncIterator[Rig]:
     if request.param == "foreign":
-        async for rig in _foreign(Path(os.environ[FOREIGN])):
+        async for rig in _foreign(_document(Path(os.environ[FOREIGN]))):
             yield rig
         return
     server = ApiServer(config(tmp_path, pki_dir))
@@ -48,12 +48,15 @@ async def api(request: pytest.FixtureRequest, tmp_path: Path, pki_dir: Path) -> 
     await server.stop()
 
 
-async def _foreign(kubeconfig: Path) -> AsyncIterator[Rig]:
-    document: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
+async def _foreign(document: dict[str, Any]) -> AsyncIterator[Rig]:
     cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
     https = Https(cluster["server"], base64.b64decode(cluster["certificate-authority-data"]))
     yield Rig(https, user["token"], "foreign")
     await https.close()
+
+
+def _document(kubeconfig: Path) -> dict[str, Any]:
+    return yaml.safe_load(kubeconfig.read_text())  # type: ignore[no-any-return]
 
 
 @pytest.fixture

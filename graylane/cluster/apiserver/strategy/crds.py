@@ -16,10 +16,12 @@ STORE = "customresourcedefinitions.apiextensions.k8s.io"
 
 
 def _named(crd: Obj) -> Obj:
-    names = crd["spec"]["names"]
-    completed = {"singular": names["kind"].lower(), "listKind": f"{names['kind']}List"} | names
-    conversion = crd["spec"].get("conversion") or {"strategy": "None"}
-    return {**crd, "spec": {**crd["spec"], "names": completed, "conversion": conversion}}
+    """Runs before validation: a definition without a kind is left for validation to refuse."""
+    spec = crd.get("spec") or {}
+    names, kind = spec.get("names") or {}, dig(spec, "names", "kind", default="")
+    completed = {"singular": kind.lower(), "listKind": f"{kind}List"} | names if kind else names
+    conversion = spec.get("conversion") or {"strategy": "None"}
+    return {**crd, "spec": {**spec, "names": completed, "conversion": conversion}}
 
 
 def _create(crd: Obj, now: datetime) -> Obj:

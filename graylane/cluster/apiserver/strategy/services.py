@@ -13,20 +13,27 @@ from graylane.errors import InternalError
 from graylane.model.meta import Obj, dig, uid_of
 
 _WITH_NODE_PORTS = ("NodePort", "LoadBalancer")
+_OUTSIDE_ONLY = ("externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts")
 
 
 def _update(new: Obj, old: Obj) -> Obj:
-    """An update that does not mention the address or a port's nodePort keeps what was handed out."""
+    """An update that does not mention what was handed out keeps it; one that changes the type loses what it had."""
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     if spec.get("type") == "ExternalName":
-        return {**new, "spec": {k: v for k, v in spec.items() if k not in ("clusterIP", "clusterIPs")}}
+        return {**new, "spec": _less(spec, "clusterIP", "clusterIPs")}
     kept = {name: before[name] for name in ("clusterIP", "clusterIPs") if name in before and not spec.get(name)}
-    if spec.get("type") in _WITH_NODE_PORTS and before.get("type") in _WITH_NODE_PORTS:
+    outside, was_outside = spec.get("type") in _WITH_NODE_PORTS, before.get("type") in _WITH_NODE_PORTS
+    if outside and was_outside:
         kept["ports"] = _keep_node_ports(spec.get("ports") or [], before.get("ports") or [])
-    elif spec.get("type") not in _WITH_NODE_PORTS and before.get("type") in _WITH_NODE_PORTS:
+    elif was_outside:
         old_ports = {port.get("nodePort") for port in before.get("ports") or []}
         kept["ports"] = [_drop_node_port(port, old_ports) for port in spec.get("ports") or []]
+        spec = _less(spec, *(name for name in _OUTSIDE_ONLY if spec.get(name) == before.get(name)))
     return {**new, "spec": {**spec, **kept}}
+
+
+def _less(spec: Obj, *names: str) -> Obj:
+    return {name: value for name, value in spec.items() if name not in names}
 
 
 def _keep_node_ports(ports: list[Obj], before: list[Obj]) -> list[Obj]:
@@ -38,7 +45,7 @@ def _keep_node_ports(ports: list[Obj], before: list[Obj]) -> list[Obj]:
 
 
 def _drop_node_port(port: Obj, old: set[Any]) -> Obj:
-    return {k: v for k, v in port.items() if k != "nodePort"} if port.get("nodePort") in old else port
+    return _less(port, "nodePort") if port.get("nodePort") in old else port
 
 
 def _port_id(port: Obj) -> tuple[Any, ...]:

@@ -75,11 +75,13 @@ def _object(value: Any) -> Obj:
 
 def _checked(call: Call, patched: Obj, old: Obj) -> Obj:
     """The patched object still is of its kind and name; its unknown fields are handled as `fieldValidation` says."""
-    if not isinstance(patched.get("metadata"), dict):
-        patched = {**patched, "metadata": {}}
+    metadata = patched.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise BadRequest("the patch does not leave an object: metadata is not one")
+    patched = {**patched, "metadata": metadata}
     if (patched.get("apiVersion"), patched.get("kind")) != (old["apiVersion"], old["kind"]):
         raise BadRequest(f"a patch may not change apiVersion or kind of a {old['kind']}")
-    name = patched["metadata"].get("name")
+    name = metadata.get("name")
     if name and name != old["metadata"]["name"]:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
     _check_fields(call, patched)
