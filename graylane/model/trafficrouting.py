@@ -55,6 +55,21 @@ class NetworkRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """One entry of `status.routes`: an object that may hold our routes, and since when it is as wanted.
+
+    `generation` and `since` are kept only where the mesh does not report, so that a restart does not wait again.
+    """
+
+    ref: NetworkRef
+    generation: int = 0
+    since: str = ""
+
+    def is_about(self, ref: NetworkRef) -> bool:
+        return (self.ref.group, self.ref.kind, self.ref.name) == (ref.group, ref.kind, ref.name)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceRef:
     """One entry of `spec.objectRef`: a Service and the objects that route to it."""
 
@@ -77,6 +92,7 @@ class TrafficRouting:
     strategy: Mapping[str, Any] = field(default_factory=dict)
     phase: Phase | None = None  # None: never reconciled
     active_for: tuple[str, ...] = ()
+    recorded: tuple[Recorded, ...] = ()
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -102,6 +118,7 @@ def decode(obj: Obj) -> TrafficRouting:
         strategy=dig(obj, "spec", "strategy", default={}),
         phase=Phase(phase) if phase in set(Phase) else None,
         active_for=tuple(dig(obj, "status", "activeFor", default=[])),
+        recorded=tuple(map(_recorded, dig(obj, "status", "routes", default=[]))),
     )
 
 
@@ -112,13 +129,16 @@ def _service_ref(index: int, ref: Obj) -> ServiceRef:
         path=path,
         grace=timedelta(seconds=max(0, int(dig(ref, "gracePeriodSeconds", default=_DEFAULT_GRACE_SECONDS)))),
         networks=tuple(
-            NetworkRef(
-                api_version=str(network.get("apiVersion", "")),
-                kind=str(network.get("kind", "")),
-                name=str(network.get("name", "")),
-                path=f"{path}.customNetworkRefs[{number}]",
-            )
+            _network_ref(network, f"{path}.customNetworkRefs[{number}]")
             for number, network in enumerate(dig(ref, "customNetworkRefs", default=[]))
         ),
         unsupported=tuple(name for name in ("gateway", "ingress") if ref.get(name) is not None),
     )
+
+
+def _network_ref(ref: Obj, path: str) -> NetworkRef:
+    return NetworkRef(str(ref.get("apiVersion", "")), str(ref.get("kind", "")), str(ref.get("name", "")), path)
+
+
+def _recorded(entry: Obj) -> Recorded:
+    return Recorded(_network_ref(entry, "status.routes"), int(entry.get("generation", 0)), str(entry.get("since", "")))

@@ -1,7 +1,7 @@
 """Finds the Lua script for a kind: the user's ConfigMap first, then the ones we ship.
 
-Shell (reads package files, once each). In: the ConfigMap, a kind and group. Out: a `Script`, or None. OpenKruise looks in
-the other order, so that its VirtualService and DestinationRule scripts cannot be replaced; here users may.
+Shell (reads package files, once each). In: the ConfigMap, a kind and group. Out: a `Script`, or None. OpenKruise looks
+in the other order, so that its VirtualService and DestinationRule scripts cannot be replaced; here users may.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from graylane.model.meta import Key, Obj, dig
-from graylane.trafficrouting.lua.engine import Script
+from graylane.trafficrouting.lua.script import Script
 
 _SHIPPED = Path(__file__).with_name("scripts")
 _DEFAULT_NAMESPACE = "kruise-rollout"

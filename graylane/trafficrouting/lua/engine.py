@@ -14,32 +14,15 @@ import mmap
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
 from typing import Any
 
-from graylane.errors import GraylaneError
+from graylane.trafficrouting.lua.script import LuaError, Script
 from graylane.trafficrouting.lua.worker import LENGTH, LINE
+
+__all__ = ["LuaError", "LuaPool", "Script"]
 
 WALL_SECONDS = 1.2
 _START_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """Source text and the name errors call it by, e.g. `networking.istio.io/VirtualService/trafficRouting.lua`."""
-
-    name: str
-    source: str
-
-
-class LuaError(GraylaneError):
-    """A script failed; whoever wrote the script must act. `line` is 0 when it is not known."""
-
-    def __init__(self, script: str, line: int, message: str) -> None:
-        self.script = script
-        self.line = line
-        self.message = message
-        super().__init__(f"{script}:{line}: {message}" if line else f"{script}: {message}")
 
 
 class LuaPool:

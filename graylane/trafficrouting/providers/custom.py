@@ -17,7 +17,7 @@ _NO_WEIGHT = -1
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One TrafficRouting's wish for one object, complete: the script can be run again when its author is not at hand."""
+    """One TrafficRouting's wish for one object, complete: anybody can run the script again from it."""
 
     service: str
     namespace: str

@@ -11,7 +11,7 @@ from graylane.trafficrouting.lua.sandbox import Sandbox, ScriptFailed
 
 
 def run(source: str, data: Any) -> Any:
-    return Sandbox(lambda line: None).run("t.lua", source, {"data": data})
+    return Sandbox(lambda line: None).run(source, {"data": data})
 
 
 def identical(left: Any, right: Any) -> bool:
