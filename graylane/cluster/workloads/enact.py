@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from graylane.cluster.workloads import progress
+from graylane.cluster.workloads.order import told_last
 from graylane.cluster.workloads.revisions import (
     DESIRED,
     REVISION,
@@ -103,7 +104,7 @@ def enact(facts: Facts, step: Step) -> Outcome:
         *(Delete(REPLICA_SET, key_of(old), uid_of(old)) for old in step.forget),
     )
     under_way = find_condition(conditions, progress.PROGRESSING) if step.moves_on else None
-    return Outcome(effects, progress.deadline_of(facts.deployment, under_way))
+    return Outcome(told_last(effects), progress.deadline_of(facts.deployment, under_way))
 
 
 def _create(facts: Facts, step: Step) -> Iterator[Effect]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from graylane.cluster.workloads.claims import Owner, claim
+from graylane.cluster.workloads.order import told_last
 from graylane.cluster.workloads.pods import (
     available_at,
     first_wake,
@@ -51,7 +52,7 @@ def reconcile(view: View, key: Key, now: datetime) -> Outcome:
     effects: list[Effect] = [*claims.patches, *_status(replica_set, claims.mine, now)]
     if not is_deleting(replica_set):
         effects += _manage(view, replica_set, claims.mine, now)
-    return Outcome(tuple(effects), _next_available(replica_set, claims.mine, now))
+    return Outcome(told_last(effects), _next_available(replica_set, claims.mine, now))
 
 
 def _manage(view: View, replica_set: Obj, pods: Sequence[Obj], now: datetime) -> list[Effect]:
