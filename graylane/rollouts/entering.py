@@ -56,11 +56,14 @@ def disabled(facts: Facts, release: Release) -> Release:
 
 
 def _ended(facts: Facts, release: Release, reason: str, message: str) -> Release:
-    """Only a release that was still going is judged; one that was already over keeps its verdict."""
+    """Only a release that was still going is judged; one that was already over keeps its verdict.
+
+    It stops at StepPaused, from which Argo CD's health script reads Degraded and not Progressing for ever.
+    """
     going = facts.release.stage in (Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.PROMOTING)
     if not going:
         return release
-    return replace(release, verdict=Verdict(False, reason, message), offered=False)
+    return replace(release, verdict=Verdict(False, reason, message), state=StepState.PAUSED, offered=False)
 
 
 def first_step(facts: Facts, release: Release) -> Release:

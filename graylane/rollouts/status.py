@@ -154,6 +154,7 @@ def _dated(old: Obj | None, new: Condition, now: datetime) -> Obj:
 def _canary_status(facts: Facts) -> Obj:
     release, stable, canary = facts.release, facts.stable, facts.canary
     resting = release.stage in (Stage.HEALTHY, Stage.DISABLED)
+    finished = resting and release.state is StepState.COMPLETED
     status: Obj = {
         "observedWorkloadGeneration": generation_of(stable.obj) if stable else 0,
         "observedRolloutID": labels_of(stable.obj).get(ROLLOUT_ID, "") if stable else "",
@@ -163,8 +164,8 @@ def _canary_status(facts: Facts) -> Obj:
         "podTemplateHash": canary.template_hash if canary and not resting else "",
         "canaryReplicas": sum(item.replicas for item in facts.canaries if not item.deleting),
         "canaryReadyReplicas": sum(item.available for item in facts.canaries if not item.deleting),
-        "currentStepIndex": facts.total_steps if resting else release.step,
-        "nextStepIndex": -1 if resting else facts.expected_next,
+        "currentStepIndex": facts.total_steps if finished else release.step,
+        "nextStepIndex": -1 if finished else facts.expected_next,
         "currentStepState": str(release.state),
         "message": _canary_message(facts),
     }
