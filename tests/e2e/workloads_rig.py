@@ -56,6 +56,14 @@ class Rig:
 
 @contextlib.asynccontextmanager
 async def rigged(directory: Path) -> AsyncIterator[Rig]:
+    """Everything runs."""
+    async with served(directory) as client, working(client) as (manager, kubelet):
+        yield Rig(client, manager, kubelet, directory / "kubeconfig")
+
+
+@contextlib.asynccontextmanager
+async def served(directory: Path) -> AsyncIterator[ApiClient]:
+    """An API server with one ready node, and nobody working."""
     authority = pki.Authority(directory / "pki", datetime.now(UTC))
     pair = authority.server("apiserver", ["127.0.0.1", "localhost"])
     config = ApiServerConfig(
@@ -72,14 +80,14 @@ async def rigged(directory: Path) -> AsyncIterator[Rig]:
         async with ApiClient(load_kubeconfig(kubeconfig)) as client:
             await client.create(NODE, NODE_OBJECT)
             await client.patch(NODE, "graylane", "", {"status": NODE_OBJECT["status"]}, subresource="status")
-            async with _working(client) as (manager, kubelet):
-                yield Rig(client, manager, kubelet, kubeconfig)
+            yield client
     finally:
         await server.stop()
 
 
 @contextlib.asynccontextmanager
-async def _working(client: ApiClient) -> AsyncIterator[tuple[Manager, FakeKubelet]]:
+async def working(client: ApiClient) -> AsyncIterator[tuple[Manager, FakeKubelet]]:
+    """All controllers, until the block is left: then they are gone as after a crash, in the middle of anything."""
     manager, kubelet = Manager(client), FakeKubelet()
     for controller in (*controllers(), kubelet.controller()):
         manager.add(controller)
