@@ -17,7 +17,9 @@ from graylane.cluster.apiserver.schema.filling import Fill, at, each, given, put
 from graylane.model.meta import Obj, name_of
 
 _SERVICE_FAMILIES: Obj = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
-ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
+_QUARTER: Obj = {"maxUnavailable": "25%", "maxSurge": "25%"}
+_ONE_BY_ONE: Obj = {"maxUnavailable": 1, "maxSurge": 0}
+_KEEP_VOLUMES: Obj = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 def apply(group: str, kind: str, obj: Obj) -> Obj:
@@ -26,33 +28,15 @@ def apply(group: str, kind: str, obj: Obj) -> Obj:
     return obj if fill is None else fill(obj)
 
 
-def _deployment_strategy(spec: Obj) -> Obj:
-    """Only a rolling update has parameters; Recreate must not gain any."""
-    strategy = dict(spec.get("strategy") or {})
-    kind = strategy.setdefault("type", "RollingUpdate")
-    if kind == "RollingUpdate":
-        strategy["rollingUpdate"] = {**ROLLING, **(strategy.get("rollingUpdate") or {})}
-    return put(spec, "strategy", strategy)
+def _rolling(name: str, parameters: Obj) -> Fill:
+    """Only a rolling update has parameters; Recreate and OnDelete must not gain any."""
 
+    def fill(strategy: Obj) -> Obj:
+        strategy = put(strategy, "type", "RollingUpdate")
+        rolling = strategy["type"] == "RollingUpdate"
+        return sub(strategy, "rollingUpdate", given(parameters)) if rolling else strategy
 
-def _stateful_set_strategy(spec: Obj) -> Obj:
-    strategy = dict(spec.get("updateStrategy") or {})
-    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        strategy["rollingUpdate"] = {"partition": 0, **(strategy.get("rollingUpdate") or {})}
-    policy = {"whenDeleted": "Retain", "whenScaled": "Retain"}
-    spec = put(spec, "persistentVolumeClaimRetentionPolicy", policy | (spec.get(RETENTION) or {}))
-    return put(spec, "updateStrategy", strategy)
-
-
-RETENTION = "persistentVolumeClaimRetentionPolicy"
-
-
-def _daemon_set_strategy(spec: Obj) -> Obj:
-    strategy = dict(spec.get("updateStrategy") or {})
-    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
-        rolling = {"maxUnavailable": 1, "maxSurge": 0}
-        strategy["rollingUpdate"] = rolling | (strategy.get("rollingUpdate") or {})
-    return put(spec, "updateStrategy", strategy)
+    return lambda spec: sub(spec, name, fill)
 
 
 def _job_counts(spec: Obj) -> Obj:
@@ -147,13 +131,13 @@ def _webhook_client(client: Obj) -> Obj:
     return at(client, "service", given({"port": 443}))
 
 
-def _crd(obj: Obj) -> Obj:
-    spec = dict(obj.get("spec") or {})
-    names = dict(spec.get("names") or {})
-    if kind := names.get("kind"):
-        names = put_all(names, {"singular": kind.lower(), "listKind": f"{kind}List"})
-    spec["names"] = names
-    return {**obj, "spec": put(spec, "conversion", {"strategy": "None"})}
+def _crd(spec: Obj) -> Obj:
+    return put(sub(spec, "names", _crd_names), "conversion", {"strategy": "None"})
+
+
+def _crd_names(names: Obj) -> Obj:
+    kind = names.get("kind")
+    return put_all(names, {"singular": kind.lower(), "listKind": f"{kind}List"}) if kind else names
 
 
 def _endpoints(obj: Obj) -> Obj:
@@ -166,6 +150,10 @@ def _endpoint_slice(obj: Obj) -> Obj:
 
 def _hpa_v1(spec: Obj) -> Obj:
     return put(spec, "minReplicas", 1)
+
+
+def _volumes(spec: Obj) -> Obj:
+    return sub(spec, "persistentVolumeClaimRetentionPolicy", given(_KEEP_VOLUMES))
 
 
 def _policy_types(spec: Obj) -> Obj:
@@ -205,6 +193,7 @@ def _replica_set(obj: Obj) -> Obj:
 
 _ROLLING: dict[str, Any] = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
 _CRON = {"concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}
+_DAEMON = {"revisionHistoryLimit": 10}
 _STATEFUL = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10}
 
 _TABLE: dict[tuple[str, str], Fill] = {
@@ -217,10 +206,12 @@ _TABLE: dict[tuple[str, str], Fill] = {
     ("", "Namespace"): _namespace,
     ("", "PersistentVolume"): _spec(given({"persistentVolumeReclaimPolicy": "Retain"}), _volume_claim),
     ("", "PersistentVolumeClaim"): _spec(_volume_claim),
-    ("apps", "Deployment"): _spec(given(_ROLLING), _deployment_strategy, _template),
+    ("apps", "Deployment"): _spec(given(_ROLLING), _rolling("strategy", _QUARTER), _template),
     ("apps", "ReplicaSet"): _replica_set,
-    ("apps", "StatefulSet"): _spec(given(_STATEFUL), _stateful_set_strategy, _template),
-    ("apps", "DaemonSet"): _spec(given({"revisionHistoryLimit": 10}), _daemon_set_strategy, _template),
+    ("apps", "StatefulSet"): _spec(given(_STATEFUL), _rolling("updateStrategy", {"partition": 0}), _volumes, _template),
+    ("apps", "DaemonSet"): _spec(
+        given({"revisionHistoryLimit": 10}), _rolling("updateStrategy", _ONE_BY_ONE), _template
+    ),
     ("batch", "Job"): _spec(_job),
     ("batch", "CronJob"): _spec(given(_CRON), _job_template),
     ("autoscaling", "HorizontalPodAutoscaler"): _spec(_hpa_v1),
@@ -228,7 +219,7 @@ _TABLE: dict[tuple[str, str], Fill] = {
     ("networking.k8s.io", "NetworkPolicy"): _spec(_policy_types),
     ("rbac.authorization.k8s.io", "RoleBinding"): _binding,
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _binding,
-    ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _spec(_crd),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _webhooks,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _mutating_webhooks,
     ("scheduling.k8s.io", "PriorityClass"): given({"preemptionPolicy": "PreemptLowerPriority"}),

@@ -53,9 +53,7 @@ def _steps(path: str) -> Iterator[Step]:
     while here < len(text):
         match = _STEP.match(text, here)
         if match is None:
-            raise UserError(
-                f"JSONPath {path!r}: cannot read {text[here:]!r}; fields, [n], [*] and [?(@.x==y)] are known"
-            )
+            raise UserError(f"JSONPath {path!r}: {text[here:]!r} is none of .field, [n], [*] and [?(@.x==y)]")
         yield _step(match)
         here = match.end()
 

@@ -99,10 +99,10 @@ def _traffic_policies(spec: Obj) -> Errors:
     for name in ("internalTrafficPolicy", "externalTrafficPolicy"):
         if spec.get(name):
             yield from one_of(spec, name, "spec", _POLICIES)
-    if spec.get("externalTrafficPolicy") and spec.get("type") not in ("NodePort", "LoadBalancer"):
-        if not spec.get("externalIPs"):
-            detail = "may only be set for externally-accessible services"
-            yield invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], detail)
+    reachable = spec.get("type") in ("NodePort", "LoadBalancer") or spec.get("externalIPs")
+    if spec.get("externalTrafficPolicy") and not reachable:
+        detail = "may only be set for externally-accessible services"
+        yield invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], detail)
 
 
 def endpoints(new: Obj, old: Obj | None) -> Errors:
