@@ -13,7 +13,6 @@ from graylane.model.kinds import Kind
 from graylane.model.meta import Key, Obj, key_of, labels_of, owner_refs, rv_of, uid_of
 from graylane.model.selectors import LabelSelector
 
-
 Objects = list[Obj]  # spelled out here, since View has a method called list
 
 

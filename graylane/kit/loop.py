@@ -30,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 
 Reconcile = Callable[[View, Key, datetime], Outcome | Awaitable[Outcome]]
 KeysOf = Callable[[Obj], Iterable[Key]]
+Follow = Callable[[Kind, KeysOf], bool]
+"""Begin to watch a kind, asking for the keys of its changes; says whether its cache is complete."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,19 @@ class Manager:
     def on_change(self, kind: Kind, callback: Callable[[Key], None]) -> None:
         """Like `listen`, for those who only want to know which object."""
         self.listen(kind, lambda change: callback(change.key))
+
+    def follower(self, controller: str) -> Follow:
+        """How `controller` may begin to watch kinds it learns of while running, e.g. from a spec."""
+        followed: set[Kind] = set()
+
+        def follow(kind: Kind, keys_of: KeysOf) -> bool:
+            if kind not in followed:
+                followed.add(kind)
+                queue = next(queue for known, queue in self._controllers if known.name == controller)
+                self.listen(kind, _mapper(queue, keys_of))
+            return self.watch(kind).synced.is_set()
+
+        return follow
 
     def view(self) -> View:
         return View(self._caches)

@@ -100,6 +100,8 @@ class _Channel:
     retried: dict[str, str] = field(default_factory=dict)
     suspects: list[Resource] = field(default_factory=list)
     again: bool = False
+    answered: bool = False
+    """Envoy starts only when its first request for clusters and listeners is answered, with nothing if need be."""
 
     def wanted(self, target: Resources) -> dict[str, Resource]:
         """`target`, with what Envoy refused replaced by what it accepted last."""
@@ -117,6 +119,8 @@ class _Channel:
 
     def settled(self, wanted: Mapping[str, Resource]) -> bool:
         """Whether Envoy is known to have all of `wanted`."""
+        if self.type.whole and not self.answered:
+            return False
         return self.flight is None and not self.suspects and not self._missing(wanted)
 
     def _missing(self, wanted: Mapping[str, Resource]) -> list[Resource]:
@@ -137,10 +141,12 @@ class _Channel:
             wanted = {name: each for name, each in wanted.items() if name in self.names}
         missing = tuple(self._missing(wanted))
         if self.type.whole:
-            return (dict(wanted), missing) if missing or wanted.keys() != self.held.keys() else None
+            due = missing or not self.answered or wanted.keys() != self.held.keys()
+            return (dict(wanted), missing) if due else None
         return ({each.name: each for each in missing}, missing) if missing else None
 
     def accept(self, flight: _Flight) -> None:
+        self.answered = True
         if self.type.whole:
             self.held = dict(flight.sent)
         else:
@@ -205,6 +211,7 @@ class Session:
         if not request.nonce:
             channel.held.clear()
             channel.flight = None
+            channel.answered = False
         if not channel.type.whole:
             channel.names = request.names
             for name in channel.held.keys() - request.names:

@@ -1,0 +1,228 @@
+"""The composition root: the one file that knows every part of the embedded cluster.
+
+Shell. In: `ClusterConfig`. Out: a running cluster: API server, workloads, kubelet, mesh with its Envoy, admission, and
+the release controllers. The parts meet only in the API, so starting one means giving it a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from graylane.client import ApiClient, ApiConfig
+from graylane.cluster import pki
+from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
+from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
+from graylane.cluster.workloads import controllers as workloads
+from graylane.cluster.workloads.collector import Collector
+from graylane.errors import GraylaneError
+from graylane.install import install_crds, install_objects
+from graylane.kit import Controller, Manager, SystemClock
+from graylane.mesh.controller import Mesh
+from graylane.mesh.inputs import MeshConfig
+from graylane.rollouts import controller as rollouts
+from graylane.trafficrouting import controller as trafficrouting
+from graylane.trafficrouting.lua.engine import LuaPool
+from graylane.webhooks.server import WebhookConfig, WebhookServer, configurations
+
+_LOG = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+NODE_NAME = "graylane"
+PROXY_PORT = 15001
+_ADMIN = User("graylane:admin", ("system:masters", "system:authenticated"))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """One embedded cluster. Addresses are loopback; two clusters side by side need different ports or node IPs."""
+
+    data_dir: Path
+    node_ip: str = "127.0.0.1"
+    api_port: int = 6443
+    gateway_port: int = 30080
+    images: Path | None = None
+
+    @property
+    def pod_cidr(self) -> IPv4Network:
+        """A /16 of the loopback range that depends on the data directory, so that clusters rarely share one."""
+        digest = sha256(str(self.data_dir.resolve()).encode()).digest()
+        return IPv4Network(f"127.{16 + digest[0] % 224}.0.0/16")
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        return self.data_dir / "kubeconfig"
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{self.node_ip}:{self.gateway_port}"
+
+
+class Cluster:
+    """`start` returns when everything is ready; `stop` leaves no process and keeps the data for the next start."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.config = config
+        self._stack = AsyncExitStack()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def kubeconfig_path(self) -> Path:
+        return self.config.kubeconfig_path
+
+    @property
+    def gateway_url(self) -> str:
+        return self.config.gateway_url
+
+    async def start(self, progress: Progress) -> None:
+        """Raises `GraylaneError` when a part cannot start; what had started is stopped again."""
+        try:
+            await self._start(progress)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def failed(self) -> None:
+        """Returns never; raises when a part that must run has died."""
+        await self._failed
+
+    async def _start(self, progress: Progress) -> None:
+        secrets = _Secrets.of(self.config)
+        progress("starting the API server")
+        client = await self._api_server(secrets)
+        await install_crds(client)
+        manager = Manager(client)
+        pool = await self._lua()
+        for controller in _controllers(pool, manager):
+            manager.add(controller)
+        webhooks = await self._webhooks(secrets, manager)
+        await install_objects(client, configurations(webhooks.url, secrets.authority.bundle))
+        progress("starting the mesh")
+        mesh = await self._mesh(manager)
+        self._run(manager.run())
+        await manager.synced()
+        self._run(Collector(manager).run())
+        envoy = await self._envoy(client, mesh)
+        progress("starting the kubelet and what it should run")
+        await self._kubelet(secrets, client)
+        await envoy.wait_ready()
+
+    async def _api_server(self, secrets: _Secrets) -> ApiClient:
+        config = self.config
+        server = ApiServer(
+            ApiServerConfig(
+                data_dir=config.data_dir / "api",
+                host=config.node_ip,
+                port=config.api_port,
+                certificate=secrets.server.certificate,
+                key=secrets.server.key,
+                tokens={secrets.admin_token: _ADMIN},
+                kubelet_token=secrets.kubelet_token,
+                kubelet_ca=secrets.authority.pair.certificate,
+            )
+        )
+        await server.start()
+        self._stack.push_async_callback(server.stop)
+        authority = secrets.authority.bundle
+        pki.write_kubeconfig(config.kubeconfig_path, server=server.url, ca=authority, token=secrets.admin_token)
+        access = ApiConfig(server=server.url, token=secrets.admin_token, ca_data=authority)
+        return await self._stack.enter_async_context(ApiClient(access))
+
+    async def _lua(self) -> LuaPool:
+        return await self._stack.enter_async_context(LuaPool())
+
+    async def _webhooks(self, secrets: _Secrets, manager: Manager) -> WebhookServer:
+        config = WebhookConfig(self.config.node_ip, 0, secrets.server.certificate, secrets.server.key)
+        return await self._stack.enter_async_context(WebhookServer(config, manager.view))
+
+    async def _mesh(self, manager: Manager) -> Mesh:
+        mesh = Mesh(MeshConfig(proxy_port=PROXY_PORT), manager)
+        await mesh.start()
+        self._stack.push_async_callback(mesh.stop)
+        return mesh
+
+    async def _envoy(self, client: ApiClient, mesh: Mesh) -> EnvoySupervisor:
+        config = EnvoyConfig(
+            data_dir=self.config.data_dir,
+            xds_port=mesh.xds_port,
+            node_name=NODE_NAME,
+            node_ip=self.config.node_ip,
+            pod_cidr=self.config.pod_cidr,
+            gateway_node_port=self.config.gateway_port,
+        )
+        envoy = EnvoySupervisor(config, client, SystemClock())
+        await envoy.start()
+        self._stack.push_async_callback(envoy.stop)
+        return envoy
+
+    async def _kubelet(self, secrets: _Secrets, client: ApiClient) -> None:
+        config = KubeletConfig(
+            data_dir=self.config.data_dir,
+            node_name=NODE_NAME,
+            node_ip=self.config.node_ip,
+            pod_cidr=self.config.pod_cidr,
+            images=self.config.images,
+            proxy_port=PROXY_PORT,
+            token=secrets.kubelet_token,
+            certificate=secrets.server.certificate,
+            key=secrets.server.key,
+        )
+        kubelet = Kubelet(config, client, SystemClock())
+        await kubelet.start()
+        self._stack.push_async_callback(kubelet.stop)
+
+    def _run(self, part: Coroutine[None, None, None]) -> None:
+        """Keep a part running beside us; its death is the cluster's."""
+        task = asyncio.create_task(part)
+        self._stack.push_async_callback(_cancelled, task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if not done.cancelled() and not self._failed.done():
+                self._failed.set_exception(done.exception() or GraylaneError("a controller ended"))
+
+        task.add_done_callback(ended)
+
+
+def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
+    routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"))
+    return [*workloads.controllers(), *rollouts.controllers(), *routing]
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    """Certificates and tokens of one data directory, made on first use."""
+
+    authority: pki.Authority
+    server: pki.Pair
+    admin_token: str
+    kubelet_token: str
+
+    @staticmethod
+    def of(config: ClusterConfig) -> _Secrets:
+        folder = config.data_dir / "pki"
+        authority = pki.Authority(folder, SystemClock().now())
+        hosts = ["localhost", "127.0.0.1", config.node_ip, "kubernetes", "kubernetes.default.svc", NODE_NAME]
+        return _Secrets(
+            authority=authority,
+            server=authority.server("server", hosts),
+            admin_token=pki.token(folder / "admin.token"),
+            kubelet_token=pki.token(folder / "kubelet.token"),
+        )

@@ -1,0 +1,55 @@
+"""Puts into an API server what Graylane needs there: its CRDs and its webhook configurations.
+
+Shell. In: a client. Out: objects created, or brought up to what this version ships; everything else is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from graylane.client import ApiClient
+from graylane.errors import AlreadyExists
+from graylane.model import kinds
+from graylane.model.kinds import CRD, Kind
+from graylane.model.meta import Obj, name_of, namespace_of
+from graylane.model.patches import create_merge_patch
+
+_CRDS = Path(__file__).parent / "model" / "crds"
+_KNOWN = {(kind.api_version, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)}
+
+
+def shipped_crds() -> list[Obj]:
+    """Every CustomResourceDefinition of this version, from `model/crds/`."""
+    return [
+        document
+        for path in sorted(_CRDS.rglob("*.yaml"))
+        for document in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader)
+        if document
+    ]
+
+
+async def install_crds(client: ApiClient) -> None:
+    """Create or update the CRDs that Graylane ships."""
+    for crd in shipped_crds():
+        await ensure(client, CRD, crd)
+
+
+async def install_objects(client: ApiClient, objects: Iterable[Obj]) -> None:
+    """Create or update objects of the kinds in `model/kinds.py`."""
+    for obj in objects:
+        await ensure(client, _KNOWN[(obj["apiVersion"], obj["kind"])], obj)
+
+
+async def ensure(client: ApiClient, kind: Kind, obj: Obj) -> None:
+    """Make the stored object contain `obj`; what others added stays."""
+    try:
+        await client.create(kind, obj)
+    except AlreadyExists:
+        name, namespace = name_of(obj), namespace_of(obj)
+        live = await client.get(kind, name, namespace)
+        wanted = {part: obj[part] for part in obj if part not in ("metadata", "status")}
+        if create_merge_patch({part: live.get(part) for part in wanted}, wanted):
+            await client.patch(kind, name, namespace, wanted)
