@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import orjson
@@ -184,9 +184,14 @@ class Https:
     """Any server that speaks HTTPS and takes a bearer token."""
 
     def __init__(self, url: str, ca: bytes) -> None:
-        context = ssl.create_default_context(cadata=ca.decode())
+        self.context = ssl.create_default_context(cadata=ca.decode())
         self._url = url
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=0))
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.context, limit=0))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self._url)
+        return str(parts.hostname), int(parts.port or 443)
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Result:
         async with self._session.request(method, self._url + path, headers=headers, data=body or None) as response:

@@ -1,6 +1,6 @@
 """Run one API server as a process of its own, for tests that need to kill it or point kubectl at it.
 
-Shell. In: a directory on the command line. Out: `ready` on stdout once `<dir>/kubeconfig` can be used.
+Shell. In: a directory on the command line. Out: `ready URL` on stdout once `<dir>/kubeconfig` can be used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+from graylane.errors import UserError
 
 ADMIN = User("admin", ("system:masters",))
 TOKEN = "conformance"
@@ -30,9 +31,8 @@ def config(directory: Path, pki_dir: Path, host: str = "127.0.0.1", port: int = 
     )
 
 
-def write_kubeconfig(directory: Path, server: ApiServer) -> Path:
+def write_kubeconfig(directory: Path, server: ApiServer, authority: pki.Authority) -> Path:
     path = directory / "kubeconfig"
-    authority = pki.Authority(directory / "pki", datetime.now(UTC))
     pki.write_kubeconfig(path, server=server.url, ca=authority.bundle, token=TOKEN)
     return path
 
@@ -40,8 +40,8 @@ def write_kubeconfig(directory: Path, server: ApiServer) -> Path:
 async def main(directory: Path, port: int) -> None:
     server = ApiServer(config(directory, directory / "pki", port=port))
     await server.start()
-    write_kubeconfig(directory, server)
-    print("ready", flush=True)
+    write_kubeconfig(directory, server, pki.Authority(directory / "pki", datetime.now(UTC)))
+    print("ready", server.url, flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -50,4 +50,7 @@ async def main(directory: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    try:
+        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+    except UserError as error:
+        sys.exit(str(error))
