@@ -100,8 +100,12 @@ class Stage:
     mesh: Mesh = field(default_factory=Mesh)
 
     def __post_init__(self) -> None:
-        self.controllers = [*controllers(Inline(), lambda kind, keys: True), *self.mesh.controllers()]
+        self.restart()
         self.put(SERVICE, {"metadata": {"name": "mocka", "namespace": NS}, "spec": {}})
+
+    def restart(self) -> None:
+        """A controller that knows nothing but what the API holds."""
+        self.controllers = [*controllers(Inline(), lambda kind, keys: True), *self.mesh.controllers()]
 
     def put(self, kind: Kind, *objects: Obj) -> None:
         for obj in objects:
