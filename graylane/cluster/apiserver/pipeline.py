@@ -10,6 +10,7 @@ that named a resourceVersion gets its 409.
 
 from __future__ import annotations
 
+import random
 import secrets
 import uuid
 from collections.abc import Callable
@@ -189,5 +190,10 @@ async def _remove(call: Call, key: Key, obj: Obj, expected: int) -> Entry:
     return await call.api.store.remove(call.resource.store, key, stored, expected)
 
 
+# Identities must differ, they need not be secret; asking the kernel for each would cost more than all else here.
+_DICE = random.Random(secrets.randbits(256))
+
+
 def _birth(call: Call) -> metadata.Birth:
-    return metadata.Birth(str(uuid.uuid4()), safe_encode(secrets.randbits(40), 5), call.api.clock())
+    uid = uuid.UUID(int=_DICE.getrandbits(128), version=4)
+    return metadata.Birth(str(uid), safe_encode(_DICE.getrandbits(40), 5), call.api.clock())

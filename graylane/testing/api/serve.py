@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import uvloop
+
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.errors import UserError
@@ -51,6 +53,6 @@ async def main(directory: Path, port: int) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+        uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
     except UserError as error:
         sys.exit(str(error))
