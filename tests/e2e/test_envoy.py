@@ -1,0 +1,129 @@
+"""The supervised Envoy for real: it serves, comes back when it dies, and stands in the API as the gateway's pod."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
+from graylane.cluster.envoy.gateway import LABELS, NAMESPACE
+from graylane.kit import SystemClock
+from graylane.mesh.snapshot import Snapshot
+from graylane.mesh.xds.server import XdsServer
+from graylane.model.kinds import POD, SERVICE
+from graylane.model.meta import Obj, dig, is_true, uid_of
+from graylane.testing.kubelets import Rig, kubelet_rig, status_of
+from graylane.testing.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+NAME = "istio-ingressgateway-graylane"
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with kubelet_rig(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def xds_port() -> AsyncIterator[int]:
+    server = XdsServer(lambda report: None)
+    await server.start()
+    await server.publish(Snapshot(1, {}))  # nothing to serve, but said: Envoy waits for that
+    yield server.port
+    await server.stop()
+
+
+@pytest.fixture
+async def envoy(rig: Rig, xds_port: int) -> AsyncIterator[EnvoySupervisor]:
+    supervisor = supervise(rig, xds_port)
+    await supervisor.start()
+    await supervisor.wait_ready()
+    yield supervisor
+    await supervisor.stop()
+
+
+def supervise(rig: Rig, xds_port: int) -> EnvoySupervisor:
+    config = EnvoyConfig(rig.directory, xds_port, rig.config.pod_cidr, 30080)
+    return EnvoySupervisor(config, rig.client, SystemClock())
+
+
+async def gateway(rig: Rig) -> Obj:
+    """The gateway's pod once it is ready, found as users find it."""
+
+    async def look() -> Obj:
+        (pod,) = (await rig.client.list(POD, NAMESPACE, labels="istio=ingressgateway")).items
+        return pod if is_true(pod, "Ready") else {}
+
+    found: Obj = await eventually(look, 15, "the gateway's pod is ready")
+    return found
+
+
+def envoys(rig: Rig) -> list[int]:
+    """Pids of Envoys that run on this rig's bootstrap."""
+    marker = str(rig.directory / "envoy" / "bootstrap.json").encode()
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and marker in Path(f"/proc/{name}/cmdline").read_bytes():
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
+
+
+async def test_users_find_the_gateway_as_on_istio(rig: Rig, envoy: EnvoySupervisor) -> None:
+    pod = await gateway(rig)
+    assert (pod["metadata"]["name"], dig(pod, "status", "hostIP")) == (NAME, "127.0.0.1")
+    assert dig(pod, "status", "podIP") == str(rig.config.pod_cidr[1])
+    service = await rig.client.get(SERVICE, "istio-ingressgateway", NAMESPACE)
+    assert service["spec"]["selector"] == LABELS
+    (port,) = service["spec"]["ports"]
+    assert (port["name"], port["port"], port["targetPort"], port["nodePort"]) == ("http2", 80, 8080, 30080)
+    assert envoy.admin.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_killed_envoy_is_back_at_once_and_counted(rig: Rig, envoy: EnvoySupervisor) -> None:
+    (pid,) = envoys(rig)
+    os.kill(pid, signal.SIGKILL)
+    await eventually(lambda: envoys(rig) not in ([], [pid]), 5)
+    await envoy.wait_ready()
+
+    async def counted() -> bool:
+        return bool(status_of(await gateway(rig))["restartCount"] == 1)
+
+    await eventually(counted)
+    assert dig(status_of(await gateway(rig)), "lastState", "terminated", "exitCode") == 137
+
+
+async def test_its_pod_cannot_be_deleted_away_and_keeps_its_log(rig: Rig, envoy: EnvoySupervisor) -> None:
+    await rig.kubelet()
+    before = await gateway(rig)
+    await rig.client.delete(POD, NAME, NAMESPACE)
+
+    async def replaced() -> bool:
+        return uid_of(await gateway(rig)) != uid_of(before)
+
+    await eventually(replaced, ignore=(ValueError,))
+    assert len(envoys(rig)) == 1
+    path = POD.path(NAMESPACE, NAME, "log")
+    await eventually(lambda: rig.client.request("GET", path, params={"tailLines": "1"}), ignore=(Exception,))
+
+
+async def test_stopping_leaves_no_process_and_a_pod_that_is_not_ready(rig: Rig, xds_port: int) -> None:
+    first = supervise(rig, xds_port)
+    await first.start()
+    await first.wait_ready()
+    await gateway(rig)
+    await first.stop()
+    assert envoys(rig) == []
+    assert not is_true(await rig.client.get(POD, NAME, NAMESPACE), "Ready")
+    second = supervise(rig, xds_port)
+    await second.start()
+    await second.wait_ready()
+    assert status_of(await gateway(rig))["restartCount"] == 1
+    await second.stop()

