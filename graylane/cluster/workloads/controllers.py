@@ -13,10 +13,12 @@ from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import HASH_LABEL
 from graylane.cluster.workloads.scheduler import Scheduler
 from graylane.kit import Controller
-from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, POD, REPLICA_SET, SERVICE, Kind
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, POD, REPLICA_SET, SERVICE, Kind
 from graylane.model.meta import Key, Obj, controller_of, is_deleting, key_of, labels_of, namespace_of
 
 KeysOf = Callable[[Obj], Iterable[Key]]
+
+_CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are closing
 
 
 def controllers() -> list[Controller]:
@@ -31,26 +33,34 @@ def _deployments() -> Controller:
         REPLICA_SET: owner_or_attracted(DEPLOYMENT, attraction),
         POD: _deployment_of_stopping_pod,
     }
-    return Controller("deployment-controller", DEPLOYMENT, deployment.reconcile, watches, workers=4)
+    return Controller(
+        "deployment-controller", DEPLOYMENT, deployment.reconcile, watches, workers=4, extra_caches=_CREATES
+    )
 
 
 def _replica_sets() -> Controller:
     attraction = Attraction(label_selector)
     watches = {REPLICA_SET: _remember(attraction), POD: owner_or_attracted(REPLICA_SET, attraction)}
-    return Controller("replicaset-controller", REPLICA_SET, replicaset.reconcile, watches, workers=4)
+    return Controller(
+        "replicaset-controller", REPLICA_SET, replicaset.reconcile, watches, workers=4, extra_caches=_CREATES
+    )
 
 
 def _endpoint_slices() -> Controller:
     attraction = Attraction(service_selector)
     slices = owner_or_attracted(SERVICE)
     watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINT_SLICE: slices}
-    return Controller("endpoint-slice-controller", SERVICE, endpoints.reconcile, watches, workers=4)
+    return Controller(
+        "endpoint-slice-controller", SERVICE, endpoints.reconcile, watches, workers=4, extra_caches=_CREATES
+    )
 
 
 def _endpoints() -> Controller:
     attraction = Attraction(service_selector)
     watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINTS: lambda obj: (key_of(obj),)}
-    return Controller("endpoint-controller", SERVICE, legacy_endpoints.reconcile, watches, workers=2)
+    return Controller(
+        "endpoint-controller", SERVICE, legacy_endpoints.reconcile, watches, workers=2, extra_caches=_CREATES
+    )
 
 
 def _remember(attraction: Attraction) -> KeysOf:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from graylane.cluster.workloads.claims import Owner, claim
 from graylane.cluster.workloads.enact import Facts, Mode, Step, enact
+from graylane.cluster.workloads.namespaces import is_closing
 from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import Fleet, forgettable, new_replica_set, size_of, wanted_replicas
 from graylane.cluster.workloads.rollout import Limits, recreate, rescale, roll, room_for_new
@@ -36,6 +37,8 @@ def reconcile(view: View, key: Key, now: datetime) -> Outcome:
     fleet = Fleet.of(deployment, claims.mine)
     facts = Facts(deployment, fleet, Limits.of(deployment["spec"]), _old_pods_gone(view, fleet), now)
     step = STEPS[facts.mode](facts)
+    if step.create is not None and is_closing(view, key.namespace):
+        return Outcome()
     if step.create is not None and view.get(REPLICA_SET, key.namespace, name_of(step.create)) is not None:
         return Outcome((_avoid_name(deployment),))
     outcome = enact(facts, step)

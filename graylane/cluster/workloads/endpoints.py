@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from graylane.cluster.workloads.backends import Backend, Port, backends, is_headless, read_ports
+from graylane.cluster.workloads.namespaces import is_closing
 from graylane.cluster.workloads.pods import new_names
 from graylane.kit import Create, Delete, Effect, Outcome, Patch, View
 from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
@@ -39,7 +40,7 @@ class Page:
 def reconcile(view: View, key: Key, now: datetime) -> Outcome:
     """One Service. Without a selector its endpoints are somebody else's; a deleted one takes its slices along."""
     service = view.get(SERVICE, *key)
-    if service is None or not selects_pods(service):
+    if service is None or not selects_pods(service) or is_closing(view, key.namespace):
         return Outcome()
     found = backends(service, view.list(POD, key.namespace, LabelSelector.of_map(service["spec"]["selector"])))
     slices = [s for s in view.owned_by(ENDPOINT_SLICE, uid_of(service)) if labels_of(s).get(MANAGED_BY) == MANAGER]

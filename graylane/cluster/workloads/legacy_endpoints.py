@@ -11,6 +11,7 @@ from typing import Any
 
 from graylane.cluster.workloads.backends import Backend, backends, is_headless
 from graylane.cluster.workloads.endpoints import HEADLESS, Ports, selects_pods
+from graylane.cluster.workloads.namespaces import is_closing
 from graylane.kit import Create, Delete, Outcome, Patch, View
 from graylane.model.kinds import ENDPOINTS, POD, SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, labels_of, name_of, namespace_of, uid_of
@@ -27,7 +28,7 @@ def reconcile(view: View, key: Key, now: datetime) -> Outcome:
     if service is None:
         ours = old is not None and labels_of(old).get(MANAGED_BY) == MANAGER
         return Outcome((Delete(ENDPOINTS, key, uid_of(old)),)) if old is not None and ours else Outcome()
-    if not selects_pods(service):
+    if not selects_pods(service) or is_closing(view, key.namespace):
         return Outcome()
     pods = view.list(POD, key.namespace, LabelSelector.of_map(service["spec"]["selector"]))
     wanted = _endpoints(service, backends(service, pods))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from graylane.cluster.workloads.garbage import Dependent
-from graylane.kit import Delete, Effect, Outcome, Patch, Replace
+from graylane.kit import Delete, Effect, Outcome, Patch, Replace, View
 from graylane.model.kinds import NAMESPACE
 from graylane.model.meta import Condition, Obj, dig, finalizers_of, is_deleting, key_of, set_condition, uid_of
 
@@ -20,6 +20,12 @@ _LOOK_AGAIN = timedelta(seconds=1)  # changes of the content call us too; this c
 
 def is_terminating(namespace: Obj) -> bool:
     return is_deleting(namespace) and CONTENT in dig(namespace, "spec", "finalizers", default=[])
+
+
+def is_closing(view: View, name: str) -> bool:
+    """Nothing new may be created there: what is asked for would be refused, and is not wanted any more."""
+    namespace = view.get(NAMESPACE, "", name)
+    return namespace is not None and is_deleting(namespace)
 
 
 def terminate(namespace: Obj, content: Sequence[Dependent], now: datetime) -> Outcome:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from graylane.cluster.workloads.claims import Owner, claim
+from graylane.cluster.workloads.namespaces import is_closing
 from graylane.cluster.workloads.order import told_last
 from graylane.cluster.workloads.pods import (
     available_at,
@@ -57,7 +58,7 @@ def reconcile(view: View, key: Key, now: datetime) -> Outcome:
 
 def _manage(view: View, replica_set: Obj, pods: Sequence[Obj], now: datetime) -> list[Effect]:
     missing = int(dig(replica_set, "spec", "replicas", default=1)) - len(pods)
-    if missing > 0:
+    if missing > 0 and not is_closing(view, namespace_of(replica_set)):
         return _create(view, replica_set, min(missing, BURST))
     if missing < 0:
         return _delete(view, replica_set, pods, min(-missing, BURST), now)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from graylane.cluster.workloads.controllers import controllers
 from graylane.cluster.workloads.garbage import Dependent
 from graylane.cluster.workloads.namespaces import is_terminating, terminate
 from graylane.kit import Delete, Patch, Replace
-from graylane.model.kinds import CONFIG_MAP, POD
-from graylane.model.meta import Obj
+from graylane.model.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    NAMESPACE,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+)
+from graylane.model.meta import Obj, name_of
+from graylane.testing.world import World
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,3 +67,20 @@ def test_only_a_deleted_namespace_is_terminating() -> None:
     assert is_terminating(namespace())
     assert not is_terminating(namespace(metadata={"name": "shop"}))
     assert not is_terminating(namespace(spec={"finalizers": []}))
+
+
+def test_nobody_creates_anything_in_a_namespace_that_is_closing() -> None:
+    world = World()
+    selector = {"matchLabels": {"app": "web"}}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}}
+    for kind, spec in (
+        (DEPLOYMENT, {"replicas": 1, "selector": selector, "template": template}),
+        (REPLICA_SET, {"replicas": 1, "selector": selector, "template": template}),
+        (SERVICE, {"selector": {"app": "web"}, "ports": [{"port": 80}]}),
+    ):
+        world.put(kind, {"metadata": {"name": f"a-{kind.plural}", "namespace": "shop"}, "spec": spec})
+    world.put(NAMESPACE, {"metadata": {"name": "shop", "finalizers": ["example.org/keep"]}})
+    world.delete(NAMESPACE, "", "shop")
+    world.run(controllers())
+    assert world.list(POD) == world.list(ENDPOINT_SLICE) == world.list(ENDPOINTS) == []
+    assert [name_of(rs) for rs in world.list(REPLICA_SET)] == ["a-replicasets"]
