@@ -65,7 +65,7 @@ class Service:
         """Status and body for one request; 502 with the reason when the upstream fails."""
         if self._upstream is None:
             return 200, self.settings.greeting
-        lane = value_of(request.headers, LANE_HEADER)
+        lane = lane_of(request)
         try:
             response = await self._upstream.fetch({} if lane is None else {LANE_HEADER: lane})
         except UpstreamFailed as error:
@@ -177,6 +177,15 @@ def render(request: Request, status: int, body: str, keep_alive: bool) -> bytes:
         f"connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
     ).encode()
     return head if request.method == "HEAD" else head + content
+
+
+def lane_of(request: Request) -> str | None:
+    """The first line's value, as Go's `Header.Get` gives it.
+
+    An edge that dyes a request that was dyed already adds a second line behind the first. Joined, the two would match
+    no exact rule any more, and the request would leave its lane at the next hop.
+    """
+    return next((value for name, value in request.headers if name == LANE_HEADER), None)
 
 
 def log_line(request: Request) -> str:

@@ -70,6 +70,16 @@ def test_each_hop_says_who_it_is_and_passes_on_the_lane_alone() -> None:
         }
 
 
+def test_a_request_that_is_dyed_twice_keeps_its_first_dye() -> None:
+    with hop("mockb") as b, hop("mocka", upstream_url=f"http://127.0.0.1:{b.port}/") as a:
+        with socket.create_connection(("127.0.0.1", a.port), timeout=5) as client:
+            head = "GET / HTTP/1.0\r\nmy-request-id: canary\r\nmy-request-id: base\r\n\r\n"
+            client.sendall(head.encode())
+            assert b"200 OK" in client.makefile("rb").read()
+        _, log = b.stop()
+    assert "GET / my-request-id: canary headers" in log
+
+
 def test_through_a_proxy_it_asks_for_the_whole_url() -> None:
     with (
         hop("proxy") as proxy,
