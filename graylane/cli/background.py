@@ -15,17 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import IO, Any, Protocol
 
 from graylane.cli.datadir import DataDir, Running
-from graylane.cli.exits import Exit
+from graylane.cli.exits import Exit, StartFailed
 from graylane.cli.processes import Process
-from graylane.errors import GraylaneError, UserError
-
-
-class StartFailed(GraylaneError):
-    """The background process said why it did not start; `code` is what it ended with."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
+from graylane.errors import UserError
 
 
 class Reporter(Protocol):

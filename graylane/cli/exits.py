@@ -60,6 +60,14 @@ class GaveUp(GraylaneError):
     """A wait reached its deadline; the message says what was missing."""
 
 
+class StartFailed(GraylaneError):
+    """The background process said why it did not start; `code` is what it ended with."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 _CODES: tuple[tuple[type[GraylaneError] | tuple[type[GraylaneError], ...], Exit], ...] = (
     (Refused, Exit.REFUSED),
     (CheckFailed, Exit.FAILED),
@@ -72,16 +80,13 @@ _CODES: tuple[tuple[type[GraylaneError] | tuple[type[GraylaneError], ...], Exit]
 )
 
 
-def code_of(error: GraylaneError) -> Exit:
+def code_of(error: GraylaneError) -> int:
     """The first row that fits; what no row names is our own defect."""
+    if isinstance(error, StartFailed):
+        return error.code
     return next((code for family, code in _CODES if isinstance(error, family)), Exit.DEFECT)
 
 
 def line_of(error: BaseException) -> str:
     """One line, whatever the message held."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def named(code: int) -> Exit:
-    """The table's entry for a code that another process reported."""
-    return Exit(code) if code in Exit.__members__.values() else Exit.DEFECT

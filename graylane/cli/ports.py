@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from pathlib import Path
 from graylane.cli.processes import command_of
 from graylane.errors import UserError
 
+NODE_PORTS = range(30000, 32768)  # what Kubernetes allows a Service
 _LISTEN = "0A"
+_TRIES = 100
 
 
 def require_free(address: str, port: int, option: str) -> None:
@@ -29,11 +32,17 @@ def require_free(address: str, port: int, option: str) -> None:
             raise UserError(f"port {address}:{port} {reason}; choose another with {option} N") from error
 
 
-def free_port(address: str) -> int:
-    """A port that was free a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+def free_port(address: str, among: range | None = None) -> int:
+    """A port that was free a moment ago; `among` limits the choice, as a NodePort's range does."""
+    candidates = random.sample(among, min(len(among), _TRIES)) if among else [0]
+    for candidate in candidates:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind((address, candidate))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise UserError(f"no free port found on {address}; name one")
 
 
 def listening_inodes(table: str, address: str, port: int) -> list[str]:

@@ -11,17 +11,16 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from graylane.cli.background import PipeReporter, Reporter, StartFailed, start
+from graylane.cli.background import PipeReporter, Reporter, start
 from graylane.cli.datadir import DataDir, Running
 from graylane.cli.exits import Exit, code_of, line_of
 from graylane.cli.manifests import Manifest, read
 from graylane.cli.output import progress
-from graylane.cli.ports import free_port, require_free
+from graylane.cli.ports import NODE_PORTS, free_port, require_free
 from graylane.cli.processes import Process
 from graylane.errors import GraylaneError, UserError
 
@@ -71,13 +70,7 @@ def in_background(options: UpOptions) -> None:
     if Path("-") in options.files:
         raise UserError("-f - cannot be read in the background; name a file, or leave out --detach")
     read(list(options.files))  # a typo in a manifest is told before anything starts
-    try:
-        tell_ready(start(data, options.arguments(), progress), "up", _BACKGROUND)
-    except StartFailed as error:
-        import typer
-
-        print(f"graylane: {error}", file=sys.stderr)
-        raise typer.Exit(error.code) from error
+    tell_ready(start(data, options.arguments(), progress), "up", _BACKGROUND)
 
 
 def for_parent(options: UpOptions, pipe: IO[str], lifeline: int | None) -> int:
@@ -189,7 +182,9 @@ async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> No
 def check_ports(node_ip: str, api_port: int, gateway_port: int) -> tuple[int, int]:
     """The two ports to use; raises `UserError` naming whoever has one of them."""
     api = api_port or free_port(node_ip)
-    gateway = gateway_port or free_port(node_ip)
+    gateway = gateway_port or free_port(node_ip, NODE_PORTS)
+    if gateway not in NODE_PORTS:
+        raise UserError(f"--gateway-port {gateway} is no NodePort; choose one from 30000 to 32767")
     if api == gateway:
         raise UserError(f"port {api} cannot be both --api-port and --gateway-port")
     require_free(node_ip, api, "--api-port")

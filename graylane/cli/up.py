@@ -46,7 +46,9 @@ def command(
         list[Path] | None, typer.Option("--filename", "-f", help="Apply this file or folder; - is standard input.")
     ] = None,
     api_port: Annotated[int, typer.Option("--api-port", min=0, max=65535, help="0 takes a free one.")] = API_PORT,
-    gateway_port: Annotated[int, typer.Option(min=0, max=65535, help="NodePort of the gateway.")] = GATEWAY_PORT,
+    gateway_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="30000 to 32767; 0 takes a free one.")
+    ] = GATEWAY_PORT,
     node_ip: Annotated[str, typer.Option(help="The node's own address, of 127.0.0.0/8.")] = "127.0.0.1",
     images: Annotated[Path | None, typer.Option(help="A YAML file that maps images to commands.")] = None,
     report_fd: Annotated[int | None, typer.Option(hidden=True)] = None,

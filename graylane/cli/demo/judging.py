@@ -75,7 +75,8 @@ def _fault(answer: Answer, timeline: Timeline) -> str:
         if not roles:
             return f"a {kind} request was answered by {hop.ip}, which is no pod's address"
         if not roles & _allowed(hop, answer, timeline):
-            return f"a {kind} request was answered by {hop.app} {'/'.join(sorted(roles))} pod {hop.ip}: {answer.path}"
+            by = f"{hop.app} {'/'.join(sorted(roles))} pod {hop.ip}: {answer.path}"
+            return f"a {kind} request was answered by {by}; {timeline.describe(hop.app, answer.sent)}"
     return ""
 
 

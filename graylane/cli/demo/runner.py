@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from graylane.cli.background import StartFailed, start, stop
+from graylane.cli.background import start, stop
 from graylane.cli.datadir import DataDir, Running
 from graylane.cli.demo.asking import RATE, Asker, Traffic
 from graylane.cli.demo.checks import Check
@@ -60,10 +60,7 @@ def _start(place: DataDir, narrator: Narrator, lifeline: int | None) -> Running:
     narrator.say(f"A fresh embedded cluster in {place.path}")
     began = time.monotonic()
     arguments = [f"--node-ip={_node_ip()}", "--api-port=0", "--gateway-port=0"]
-    try:
-        cluster = start(place, arguments, narrator.progress, lifeline)
-    except StartFailed as error:
-        raise UserError(str(error)) from error
+    cluster = start(place, arguments, narrator.progress, lifeline)
     narrator.say(
         f"ready after {time.monotonic() - began:.1f} s: KUBECONFIG={cluster.kubeconfig} GATEWAY={cluster.gateway}"
     )
@@ -92,32 +89,31 @@ def _clean_up(place: DataDir, *, keep: bool, failed: bool, narrator: Narrator) -
 
 async def _tell(cluster: Running, narrator: Narrator) -> bool:
     """Every step in order; whether all twelve rows held."""
-    timeline = Timeline()
+    timeline, began = Timeline(), time.monotonic()
     async with ApiClient(load_kubeconfig(Path(cluster.kubeconfig))) as client, Asker(cluster.gateway) as asker:
         manager = Manager(client)
         recorder = Recorder(manager, timeline)
         async with running(manager):
-            stage = Stage(client, recorder, asker, timeline, narrator)
             traffic = Traffic(asker)
-            rows = await _steps(stage, traffic)
+            rows = await _steps(Stage(client, recorder, asker, traffic, timeline, narrator))
             await traffic.stop()
     rows.append(_traffic_row(judge(traffic.answers, timeline), narrator))
     narrator.table(rows)
     held = sum(row.held for row in rows)
-    narrator.say(f"\n{held} of {_STEPS_IN_ALL} rows held")
+    narrator.say(f"\n{held} of {_STEPS_IN_ALL} rows held, after {time.monotonic() - began:.1f} s")
     return held == _STEPS_IN_ALL
 
 
-async def _steps(stage: Stage, traffic: Traffic) -> list[Row]:
+async def _steps(stage: Stage) -> list[Row]:
     """A step whose checks fail does not end the story; one that cannot be finished does."""
     rows: list[Row] = []
     for step in STEPS:
         if step.number == FIRST_WITH_TRAFFIC:
-            traffic.start()
+            stage.traffic.start()
         row = await _step(stage, step)
         rows.append(row)
         if step.number == LAST_WITH_TRAFFIC:
-            await traffic.stop()
+            await stage.traffic.stop()
         if any(check.what == _UNFINISHED for check in row.checks):
             break
     return rows + [Row(step.number, step.title, ()) for step in STEPS[len(rows) :]]

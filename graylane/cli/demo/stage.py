@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from graylane.chain.problems import Confirmation, confirmation
 from graylane.cli.apply import Applier
-from graylane.cli.demo.asking import Asker
+from graylane.cli.demo.asking import Asker, Traffic
 from graylane.cli.demo.narration import Narrator
 from graylane.cli.demo.recorder import Recorder, role_by_label
 from graylane.cli.demo.timeline import Rule, Timeline
@@ -40,6 +40,7 @@ class Stage:
     client: ApiClient
     recorder: Recorder
     asker: Asker
+    traffic: Traffic
     timeline: Timeline
     narrator: Narrator
     originals: dict[str, Obj] = field(default_factory=dict)

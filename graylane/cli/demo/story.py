@@ -116,7 +116,6 @@ async def approve_both(stage: Stage) -> list[Check]:
     stage.mark(Rule.EITHER, *APPS)
     await stage.do(approve, *APPS)
     await waits.until_over(stage, APPS, "True")
-    stage.mark(Rule.BASE, *APPS)
     canaries = [item for item in await stage.read(DEPLOYMENT) if CANARY_OF in labels_of(item)]
     return [
         *(checks.version_is(item, "canary") for item in await stage.deployments()),
@@ -140,7 +139,6 @@ async def abort_one(stage: Stage) -> list[Check]:
     stage.mark(Rule.EITHER, "mockb")
     await stage.do(abort, "mockb")
     await waits.until_over(stage, ("mockb",), "False")
-    stage.mark(Rule.BASE, "mockb")
     canaries = [item for item in await stage.read(DEPLOYMENT) if CANARY_OF in labels_of(item)]
     return [
         checks.restored(await stage.routes("mockb"), stage.original("mockb")),

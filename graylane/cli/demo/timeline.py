@@ -69,6 +69,13 @@ class Timeline:
             mark.rule for mark, until in zip(marks, ends, strict=True) if mark.time <= end and until > start
         )
 
+    def describe(self, hop: str, time: float) -> str:
+        """Where in the hop's history an instant lies, for a complaint."""
+        marks = [mark for mark in self.marks.get(hop, []) if mark.time <= time]
+        if not marks or marks[-1].time == float("-inf"):
+            return f"sent before any release of {hop}"
+        return f"sent {time - marks[-1].time:.3f} s after {hop}'s rule became '{marks[-1].rule}'"
+
     def roles(self, ip: str, start: float, end: float) -> frozenset[Role]:
         """What the address was during the span; empty when no pod is known to have had it."""
         return frozenset(stay.role for stay in self.stays.get(ip, []) if stay.overlaps(start, end))

@@ -20,6 +20,8 @@ from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, ENVOY_FILTER, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, condition, dig, is_deleting, labels_of
 
+REQUESTS_PER_STATE = 100  # that the background client asks in each state, before the story goes on
+
 
 async def until_rolled_out(stage: Stage) -> None:
     def ready(view: View) -> bool:
@@ -57,6 +59,7 @@ async def until_released(stage: Stage, versions: dict[str, str]) -> None:
     await stage.recorder.until(paused, PATIENCE_SECONDS, f"{' and '.join(names)} to pause with routes confirmed")
     for app in versions:
         stage.mark(Rule.CANARY, app, at=_confirmed_at(stage, app))
+    await stage.traffic.more(REQUESTS_PER_STATE)
 
 
 def _confirmed_at(stage: Stage, app: str) -> float:
@@ -72,7 +75,7 @@ def _confirmed_at(stage: Stage, app: str) -> float:
 
 
 async def until_over(stage: Stage, apps: tuple[str, ...], succeeded: str) -> None:
-    """Healthy again, with the verdict expected, and no canary Deployment left."""
+    """Healthy again, with the verdict expected, and no canary Deployment left; from then on base alone may serve."""
 
     def over(view: View) -> bool:
         rollouts = [view.get(ROLLOUT, NAMESPACE, ROLLOUTS[app]) for app in apps]
@@ -80,6 +83,8 @@ async def until_over(stage: Stage, apps: tuple[str, ...], succeeded: str) -> Non
         return not canaries and all(_phase(item) == "Healthy" and _verdict(item) == succeeded for item in rollouts)
 
     await stage.recorder.until(over, PATIENCE_SECONDS, f"the end of the releases of {' and '.join(apps)}")
+    stage.mark(Rule.BASE, *apps)
+    await stage.traffic.more(REQUESTS_PER_STATE)
 
 
 async def until_dyeing(stage: Stage) -> None:
@@ -99,7 +104,7 @@ async def until_undyed(stage: Stage) -> None:
 
 
 def moments(stage: Stage, app: str) -> list[tuple[str, float | None]]:
-    """When stable was promoted, when the routes were the originals again, when the canary was told to go."""
+    """Seconds into the step: stable promoted, the routes the originals again, the canary told to go."""
     first, start = stage.recorder.first, stage.start
     promoted = first(DEPLOYMENT, f"{app}-base", lambda item: item is not None and is_rolled_out(item), start)
     routes = [
@@ -108,7 +113,8 @@ def moments(stage: Stage, app: str) -> list[tuple[str, float | None]]:
     ]
     restored = max((moment for moment in routes if moment is not None), default=None)
     removed = [first(DEPLOYMENT, name, _is_going, start) for name in _canaries(stage, app)]
-    return [("promoted", promoted), ("restored", restored), ("removed", min(filter(None, removed), default=None))]
+    found = {"promoted": promoted, "restored": restored, "removed": min(filter(None, removed), default=None)}
+    return [(name, None if moment is None else moment - start) for name, moment in found.items()]
 
 
 def _canaries(stage: Stage, app: str) -> set[str]:

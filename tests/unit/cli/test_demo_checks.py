@@ -70,7 +70,7 @@ def test_a_paused_release_must_say_what_it_waits_for() -> None:
 
 
 def test_moments_must_be_known_and_in_order() -> None:
-    assert checks.in_order("x", [("a", 1.0), ("b", 1.5)]).seen == "a +0.00 s, b +0.50 s"
+    assert checks.in_order("x", [("a", 1.0), ("b", 1.5)]).seen == "a after 1.00 s, b after 1.50 s"
     assert not checks.in_order("x", [("a", 2.0), ("b", 1.5)]).held
     assert not checks.in_order("x", [("a", 1.0), ("b", None)]).held
 
@@ -103,6 +103,12 @@ def test_a_diff_shows_spec_and_annotations_and_nothing_else() -> None:
     assert "\n".join(diff(before, now)) + "\n" == (GOLDEN / "demo-diff.txt").read_text()
     now = before | {"status": {"observedGeneration": 9}, "metadata": before["metadata"] | {"resourceVersion": "9"}}
     assert diff(before, now) == []
+
+
+def test_long_annotations_are_told_by_their_length() -> None:
+    before, after = base().get("VirtualService", "vs-mocka"), base().get("VirtualService", "vs-mocka")
+    after["metadata"]["annotations"] = {"note": "x" * 500}
+    assert next(line for line in diff(before, after) if "note" in line).endswith("… (500 characters)")
 
 
 def test_the_story_has_every_row_of_the_scenario_and_its_manifests() -> None:

@@ -29,7 +29,7 @@ CODES = [
 
 @pytest.mark.parametrize(("error", "code"), CODES)
 def test_every_error_has_its_exit_code(error: GraylaneError, code: Exit) -> None:
-    assert code_of(error) is code
+    assert code_of(error) == code
 
 
 @pytest.mark.parametrize("verb", VERBS)

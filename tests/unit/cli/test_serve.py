@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from graylane.cli import serve
-from graylane.cli.background import PipeReporter, StartFailed, _listen
+from graylane.cli.background import PipeReporter, _listen
 from graylane.cli.datadir import DataDir, Running
-from graylane.cli.exits import Exit
+from graylane.cli.exits import Exit, StartFailed
 from graylane.cli.up import UpOptions
 from graylane.errors import GraylaneError, UserError
 from graylane.testing.waiting import eventually
@@ -123,7 +123,12 @@ async def test_a_failed_start_is_stopped_and_told(tmp_path: Path, cluster: type[
 
 def test_one_port_cannot_serve_twice() -> None:
     with pytest.raises(UserError, match="cannot be both"):
-        serve.check_ports("127.0.0.1", 7, 7)
+        serve.check_ports("127.0.0.1", 30007, 30007)
+
+
+def test_the_gateway_s_port_is_a_node_port() -> None:
+    with pytest.raises(UserError, match="30000 to 32767"):
+        serve.check_ports("127.0.0.1", 0, 8080)
 
 
 def listen(tmp_path: Path, text: str, code: int = 0) -> Running:
