@@ -46,6 +46,16 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def free_node_port() -> int:
+    """A free port of the range NodePort Services have."""
+    for _ in range(100):
+        number = random.SystemRandom().randrange(30000, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
+    raise AssertionError("no node port is free")
+
+
 def bootstrap(xds_port: int, admin_port: int) -> dict[str, Any]:
     ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     http2 = {
@@ -137,14 +147,9 @@ class Rig:
         await eventually(lambda: self.live >= serial, timeout, f"snapshot {serial} live")
         return compiled
 
-    async def get(
-        self, url: str, *, proxy: str | None = None, method: str = "GET", headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """One request on a connection of its own choice; redirects are not followed."""
-        async with self.http.request(
-            method, url, proxy=proxy, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(10)
-        ) as response:
-            return Answer(response.status, dict(response.headers), (await response.read()).decode(errors="replace"))
+    async def get(self, url: str, **options: Any) -> Answer:
+        """One request; `options` are those of `fetch`."""
+        return await fetch(self.http, url, **options)
 
     async def config_dump(self) -> Any:
         answer = await self.get(f"http://127.0.0.1:{self.admin_port}/config_dump?include_eds")
@@ -162,6 +167,22 @@ class Answer:
         return orjson.loads(self.text)
 
 
+async def fetch(
+    http: aiohttp.ClientSession,
+    url: str,
+    *,
+    proxy: str | None = None,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """One request, redirects not followed."""
+    timeout = aiohttp.ClientTimeout(10)
+    async with http.request(
+        method, url, proxy=proxy, headers=headers, allow_redirects=False, timeout=timeout
+    ) as response:
+        return Answer(response.status, response.headers, (await response.read()).decode(errors="replace"))
+
+
 @contextlib.asynccontextmanager
 async def rig(*, workers: int = 1) -> AsyncIterator[Rig]:
     """A running Envoy with an empty configuration."""
@@ -173,7 +194,9 @@ async def rig(*, workers: int = 1) -> AsyncIterator[Rig]:
         found.admin_port, found.process = await stack.enter_async_context(
             envoy_process(found.server.port, workers=workers)
         )
-        found.http = await stack.enter_async_context(aiohttp.ClientSession())
+        # A connection that is kept alive keeps its old filters for one more request; most tests ask about new ones.
+        connector = aiohttp.TCPConnector(force_close=True)
+        found.http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         await eventually(lambda: found.server.connected, 15, "Envoy connected")
         yield found
 

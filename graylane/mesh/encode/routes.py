@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from envoy.extensions.filters.common.fault.v3 import fault_pb2 as common_fault_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
@@ -245,7 +244,6 @@ def _fault(fault: Fault) -> Any:
     if fault.delay:
         set_seconds(message.delay.fixed_delay, fault.delay[0])
         set_percent(message.delay.percentage, fault.delay[1])
-        message.delay.type = common_fault_pb2.FaultDelay.FIXED
     if fault.abort_status:
         message.abort.http_status = fault.abort_status[0]
         set_percent(message.abort.percentage, fault.abort_status[1])

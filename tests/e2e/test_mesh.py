@@ -1,0 +1,248 @@
+"""The mesh between a real API server and a real Envoy: traffic, statuses, and what happens when things go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graylane.model.kinds import (
+    DESTINATION_RULE,
+    ENDPOINT_SLICE,
+    ENVOY_FILTER,
+    GATEWAY,
+    POD,
+    SERVICE_ENTRY,
+    VIRTUAL_SERVICE,
+)
+from graylane.model.meta import Obj, condition, dig
+from graylane.model.patches import PatchType
+from graylane.testing.waiting import eventually
+
+from .mesh_rig import SCENARIO, MeshRig, mesh_rig
+
+pytestmark = pytest.mark.e2e
+
+CANARY = {"version": "canary", "istio.service.tag": "gray"}
+LANE = {"match": [{"headers": {"my-request-id": {"exact": "canary"}}}]}
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[MeshRig]:
+    """The scenario's services, gateway and rules, with one base pod each."""
+    async with mesh_rig(tmp_path) as found:
+        await found.pod("mocka-base", {"app": "mocka", "version": "base"}, service="mocka", call="http://mockb:8000/")
+        await found.pod("mockb-base", {"app": "mockb", "version": "base"}, service="mockb")
+        for name in ("01-apps", "02-gateway", "03-virtual-services", "04-destination-rules"):
+            await found.apply(SCENARIO / f"{name}.yaml")
+        for kind, names in ((VIRTUAL_SERVICE, ("vs-mocka", "vs-mockb")), (DESTINATION_RULE, ("dr-mocka", "dr-mockb"))):
+            for name in names:
+                await found.reconciled(kind, name)
+        yield found
+
+
+async def hops(rig: MeshRig, **headers: str) -> str:
+    """Who served a request at each hop, or the status where it ended."""
+    answer = await rig.get(**headers)
+    if answer.status != 200:
+        return str(answer.status)
+    after = answer.json["next"]
+    return f"{answer.json['by']} {after['by'] if isinstance(after, dict) else after}"
+
+
+async def release(rig: MeshRig, app: str) -> None:
+    """What the controllers do for a canary: pod, subset, confirm, route, confirm."""
+    call = "http://mockb:8000/" if app == "mocka" else ""
+    await rig.pod(f"{app}-canary", {"app": app, **CANARY}, service=app, call=call)
+    rule = await rig.obj(DESTINATION_RULE, f"dr-{app}")
+    subset = {"name": "canary", "labels": {"istio.service.tag": "gray"}}
+    await edit(rig, DESTINATION_RULE, f"dr-{app}", {"subsets": [*rule["spec"]["subsets"], subset]})
+    service = await rig.obj(VIRTUAL_SERVICE, f"vs-{app}")
+    lane = {**LANE, "route": [{"destination": {"host": app, "subset": "canary"}}]}
+    await edit(rig, VIRTUAL_SERVICE, f"vs-{app}", {"http": [lane, *service["spec"]["http"]]})
+
+
+async def edit(rig: MeshRig, kind, name: str, spec: Obj) -> Obj:  # type: ignore[no-untyped-def]
+    await rig.client.patch(kind, name, "default", {"spec": spec})
+    return await rig.reconciled(kind, name)
+
+
+async def test_a_dyed_request_stays_on_the_canary_at_every_hop_that_has_one(rig: MeshRig) -> None:
+    assert {await hops(rig, my_request_id="canary") for _ in range(10)} == {"mocka-base mockb-base"}
+    await release(rig, "mockb")
+    assert {await hops(rig, my_request_id="canary") for _ in range(10)} == {"mocka-base mockb-canary"}
+    await release(rig, "mocka")
+    assert {await hops(rig, my_request_id="canary") for _ in range(10)} == {"mocka-canary mockb-canary"}
+    assert {await hops(rig) for _ in range(10)} == {"mocka-base mockb-base"}
+    assert "my-request-id" in rig.backends["mockb-canary"][0]["headers"]
+
+
+async def test_the_scenarios_filter_dyes_requests_at_the_edge_and_stops_when_it_is_deleted(rig: MeshRig) -> None:
+    await release(rig, "mocka")
+    await release(rig, "mockb")
+    name = "http-request-labelling-according-source"
+    await rig.apply(SCENARIO / "07-envoyfilter.yaml")
+    await rig.reconciled(ENVOY_FILTER, name, "istio-system")
+    assert await hops(rig, agent="pc") == "mocka-canary mockb-canary"
+    assert await hops(rig, agent="phone") == "mocka-base mockb-base"
+    assert await hops(rig) == "mocka-base mockb-base"
+    await rig.client.delete(ENVOY_FILTER, name, "istio-system")
+    await eventually(lambda: says(rig, "mocka-base mockb-base", agent="pc"))
+    assert await hops(rig, my_request_id="canary") == "mocka-canary mockb-canary"
+
+
+async def says(rig: MeshRig, expected: str, **headers: str) -> bool:
+    return await hops(rig, **headers) == expected
+
+
+async def test_statuses_count_the_proxies_that_carry_an_object(rig: MeshRig) -> None:
+    def message(obj: Obj) -> str:
+        said = condition(obj, "Reconciled")
+        assert said is not None
+        return f"{said['reason']}: {said['message']}"
+
+    assert message(await rig.reconciled(VIRTUAL_SERVICE, "vs-mocka")) == "Acknowledged: 1/1 proxies up to date"
+    assert message(await rig.reconciled(VIRTUAL_SERVICE, "vs-mockb")) == "Acknowledged: 2/2 proxies up to date"
+    assert message(await rig.reconciled(GATEWAY, "sample-gateway")) == "Acknowledged: 1/1 proxies up to date"
+
+
+async def test_a_missing_subset_is_accepted_told_and_forgotten_once_it_exists(rig: MeshRig) -> None:
+    lane = {**LANE, "route": [{"destination": {"host": "mockb", "subset": "canary"}}]}
+    service = await rig.obj(VIRTUAL_SERVICE, "vs-mockb")
+    changed = await edit(rig, VIRTUAL_SERVICE, "vs-mockb", {"http": [lane, *service["spec"]["http"]]})
+    (told,) = changed["status"]["validationMessages"]
+    assert told["type"] == {"code": "IST0101", "name": "ReferencedResourceNotFound"}
+    assert "mockb+canary" in told["message"]
+    assert await hops(rig, my_request_id="canary") == "mocka-base 503"
+    assert await hops(rig) == "mocka-base mockb-base"
+    await rig.pod("mockb-canary", {"app": "mockb", **CANARY}, service="mockb")
+    rule = await rig.obj(DESTINATION_RULE, "dr-mockb")
+    subset = {"name": "canary", "labels": {"istio.service.tag": "gray"}}
+    await edit(rig, DESTINATION_RULE, "dr-mockb", {"subsets": [*rule["spec"]["subsets"], subset]})
+
+    async def silent() -> bool:
+        return not dig(await rig.obj(VIRTUAL_SERVICE, "vs-mockb"), "status", "validationMessages", default=[])
+
+    await eventually(silent)
+    assert await hops(rig, my_request_id="canary") == "mocka-base mockb-canary"
+
+
+async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
+    changed = await edit(rig, DESTINATION_RULE, "dr-mockb", {"trafficPolicy": {"tls": {"mode": "SIMPLE"}}})
+    messages = [each["message"] for each in changed["status"]["validationMessages"]]
+    assert any("spec.trafficPolicy.tls.mode SIMPLE" in message for message in messages)
+    entry = {"metadata": {"name": "out", "namespace": "default"}, "spec": {"hosts": ["x.example"]}}
+    await rig.client.create(SERVICE_ENTRY, entry)
+    found = await rig.reconciled(SERVICE_ENTRY, "out", status="False")
+    assert "not acted on" in found["status"]["validationMessages"][0]["message"]
+
+
+async def test_what_envoy_refuses_is_said_on_the_object_and_holds_nothing_else_back(rig: MeshRig) -> None:
+    bad = yaml.safe_load((SCENARIO / "07-envoyfilter.yaml").read_text())
+    value = bad["spec"]["configPatches"][0]["patch"]["value"]
+    good_lua, value["typed_config"]["inlineCode"] = value["typed_config"]["inlineCode"], "function envoy_on_request(h"
+    await rig.put(bad)
+    name = bad["metadata"]["name"]
+    found = await rig.reconciled(ENVOY_FILTER, name, "istio-system", status="False")
+    said = condition(found, "Reconciled")
+    assert said is not None
+    assert (said["reason"], "expected near" in said["message"]) == ("RefusedByProxy", True)
+    await release(rig, "mocka")
+    assert await hops(rig, my_request_id="canary") == "mocka-canary mockb-base"
+    value["typed_config"]["inlineCode"] = good_lua
+    await rig.put(bad)
+    await rig.reconciled(ENVOY_FILTER, name, "istio-system")
+    # A connection that was open before keeps its filters for one more request.
+    await eventually(lambda: says(rig, "mocka-canary mockb-base", agent="pc"))
+
+
+async def test_of_two_objects_changed_at_once_only_the_culprit_is_kept_out(rig: MeshRig) -> None:
+    good = await rig.obj(VIRTUAL_SERVICE, "vs-mockb")
+    rule = good["spec"]["http"][0]
+    other = {"hosts": ["other.example"], "http": [{**rule, "match": [{"uri": {"regex": "(?=x)"}}]}]}
+    bad: Obj = {"kind": "VirtualService", "metadata": {"name": "bad", "namespace": "default"}, "spec": other}
+    direct = [{"directResponse": {"status": 418}}]
+    await asyncio.gather(
+        rig.client.create(VIRTUAL_SERVICE, bad),
+        rig.client.patch(VIRTUAL_SERVICE, "vs-mockb", "default", {"spec": {"http": direct}}),
+    )
+    await rig.reconciled(VIRTUAL_SERVICE, "vs-mockb")
+    await rig.reconciled(VIRTUAL_SERVICE, "bad", status="False")
+    assert await hops(rig) == "mocka-base 418"
+    await rig.client.patch(VIRTUAL_SERVICE, "bad", "default", {"spec": {"http": [rule]}})
+    await rig.reconciled(VIRTUAL_SERVICE, "bad")
+
+
+async def test_a_terminating_pod_is_left_by_traffic_before_it_is_told_that_it_may_go(rig: MeshRig) -> None:
+    await rig.pod("mockb-2", {"app": "mockb", "version": "base"}, service="mockb")
+    await eventually(lambda: says(rig, "mocka-base mockb-2"))
+    await rig.client.delete(POD, "mockb-base", "default", grace_seconds=30)
+
+    async def drained() -> bool:
+        said = condition(await rig.client.get(POD, "mockb-base", "default"), "graylane.dev/Drained")
+        return said is not None and said["status"] == "True"
+
+    await eventually(drained)
+    assert {await hops(rig) for _ in range(20)} == {"mocka-base mockb-2"}
+
+
+async def test_pods_replaced_and_routes_switched_under_load_lose_no_request(rig: MeshRig) -> None:
+    """A lane comes and goes while base pods are replaced one by one, at some hundreds of requests a second."""
+    seen: list[tuple[bool, str]] = []
+    running = True
+
+    async def load(dyed: bool) -> None:
+        headers = {"my_request_id": "canary"} if dyed else {}
+        while running:
+            seen.append((dyed, await hops(rig, **headers)))
+
+    clients = [asyncio.create_task(load(dyed)) for dyed in (True, False)]
+    for turn in range(3):
+        if turn == 0:
+            await release(rig, "mockb")
+        await rig.pod(f"mockb-base-{turn}", {"app": "mockb", "version": "base"}, service="mockb")
+        old = f"mockb-base-{turn - 1}" if turn else "mockb-base"
+        await rig.client.delete(POD, old, "default", grace_seconds=30)
+        await asyncio.sleep(0.05)  # traffic goes on for a while
+    service, rule = await rig.obj(VIRTUAL_SERVICE, "vs-mockb"), await rig.obj(DESTINATION_RULE, "dr-mockb")
+    await rig.client.patch(VIRTUAL_SERVICE, "vs-mockb", "default", {"spec": {"http": service["spec"]["http"][1:]}})
+    await rig.reconciled(VIRTUAL_SERVICE, "vs-mockb")
+    await rig.client.patch(DESTINATION_RULE, "dr-mockb", "default", {"spec": {"subsets": rule["spec"]["subsets"][:1]}})
+    await rig.reconciled(DESTINATION_RULE, "dr-mockb")
+    running = False
+    await asyncio.gather(*clients)
+    plain = {hop for dyed, hop in seen if not dyed}
+    dyed = {hop for dyed, hop in seen if dyed}
+    assert all(hop.startswith("mocka-base mockb-base") for hop in plain), plain
+    assert "mocka-base mockb-canary" in dyed
+    assert all(hop.startswith("mocka-base mockb-") for hop in dyed), dyed
+    assert len(seen) > 50
+
+
+async def test_status_writes_of_our_own_and_of_others_cause_no_further_ones(rig: MeshRig) -> None:
+    before = await rig.obj(VIRTUAL_SERVICE, "vs-mocka")
+    theirs = {"status": {"conditions": [*before["status"]["conditions"], {"type": "Theirs", "status": "True"}]}}
+    await rig.client.patch(VIRTUAL_SERVICE, "vs-mocka", "default", theirs, subresource="status")
+    await rig.client.patch(VIRTUAL_SERVICE, "vs-mockb", "default", {"metadata": {"labels": {"a": "b"}}})
+    await edit(rig, DESTINATION_RULE, "dr-mocka", {"trafficPolicy": {"loadBalancer": {"simple": "RANDOM"}}})
+    after = await rig.obj(VIRTUAL_SERVICE, "vs-mocka")
+    assert condition(after, "Theirs") is not None
+    assert condition(after, "Reconciled") == condition(before, "Reconciled")
+
+
+async def test_without_envoy_statuses_say_that_none_is_connected(tmp_path: Path) -> None:
+    async with mesh_rig(tmp_path, envoy=False) as rig:
+        await rig.apply(SCENARIO / "02-gateway.yaml")
+        found = await rig.reconciled(GATEWAY, "sample-gateway", status="False")
+        said = condition(found, "Reconciled")
+        assert said is not None
+        assert "no Envoy is connected" in said["message"]
+
+
+async def test_a_slice_that_stops_being_ready_takes_its_pod_out(rig: MeshRig) -> None:
+    operations = [{"op": "replace", "path": "/endpoints/0/conditions/ready", "value": False}]
+    await rig.client.patch(ENDPOINT_SLICE, "mockb-mockb-base", "default", operations, type=PatchType.JSON)
+    await eventually(lambda: says(rig, "mocka-base 503"))

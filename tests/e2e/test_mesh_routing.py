@@ -1,0 +1,751 @@
+"""Istio's routing semantics on live traffic: rules as users write them, real Envoy, real requests.
+
+One Envoy serves the whole file. Services `b` (pods v1, v2) and `c` in namespace `shop`, a pod `client` there, one
+`stranger` in another namespace, and a gateway. Numbers are those of the list of behaviours the rows come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from graylane.mesh.compiler import Compiled
+from graylane.mesh.inputs import MeshConfig
+from graylane.model.meta import Obj
+from graylane.testing import envoys, meshes
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+SERVICES = """
+kind: Service
+metadata: {name: b, namespace: shop}
+spec: {selector: {app: b}, clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
+---
+kind: Service
+metadata: {name: two, namespace: shop}
+spec:
+  selector: {app: b}
+  clusterIP: 10.96.0.12
+  ports: [{name: http, port: 8000}, {name: http-alt, port: 9000, targetPort: 8000}]
+---
+kind: Service
+metadata: {name: c, namespace: shop}
+spec: {selector: {app: c}, clusterIP: 10.96.0.11, ports: [{name: http, port: 80, targetPort: 8000}]}
+---
+kind: DestinationRule
+metadata: {name: b, namespace: shop}
+spec:
+  host: b
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}, {name: none, labels: {version: v9}}]
+---
+kind: Gateway
+metadata: {name: gw, namespace: shop}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+"""
+
+
+@dataclass
+class Town:
+    """The services above and the Envoy between them."""
+
+    rig: envoys.Rig
+    network: str
+    node_port: int
+    seen: dict[str, list[Any]]
+    cluster: meshes.Cluster = field(default_factory=meshes.Cluster)
+
+    def address(self, number: int) -> str:
+        return f"{self.network}.{number}"
+
+    def reset(self) -> None:
+        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log=""))
+        self.cluster.apply(*meshes.manifests(SERVICES), meshes.gateway_service(self.node_port))
+        self.cluster.pods = [
+            meshes.gateway_pod(self.address(1), "127.0.0.1"),
+            meshes.pod("client", self.address(2), {"app": "client", "tier": "front"}, namespace="shop"),
+            meshes.pod("stranger", self.address(3), {"app": "stranger"}, namespace="elsewhere"),
+            meshes.pod("b-v1", self.address(4), {"app": "b", "version": "v1"}, namespace="shop"),
+            meshes.pod("b-v2", self.address(5), {"app": "b", "version": "v2"}, namespace="shop"),
+            meshes.pod("c-1", self.address(6), {"app": "c"}, namespace="shop"),
+        ]
+
+    async def have(self, *texts: str, namespace: str = "shop") -> Compiled:
+        self.cluster.apply(*meshes.manifests(*texts, namespace=namespace))
+        return await self.push()
+
+    async def push(self) -> Compiled:
+        self.rig.refused.clear()
+        return await self.rig.push(self.cluster.inputs())
+
+    async def ask(self, url: str, source: str = "client", *, method: str = "GET", **headers: str) -> envoys.Answer:
+        """From a pod, through its outbound listener."""
+        number = {"client": 2, "stranger": 3}[source]
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        proxy = f"http://{self.address(number)}:15001"
+        return await self.rig.get(url, proxy=proxy, method=method, headers=named)
+
+    async def enter(self, path: str = "/", *, method: str = "GET", **headers: str) -> envoys.Answer:
+        """From outside, through the gateway."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.rig.get(f"http://127.0.0.1:{self.node_port}{path}", method=method, headers=named)
+
+    async def who(self, url: str = "http://b:8000/", source: str = "client", **options: str) -> str | int:
+        """Which pod answered, or the status if none did."""
+        answer = await self.ask(url, source, **options)
+        return str(answer.json["by"]) if answer.status == 200 and answer.text.startswith("{") else answer.status
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[Town]:
+    network, seen = envoys.own_network(), {}
+    async with contextlib.AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(envoys.rig())
+        for number, name in ((4, "v1"), (5, "v2"), (6, "c")):
+            seen[name] = await stack.enter_async_context(envoys.upstream(name, f"{network}.{number}", 8000))
+        yield Town(rig, network, envoys.free_port(), seen)
+
+
+@pytest.fixture
+def town(shared: Town) -> Town:
+    shared.reset()
+    for requests in shared.seen.values():
+        requests.clear()
+    return shared
+
+
+def vs(http: str, *, host: str = "b", name: str = "vs", **spec: Any) -> str:
+    """A VirtualService around its http rules."""
+    body = {"hosts": [host], "http": yaml.safe_load(http), **spec}
+    return yaml.safe_dump({"kind": "VirtualService", "metadata": {"name": name}, "spec": body})
+
+
+def to(subset: str, extra: str = "") -> str:
+    return f"- {{route: [{{destination: {{host: b, subset: {subset}}}}}]{extra}}}\n"
+
+
+# -- names ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["b", "b.shop", "b.shop.svc", "b.shop.svc.cluster.local", "B", "10.96.0.10"])
+async def test_1_to_5_a_service_is_reached_by_every_name_it_has(town: Town, name: str) -> None:
+    await town.push()
+    assert await town.who(f"http://{name}:8000/") in ("v1", "v2")
+
+
+async def test_3_the_short_name_means_nothing_in_another_namespace(town: Town) -> None:
+    await town.push()
+    assert await town.who("http://b.shop:8000/", "stranger") in ("v1", "v2")
+    assert await town.who("http://b:8000/", "stranger") == 503
+
+
+async def test_7_and_8_what_is_no_service_is_passed_through(town: Town) -> None:
+    await town.push()
+    assert await town.who(f"http://{town.address(6)}:8000/") == "c"
+    answer = await town.ask("http://b:7777/")
+    assert answer.status == 503
+    assert "DNS" in answer.text
+
+
+async def test_12_a_host_that_is_no_service_is_routed_on_port_80(town: Town) -> None:
+    await town.have(vs(to("v2"), host="bookinfo.example"))
+    assert await town.who("http://bookinfo.example/") == "v2"
+    assert await town.who("http://bookinfo.example:8080/") == 503
+
+
+async def test_a_port_80_service_needs_no_port_in_its_url(town: Town) -> None:
+    await town.push()
+    assert await town.who("http://c/") == "c"
+
+
+async def test_connect_tunnels_are_routed_like_other_requests(town: Town) -> None:
+    await town.have(vs(to("v2")))
+    reader, writer = await asyncio.open_connection(town.address(2), 15001)
+    writer.write(b"CONNECT b:8000 HTTP/1.1\r\nhost: b:8000\r\n\r\n")
+    assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"GET / HTTP/1.1\r\nhost: b:8000\r\nconnection: close\r\n\r\n")
+    assert b'"by":"v2"' in await reader.read()
+    writer.close()
+
+
+# -- matching -------------------------------------------------------------------------------------------------------
+
+MATCHES = [
+    ("13 exact path", "{uri: {exact: /a}}", {"path": "/a"}, {"path": "/a/"}),
+    ("13 exact path has no query", "{uri: {exact: /a}}", {"path": "/a?x"}, {"path": "/A"}),
+    ("14 prefix is of text, not of segments", "{uri: {prefix: /pre}}", {"path": "/prefixed"}, {"path": "/pr"}),
+    ("15 regex matches all of it", "{uri: {regex: '/re/[0-9]+'}}", {"path": "/re/1"}, {"path": "/re/1/x"}),
+    ("16 case ignored", "{uri: {exact: /CI}, ignoreUriCase: true}", {"path": "/ci"}, {"path": "/cj"}),
+    ("17 dots normalised", "{uri: {exact: /exact}}", {"path": "/./exact"}, {"path": "/x/exact"}),
+    ("18 header exact", "{headers: {X-Lane: {exact: V}}}", {"x-lane": "V"}, {"x-lane": "v"}),
+    ("19 header prefix", "{headers: {x-lane: {prefix: can}}}", {"x-lane": "canary"}, {"x-lane": "xcan"}),
+    ("19 header regex", "{headers: {x-lane: {regex: 'c.*y'}}}", {"x-lane": "canary"}, {"x-lane": "canaryx"}),
+    ("20 header present", "{headers: {x-lane: {}}}", {"x-lane": "any"}, {}),
+    ("20 header regex star", "{headers: {x-lane: {regex: '*'}}}", {"x-lane": "any"}, {}),
+    ("21 without header", "{withoutHeaders: {x-lane: {exact: c}}}", {"x-lane": "d"}, {"x-lane": "c"}),
+    ("21 without header, absent", "{withoutHeaders: {x-lane: {exact: c}}}", {}, {"x-lane": "c"}),
+    ("22 without presence", "{withoutHeaders: {x-lane: {}}}", {}, {"x-lane": "c"}),
+    (
+        "23 conditions hold together",
+        "{uri: {prefix: /a}, headers: {x: {exact: '1'}}}",
+        {"path": "/a", "x": "1"},
+        {"x": "1"},
+    ),
+    ("24 first query value", "{queryParams: {v: {exact: '1'}}}", {"path": "/?v=1&v=2"}, {"path": "/?v=2&v=1"}),
+    ("25 query present", "{queryParams: {v: {}}}", {"path": "/?v"}, {"path": "/?w"}),
+    ("27 authority", "{authority: {exact: 'b:8000'}}", {}, {"url": "http://b.shop:8000"}),
+    (
+        "36 cookie",
+        "{headers: {cookie: {regex: '^(.*?;)?(user=dev)(;.*)?$'}}}",
+        {"cookie": "a=1;user=dev"},
+        {"cookie": "user=x"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("match", "hit", "miss"), [row[1:] for row in MATCHES], ids=[row[0] for row in MATCHES])
+async def test_a_match_decides(town: Town, match: str, hit: dict[str, str], miss: dict[str, str]) -> None:
+    await town.have(vs(to("v2", f", match: [{match}]") + to("v1")))
+    for request, expected in ((hit, "v2"), (miss, "v1")):
+        headers = {name: value for name, value in request.items() if name not in ("path", "url")}
+        url = request.get("url", "http://b:8000") + request.get("path", "/")
+        assert await town.who(url, **headers) == expected
+
+
+async def test_26_method_match(town: Town) -> None:
+    await town.have(vs(to("v2", ", match: [{method: {exact: POST}}]") + to("v1")))
+    assert (await town.ask("http://b:8000/", method="POST")).json["by"] == "v2"
+    assert await town.who() == "v1"
+
+
+async def test_28_a_port_match_leaves_other_ports_alone(town: Town) -> None:
+    await town.have(vs("- {match: [{port: 8000}], route: [{destination: {host: c}}]}", host="two"))
+    assert {await town.who("http://two:8000/") for _ in range(6)} == {"c"}
+    assert {await town.who("http://two:9000/") for _ in range(20)} == {"v1", "v2"}
+
+
+async def test_46_and_47_a_destination_without_port_means_the_only_one_or_the_one_asked_for(town: Town) -> None:
+    first = "- {match: [{uri: {prefix: /2}}], route: [{destination: {host: two}}]}\n"
+    await town.have(vs(first + "- {route: [{destination: {host: c}}]}"))
+    assert await town.who("http://b:8000/2") in ("v1", "v2")
+    assert await town.who("http://b:8000/") == "c"
+    await town.have(vs("- {route: [{destination: {host: two}}]}", host="elsewhere.example"))
+    assert await town.who("http://elsewhere.example/") == 503
+
+
+async def test_29_and_30_first_rule_wins_and_no_rule_is_404(town: Town) -> None:
+    await town.have(vs(to("v1", ", match: [{uri: {prefix: /a}}]") + to("v2", ", match: [{uri: {prefix: /ab}}]")))
+    assert await town.who("http://b:8000/ab") == "v1"
+    assert await town.who("http://b:8000/x") == 404
+
+
+async def test_31_to_33_rules_may_tell_clients_apart(town: Town) -> None:
+    await town.have(vs(to("v2", ", match: [{sourceLabels: {tier: front}}]") + to("v1")))
+    assert await town.who("http://b.shop:8000/") == "v2"
+    assert await town.who("http://b.shop:8000/", "stranger") == "v1"
+    await town.have(vs(to("v2", ", match: [{sourceNamespace: elsewhere}]") + to("v1")))
+    assert await town.who("http://b.shop:8000/") == "v1"
+    assert await town.who("http://b.shop:8000/", "stranger") == "v2"
+
+
+async def test_32_a_virtual_service_for_others_only_leaves_default_routing(town: Town) -> None:
+    await town.have(vs(to("v2", ", match: [{sourceLabels: {app: nobody}}]")))
+    assert {await town.who() for _ in range(20)} == {"v1", "v2"}
+
+
+async def test_34_and_35_mesh_and_gateway_are_bound_separately(town: Town) -> None:
+    await town.have(
+        vs(to("v2", ", match: [{gateways: [gw]}]") + to("v1"), gateways=["gw", "mesh"]),
+    )
+    full = "b.shop.svc.cluster.local"
+    assert (await town.enter(host=full)).json["by"] == "v2"
+    assert await town.who() == "v1"
+    await town.have(vs(to("v1")))
+    assert (await town.enter(host=full)).status == 404
+
+
+# -- weights, destinations ------------------------------------------------------------------------------------------
+
+
+async def test_37_to_39_weights_are_shares_of_their_sum(town: Town) -> None:
+    split = (
+        "- route: [{destination: {host: b, subset: v1}, weight: 90}, {destination: {host: b, subset: v2}, weight: 10}]"
+    )
+    await town.have(vs(split))
+    seen = [await town.who() for _ in range(400)]
+    assert 320 <= seen.count("v1") <= 390
+    assert seen.count("v1") + seen.count("v2") == 400
+    await town.have(vs(split.replace("90", "0")))
+    assert {await town.who() for _ in range(20)} == {"v2"}
+
+
+async def test_40_a_single_destination_gets_everything_whatever_its_weight(town: Town) -> None:
+    await town.have(vs("- route: [{destination: {host: b, subset: v2}, weight: 10}]"))
+    assert {await town.who() for _ in range(20)} == {"v2"}
+
+
+async def test_42_a_missing_subset_costs_its_share_only(town: Town) -> None:
+    there, lacking = (
+        "{destination: {host: b, subset: v1}, weight: 50}",
+        "{destination: {host: b, subset: v8}, weight: 50}",
+    )
+    await town.have(vs(f"- route: [{there}, {lacking}]"))
+    seen = [await town.who() for _ in range(200)]
+    assert set(seen) == {"v1", 503}
+    assert 60 <= seen.count(503) <= 140
+
+
+async def test_45_short_destinations_mean_services_next_to_the_rule(town: Town) -> None:
+    await town.have(vs("- route: [{destination: {host: c}}]", host="front.example"))
+    assert await town.who("http://front.example/", "stranger") == "c"
+
+
+async def test_48_a_subset_without_pods_is_503(town: Town) -> None:
+    await town.have(vs(to("none")))
+    answer = await town.ask("http://b:8000/")
+    assert (answer.status, answer.text) == (503, "no healthy upstream")
+
+
+async def test_50_a_subset_defined_later_works_without_further_ado(town: Town) -> None:
+    compiled = await town.have(vs(to("later")))
+    assert await town.who() == 503
+    (source,) = [each for each in compiled.plan.findings if each.kind == "VirtualService"]
+    assert [each.code for each in compiled.plan.findings[source]] == ["IST0101"]
+    rule = town.cluster.get("DestinationRule", "b")
+    subsets = [*rule["spec"]["subsets"], {"name": "later", "labels": {"version": "v2"}}]
+    town.cluster.apply({**rule, "spec": {**rule["spec"], "subsets": subsets}})
+    await town.push()
+    assert await town.who() == "v2"
+
+
+async def test_51_and_52_endpoints_follow_readiness(town: Town) -> None:
+    await town.push()
+    town.cluster.not_ready = {"b-v1"}
+    await town.push()
+    assert {await town.who() for _ in range(20)} == {"v2"}
+    town.cluster.not_ready = {"b-v1", "b-v2"}
+    await town.push()
+    assert await town.who() == 503
+    town.cluster.not_ready = set()
+    await town.push()
+    assert {await town.who() for _ in range(20)} == {"v1", "v2"}
+
+
+# -- rewrite, redirect, direct response, headers --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "seen"),
+    [
+        ("{match: [{uri: {prefix: /v1}}], rewrite: {uri: /}}", "/v1/x", "//x"),
+        ("{match: [{uri: {prefix: /v1/}}], rewrite: {uri: /}}", "/v1/x", "/x"),
+        ("{match: [{uri: {exact: /e}}], rewrite: {uri: /new}}", "/e?q=1", "/new?q=1"),
+        (
+            "{match: [{uri: {regex: '/s/.*'}}],"
+            " rewrite: {uriRegexRewrite: {match: '^/s/(.*)/(.*)$', rewrite: '/\\2/\\1'}}}",
+            "/s/1/2",
+            "/2/1",
+        ),
+    ],
+)  # fmt: skip
+async def test_53_to_55_paths_are_rewritten(town: Town, rule: str, path: str, seen: str) -> None:
+    rule = rule[:-1] + ", route: [{destination: {host: b, subset: v1}}]}"
+    await town.have(vs(f"- {rule}\n"))
+    assert (await town.ask(f"http://b:8000{path}")).json["path"] == seen
+
+
+async def test_56_the_authority_is_rewritten(town: Town) -> None:
+    await town.have(vs(to("v1", ", rewrite: {authority: other.example}")))
+    assert (await town.ask("http://b:8000/")).json["host"] == "other.example"
+
+
+async def test_57_and_58_redirects(town: Town) -> None:
+    await town.have(
+        vs(
+            "- {match: [{uri: {exact: /a}}], redirect: {uri: /b}}\n"
+            "- {match: [{uri: {exact: /c}}], redirect: {scheme: https, port: 8443, redirectCode: 308}}\n"
+            "- {match: [{uri: {exact: /d}}], redirect: {authority: rd, redirectCode: 302}}\n"
+        )
+    )
+    answer = await town.ask("http://b:8000/a?x=1")
+    assert (answer.status, answer.headers["location"]) == (301, "http://b:8000/b?x=1")
+    answer = await town.ask("http://b:8000/c")
+    assert (answer.status, answer.headers["location"]) == (308, "https://b:8443/c")
+    answer = await town.ask("http://b:8000/d")
+    assert (answer.status, answer.headers["location"]) == (302, "http://rd/d")
+
+
+async def test_60_and_61_direct_responses(town: Town) -> None:
+    body = "x" * 5000
+    await town.have(vs(f"- directResponse: {{status: 418, body: {{string: {body}}}}}\n"))
+    answer = await town.ask("http://b:8000/")
+    assert (answer.status, answer.text) == (418, body)
+    assert not town.rig.refused
+
+
+async def test_62_to_65_header_edits_and_their_levels(town: Town) -> None:
+    one = ", headers: {request: {set: {x-a: route, x-b: route}, remove: [x-gone]}, response: {set: {x-r: 'yes'}}}"
+    await town.have(
+        vs(
+            "- {route: [{destination: {host: b, subset: v1}, headers: {request: {set: {x-a: dest}}}}]" + one + "}\n",
+        )
+    )
+    answer = await town.ask("http://b:8000/", x_gone="1", x_b="client")
+    sent = dict(answer.json["headers"])
+    assert (sent["x-a"], sent["x-b"], "x-gone" in sent) == ("dest", "route", False)
+    assert answer.headers["x-r"] == "yes"
+    weighted = (
+        "{destination: {host: b, subset: v1}, weight: 1, headers: {request: {set: {x-a: dest}, add: {x-c: dest}}}}"
+    )
+    both = ", headers: {request: {set: {x-a: route}, add: {x-c: route}}}"
+    await town.have(vs(f"- {{route: [{weighted}, {weighted}]{both}}}\n"))
+    headers = (await town.ask("http://b:8000/")).json["headers"]
+    assert [value for name, value in headers if name == "x-a"] == ["route"]
+    assert [value for name, value in headers if name == "x-c"] == ["dest", "route"]
+
+
+async def test_66_host_in_headers_means_the_authority(town: Town) -> None:
+    await town.have(
+        vs("- route: [{destination: {host: b, subset: v1}, headers: {request: {set: {Host: dest.example}}}}]\n")
+    )
+    assert (await town.ask("http://b:8000/")).json["host"] == "dest.example"
+
+
+# -- resilience -----------------------------------------------------------------------------------------------------
+
+
+async def test_69_and_70_timeouts(town: Town) -> None:
+    await town.have(vs(to("v1", ", timeout: 100ms, retries: {attempts: 0}")))
+    assert await town.who("http://b:8000/?wait=0.5") == 504
+    await town.have(vs(to("v1")))
+    answer = await town.ask("http://b:8000/?wait=0.2")
+    assert answer.status == 200
+    assert "x-envoy-expected-rq-timeout-ms" not in dict(answer.json["headers"])
+
+
+@pytest.mark.parametrize(
+    ("retries", "status", "attempts"),
+    [
+        ("", 503, 3),
+        ("", 500, 1),
+        (", retries: {attempts: 0}", 503, 1),
+        (", retries: {attempts: 3, retryOn: 5xx}", 500, 4),
+    ],
+)
+async def test_71_to_74_retries(town: Town, retries: str, status: int, attempts: int) -> None:
+    await town.have(vs(to("v1", retries)))
+    assert await town.who(f"http://b:8000/?status={status}") == status
+    assert len(town.seen["v1"]) == attempts
+
+
+async def test_78_to_80_faults(town: Town) -> None:
+    await town.have(vs(to("v1", ", fault: {abort: {httpStatus: 418, percentage: {value: 100}}}")))
+    answer = await town.ask("http://b:8000/")
+    assert (answer.status, answer.text) == (418, "fault filter abort")
+    await town.have(vs(to("v1", ", fault: {abort: {httpStatus: 418}}")))
+    assert await town.who() == "v1"
+    await town.have(vs(to("v1", ", timeout: 100ms, fault: {delay: {fixedDelay: 200ms, percentage: {value: 100}}}")))
+    start = asyncio.get_running_loop().time()
+    assert await town.who() == "v1"
+    assert asyncio.get_running_loop().time() - start >= 0.19
+
+
+async def test_82_a_full_connection_pool_sheds_load(town: Town) -> None:
+    rule = town.cluster.get("DestinationRule", "b")
+    pool = {"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1}}
+    town.cluster.apply({**rule, "spec": {**rule["spec"], "trafficPolicy": {"connectionPool": pool}}})
+    await town.have(vs(to("v1", ", retries: {attempts: 0}")))
+    assert await town.who() == "v1"  # while its one connection is being made, a request counts as pending
+    answers = await asyncio.gather(*(town.ask("http://b:8000/?wait=0.2") for _ in range(4)))
+    assert sorted(answer.status for answer in answers) == [200, 200, 503, 503]
+    assert any(answer.headers.get("x-envoy-overloaded") == "true" for answer in answers)
+
+
+async def test_83_outliers_are_ejected(town: Town) -> None:
+    rule = town.cluster.get("DestinationRule", "b")
+    policy: Obj = {
+        "loadBalancer": {"simple": "ROUND_ROBIN"},
+        "outlierDetection": {"consecutive5xxErrors": 3, "interval": "1s", "maxEjectionPercent": 100},
+    }
+    town.cluster.pods[4]["status"]["podIP"] = town.address(99)  # nobody listens there
+    town.cluster.apply({**rule, "spec": {**rule["spec"], "trafficPolicy": policy}})
+    await town.have(vs("- {route: [{destination: {host: b}}], retries: {attempts: 0}}\n"))
+    assert [await town.who() for _ in range(30)].count(503) == 3
+
+
+async def test_84_consistent_hashing_keeps_a_value_on_its_pod(town: Town) -> None:
+    rule = town.cluster.get("DestinationRule", "b")
+    policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}}
+    town.cluster.apply({**rule, "spec": {**rule["spec"], "trafficPolicy": policy}})
+    await town.push()
+    by_user = {user: {await town.who(x_user=user) for _ in range(5)} for user in "abcdefgh"}
+    assert all(len(pods) == 1 for pods in by_user.values())
+    assert len(set.union(*by_user.values())) == 2
+
+
+async def test_85_and_86_mirrors(town: Town) -> None:
+    await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}")))
+    assert await town.who() == "v1"
+    for _ in range(100):
+        if town.seen["v2"]:
+            break
+        await asyncio.sleep(0.01)
+    assert town.seen["v2"][0]["headers"]["Host"] == "b-shadow:8000"
+    town.seen["v2"].clear()
+    await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}, mirrorPercentage: {value: 0}")))
+    assert await town.who() == "v1"
+    assert not town.seen["v2"]
+
+
+async def test_87_cors(town: Town) -> None:
+    await town.have(vs(to("v1", ", corsPolicy: {allowOrigins: [{exact: 'http://a'}], allowMethods: [GET]}")))
+    asked = {"access_control_request_method": "GET"}
+    answer = await town.ask("http://b:8000/", method="OPTIONS", origin="http://a", **asked)
+    assert answer.headers["access-control-allow-origin"] == "http://a"
+    assert not town.seen["v1"]
+    await town.ask("http://b:8000/", method="OPTIONS", origin="http://z", **asked)
+    assert len(town.seen["v1"]) == 1
+
+
+# -- several objects ------------------------------------------------------------------------------------------------
+
+
+async def test_88_in_the_mesh_the_older_of_two_wins_entirely(town: Town) -> None:
+    await town.have(vs(to("v2", ", match: [{uri: {prefix: /a}}]"), name="z-older"), vs(to("v1"), name="a-younger"))
+    assert await town.who("http://b:8000/a") == "v2"
+    assert await town.who() == 404
+    town.cluster.delete("VirtualService", "z-older")
+    await town.push()
+    assert await town.who() == "v1"
+
+
+async def test_89_and_90_at_a_gateway_two_are_merged_with_catch_alls_last(town: Town) -> None:
+    await town.have(
+        vs(to("v1"), name="older", gateways=["gw"], host="*"),
+        vs(to("v2", ", match: [{uri: {prefix: /two}}]") + to("v2"), name="younger", gateways=["gw"], host="*"),
+    )
+    assert (await town.enter("/two")).json["by"] == "v2"
+    assert (await town.enter("/one")).json["by"] == "v1"
+
+
+async def test_91_the_more_specific_host_is_tried_at_a_gateway(town: Town) -> None:
+    await town.have(
+        vs(to("v1"), name="wide", gateways=["gw"], host="*.example.com"),
+        vs(to("v2"), name="narrow", gateways=["gw"], host="a.example.com"),
+    )
+    assert (await town.enter(host="a.example.com")).json["by"] == "v2"
+    assert (await town.enter(host="x.example.com")).json["by"] == "v1"
+    assert (await town.enter(host="a.example.com:8443")).json["by"] == "v2"  # 105: any port
+    assert (await town.enter(host="example.com")).status == 404
+
+
+async def test_92_a_gateway_may_admit_one_namespace_only(town: Town) -> None:
+    gateway = town.cluster.get("Gateway", "gw")
+    gateway["spec"]["servers"][0]["hosts"] = ["other/*"]
+    await town.have(vs(to("v1"), gateways=["gw"], host="*"))
+    assert (await town.enter()).status == 404
+
+
+async def test_94_a_private_virtual_service_is_for_its_namespace(town: Town) -> None:
+    await town.have(vs(to("v2"), exportTo=["."]))
+    assert {await town.who() for _ in range(10)} == {"v2"}
+    assert {await town.who("http://b.shop:8000/", "stranger") for _ in range(20)} == {"v1", "v2"}
+
+
+async def test_95_and_96_delegates(town: Town) -> None:
+    root = "- {match: [{uri: {prefix: /api}}], delegate: {name: inner}}\n"
+    root += "- {match: [{uri: {prefix: /gone}}], delegate: {name: no}}\n"
+    inner = {
+        "kind": "VirtualService",
+        "metadata": {"name": "inner"},
+        "spec": {
+            "http": yaml.safe_load(
+                to("v2", ", match: [{uri: {prefix: /api/v1}}]") + to("v2", ", match: [{uri: {prefix: /x}}]")
+            )
+        },
+    }
+    await town.have(vs(root + to("v1"), gateways=["gw"], host="*"), yaml.safe_dump(inner))
+    assert (await town.enter("/api/v1/a")).json["by"] == "v2"
+    assert (await town.enter("/x")).json["by"] == "v1"
+    assert (await town.enter("/gone")).json["by"] == "v1"
+
+
+async def test_97_a_rule_of_the_clients_namespace_has_clusters_of_its_own(town: Town) -> None:
+    spec = {"host": "*.local", "subsets": [{"name": "v1", "labels": {"version": "v2"}}]}
+    theirs = {"kind": "DestinationRule", "metadata": {"name": "mine", "namespace": "elsewhere"}, "spec": spec}
+    await town.have(vs(to("v1")), yaml.safe_dump(theirs))
+    assert {await town.who("http://b.shop:8000/") for _ in range(8)} == {"v1"}
+    assert {await town.who("http://b.shop:8000/", "stranger") for _ in range(8)} == {"v2"}
+
+
+async def test_102_https_redirect(town: Town) -> None:
+    gateway = town.cluster.get("Gateway", "gw")
+    gateway["spec"]["servers"][0] |= {"hosts": ["safe.example"], "tls": {"httpsRedirect": True}}
+    await town.push()
+    answer = await town.enter("/p", host="safe.example")
+    assert (answer.status, answer.headers["location"]) == (301, "https://safe.example/p")
+
+
+async def test_104_a_gateway_port_is_opened_on_the_services_target_port(town: Town) -> None:
+    await town.have(vs(to("v1"), gateways=["gw"], host="*"))
+    assert (await town.rig.get(f"http://{town.address(1)}:8080/")).json["by"] == "v1"
+
+
+# -- EnvoyFilter ----------------------------------------------------------------------------------------------------
+
+LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+
+
+def envoy_filter(
+    code: str,
+    *,
+    context: str = "GATEWAY",
+    operation: str = "INSERT_BEFORE",
+    at: str = "envoy.filters.http.router",
+    name: str = "ef",
+    namespace: str = "istio-system",
+    **spec: Any,
+) -> str:
+    """One HTTP_FILTER patch with some Lua, beside the filter `at`."""
+    place = {"name": "envoy.filters.network.http_connection_manager", "subFilter": {"name": at}}
+    patch: Obj = {
+        "applyTo": "HTTP_FILTER",
+        "match": {"context": context, "listener": {"filterChain": {"filter": place}}},
+        "patch": {
+            "operation": operation,
+            "value": {"name": "lua", "typed_config": {"@type": LUA, "inlineCode": code}},
+        },
+    }
+    metadata = {"name": name, "namespace": namespace}
+    return yaml.safe_dump({"kind": "EnvoyFilter", "metadata": metadata, "spec": {"configPatches": [patch], **spec}})
+
+
+def adds(header: str, value: str) -> str:
+    return f'function envoy_on_request(h) h:headers():add("{header}", "{value}") end'
+
+
+async def test_106_a_header_set_in_lua_steers_the_route_at_the_gateway_only(town: Town) -> None:
+    await town.have(
+        vs(to("v2", ", match: [{headers: {x-lane: {exact: canary}}}]") + to("v1"), host="*", gateways=["gw"]),
+        vs(to("v1"), name="mesh"),
+        envoy_filter(adds("x-lane", "canary")),
+    )
+    answer = await town.enter()
+    assert answer.json["by"] == "v2"
+    assert ["x-lane", "canary"] in answer.json["headers"]
+    assert "x-lane" not in dict((await town.ask("http://b:8000/")).json["headers"])
+
+
+async def test_106_in_the_mesh_a_filter_holds_for_the_pods_it_selects(town: Town) -> None:
+    selected = {"workloadSelector": {"labels": {"app": "client"}}}
+    await town.have(envoy_filter(adds("x-lane", "c"), context="SIDECAR_OUTBOUND", namespace="shop", **selected))
+    assert "x-lane" in dict((await town.ask("http://b.shop:8000/")).json["headers"])
+    assert "x-lane" not in dict((await town.ask("http://b.shop:8000/", "stranger")).json["headers"])
+
+
+async def test_107_and_111_a_filter_that_finds_no_place_or_no_workload_changes_nothing(town: Town) -> None:
+    await town.have(
+        vs(to("v1"), host="*", gateways=["gw"]),
+        envoy_filter(adds("x-a", "1"), at="envoy.filters.http.nothing", name="one"),
+        envoy_filter(adds("x-b", "1"), name="two", workloadSelector={"labels": {"app": "other"}}),
+    )
+    sent = dict((await town.enter()).json["headers"])
+    assert "x-a" not in sent
+    assert "x-b" not in sent
+
+
+async def test_109_and_110_priority_then_root_namespace_then_age_decide_the_order(town: Town) -> None:
+    await town.have(
+        vs(to("v1"), host="*", gateways=["gw"]),
+        envoy_filter(adds("x-o", "1"), name="late", priority=1),
+        envoy_filter(adds("x-o", "2"), name="early", priority=-1),
+        envoy_filter(adds("x-o", "3"), name="middle"),
+    )
+    headers = (await town.enter()).json["headers"]
+    assert [value for name, value in headers if name == "x-o"] == ["2", "3", "1"]
+
+
+@pytest.mark.parametrize("operation", ["INSERT_FIRST", "INSERT_AFTER", "REPLACE"])
+async def test_filters_are_put_first_behind_or_instead(town: Town, operation: str) -> None:
+    await town.have(
+        vs(to("v1"), host="*", gateways=["gw"]),
+        envoy_filter(adds("x-o", "1"), operation=operation, at="envoy.filters.http.fault"),
+    )
+    assert ["x-o", "1"] in (await town.enter()).json["headers"]
+    assert not town.rig.refused
+
+
+async def test_a_merge_changes_a_filter_put_in_before_it(town: Town) -> None:
+    await town.have(
+        vs(to("v1"), host="*", gateways=["gw"]),
+        envoy_filter(adds("x-o", "1")),
+        envoy_filter(adds("x-o", "2"), operation="MERGE", at="lua", name="merge"),
+    )
+    assert ["x-o", "2"] in (await town.enter()).json["headers"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"), [("INSERT_BEFORE", "function envoy_on_request(h"), ("ADD", adds("x", "1"))]
+)
+async def test_108_and_116_what_envoy_refuses_leaves_the_old_listener_serving(
+    town: Town, operation: str, code: str
+) -> None:
+    await town.have(vs(to("v1"), host="*", gateways=["gw"]))
+    await town.have(envoy_filter(code, operation=operation))
+    assert {each.resource.type.short for each in town.rig.refused} == {"LDS"}
+    assert (await town.enter()).json["by"] == "v1"
+    town.cluster.delete("EnvoyFilter", "ef")
+    await town.push()
+    assert (await town.enter()).json["by"] == "v1"
+
+
+# -- distribution ---------------------------------------------------------------------------------------------------
+
+
+async def test_118_one_bad_table_does_not_hold_the_others_back(town: Town) -> None:
+    await town.have(vs(to("v1"), host="*", gateways=["gw"]), vs(to("v1"), name="mesh"))
+    await town.have(
+        vs(to("v2"), host="*", gateways=["gw"]),
+        vs(to("v2", ", match: [{uri: {regex: '(?=x)'}}]"), name="mesh"),
+    )
+    assert {each.resource.name for each in town.rig.refused} == {"http_proxy/shop", "http_proxy/elsewhere"}
+    assert (await town.enter()).json["by"] == "v2"
+    assert await town.who() == "v1"
+
+
+async def test_43_and_117_after_the_acknowledgement_no_answer_is_old(town: Town) -> None:
+    for turn in range(20):
+        wanted = ("v1", "v2")[turn % 2]
+        await town.have(vs(to(wanted)))
+        assert {await town.who() for _ in range(5)} == {wanted}
+
+
+async def test_44_subsets_come_and_go_under_load_without_a_failure(town: Town) -> None:
+    """A subset and the route to it appear in one step, then vanish in one step, again and again."""
+    rule = town.cluster.get("DestinationRule", "b")
+    base = {**rule["spec"], "subsets": rule["spec"]["subsets"][:1]}
+    seen: list[str | int] = []
+    running = True
+
+    async def load() -> None:
+        while running:
+            seen.append(await town.who())
+
+    await town.have(vs(to("v1")))
+    clients = [asyncio.create_task(load()) for _ in range(4)]
+    for turn in range(40):
+        lane = turn % 2 == 0
+        town.cluster.apply({**rule, "spec": rule["spec"] if lane else base})
+        await town.have(vs(to("v2") if lane else to("v1")))
+    running = False
+    await asyncio.gather(*clients)
+    assert set(seen) == {"v1", "v2"}
+    assert len(seen) > 100
