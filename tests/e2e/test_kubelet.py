@@ -255,6 +255,20 @@ async def test_stopping_leaves_objects_and_a_later_start_resumes_them(rig: Rig) 
     assert status_of(after)["restartCount"] == 1
 
 
+async def test_what_deleted_pods_left_behind_is_swept_at_the_next_start(rig: Rig) -> None:
+    first = await rig.kubelet()
+    await rig.run("gone", {"ports": PORT})
+    await rig.run("kept", {"ports": PORT})
+    await rig.ready("gone")
+    kept = await rig.ready("kept")
+    await rig.stop(first)
+    await rig.client.delete(POD, "gone", "default", grace_seconds=0)
+    await rig.kubelet()
+    await rig.ready("kept")
+    for part in ("pods", "kubelet"):
+        assert [uid_of(kept) in path.name for path in (rig.directory / part).iterdir()] == [True]
+
+
 async def test_following_a_log_ends_with_its_container(rig: Rig) -> None:
     await rig.kubelet()
     await rig.run("talk", shell("for i in 1 2 3; do echo $i; sleep 0.2; done"), restartPolicy="Never")

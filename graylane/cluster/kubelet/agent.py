@@ -15,7 +15,9 @@ from graylane.cluster.kubelet.logserver import LogServer, LogSource
 from graylane.cluster.kubelet.node import NodeFacts
 from graylane.cluster.kubelet.registration import Registration, this_machine
 from graylane.cluster.kubelet.services import KubeletConfig, Services
+from graylane.cluster.kubelet.volumes import remove
 from graylane.cluster.kubelet.worker import PodWorker
+from graylane.cluster.processes.logfiles import forget_pod, uid_of_directory
 from graylane.errors import UserError
 from graylane.kit import Change, Clock, Manager, SystemClock
 from graylane.model.kinds import POD
@@ -54,6 +56,7 @@ class Kubelet:
         self._manager.watch(POD)
         await self._manager.synced()
         self._reserve_addresses()
+        self._sweep_directories()
         self._manager.listen(POD, self._changed)
 
     async def stop(self) -> None:
@@ -99,6 +102,14 @@ class Kubelet:
         for pod in self._manager.view().list(POD):
             if self._is_here(pod) and (address := dig(pod, "status", "podIP")):
                 self._services.addresses.adopt(address, uid_of(pod))
+
+    def _sweep_directories(self) -> None:
+        """Remove what pods left behind that were deleted while no kubelet ran."""
+        known = {uid_of(pod) for pod in self._manager.view().list(POD)}
+        for logs in [path for path in self.config.logs.glob("*_*_*") if uid_of_directory(path) not in known]:
+            forget_pod(logs)
+        for volumes in [path for path in self.config.volumes.glob("*") if path.name not in known]:
+            remove(volumes)
 
     def _changed(self, change: Change) -> None:
         if change.old is not None and (change.new is None or uid_of(change.new) != uid_of(change.old)):

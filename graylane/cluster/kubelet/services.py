@@ -55,6 +55,10 @@ class KubeletConfig:
     def logs(self) -> Path:
         return self.data_dir / "pods"
 
+    @property
+    def volumes(self) -> Path:
+        return self.data_dir / "kubelet"
+
 
 class Services:
     """Shared by all pod workers of one kubelet."""
@@ -82,7 +86,7 @@ class Services:
 
     def pod_directory(self, pod: Obj) -> Path:
         """Volumes and working directories of one pod."""
-        return self.config.data_dir / "kubelet" / uid_of(pod)
+        return self.config.volumes / uid_of(pod)
 
     async def close(self) -> None:
         self.processes.close()

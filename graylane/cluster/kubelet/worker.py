@@ -46,6 +46,8 @@ from graylane.model.patches import create_merge_patch
 _LOG = logging.getLogger(__name__)
 DRAINED = "graylane.dev/Drained"
 _RETRY_WRITE = timedelta(milliseconds=500)
+_RETRY_DEFECT = timedelta(seconds=5)
+_LAST_WRITES = 3
 _GRACE_WHEN_VANISHED = timedelta(seconds=1)
 _PROXY_PAUSES = (0.005, 0.1)
 
@@ -64,6 +66,7 @@ class PodWorker:
         self._proxy_ready = False
         self._leaving_since: datetime | None = None
         self._vanished = False
+        self._finished = False
         self._over = dig(pod, "status", "phase", default="") in ("Succeeded", "Failed")
         self._expired: Expire | None = None
         started = dig(pod, "status", "startTime")
@@ -90,19 +93,29 @@ class PodWorker:
         """Returns when the pod is gone."""
         while True:
             self._wake.clear()
-            now = self._services.clock.now()
-            facts = self._facts(now)
-            decision = decide(facts, now)
-            if Finish() in decision.actions and await self._finish(facts, now):
+            try:
+                wake_at = await self._step(self._services.clock.now())
+            except Exception:
+                # A defect of ours must not leave the pod's processes without anybody to look after them.
+                _LOG.exception("pod not looked after, trying again: pod=%s", key_of(self.pod))
+                wake_at = self._services.clock.now() + _RETRY_DEFECT
+            if self._finished:
                 break
-            for action in decision.actions:
-                self._perform(action)
-            wake_at = decision.wake_at
-            if not await self._publish(self._facts(now), now):
-                wake_at = min(filter(None, (wake_at, now + _RETRY_WRITE)))
             await self._sleep(wake_at)
         self._clean_up()
         self._done(self.pod)
+
+    async def _step(self, now: datetime) -> datetime | None:
+        """Decide, act, write; returns when to look again although nothing happens."""
+        facts = self._facts(now)
+        decision = decide(facts, now)
+        if Finish() in decision.actions:
+            self._finished = await self._finish(facts, now)
+        for action in decision.actions:
+            self._perform(action)
+        if self._finished or await self._publish(self._facts(now), now):
+            return decision.wake_at
+        return min(filter(None, (decision.wake_at, now + _RETRY_WRITE)))
 
     async def shut_down(self, within_seconds: float) -> None:
         """Say in the API that nothing here is ready any more, then stop the processes; the object stays. After `run`.
@@ -118,7 +131,9 @@ class PodWorker:
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self._publish(replace(facts, containers=resting), now)
+                for _ in range(_LAST_WRITES):  # a conflict has read the newer object: again
+                    if await self._publish(replace(facts, containers=resting), now):
+                        break
         grace = min(timedelta(seconds=within_seconds), self._grace())
         for unit in self._units:
             if unit.facts.alive:

@@ -39,7 +39,15 @@ def forget_older(pod: Path, container: str, restart: int) -> None:
 
 
 def forget_pod(pod: Path) -> None:
-    shutil.rmtree(pod, ignore_errors=True)
+    if pod.is_symlink():  # logs kept elsewhere are not ours to delete
+        pod.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(pod, ignore_errors=True)
+
+
+def uid_of_directory(pod: Path) -> str:
+    """The uid in a name that `pod_directory` made: neither namespaces nor pods have underscores in theirs."""
+    return pod.name.rpartition("_")[2]
 
 
 class LogWriter:
