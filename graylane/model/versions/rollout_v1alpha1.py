@@ -1,7 +1,7 @@
 """Rollout `rollouts.kruise.io/v1alpha1` → hub.
 
-Pure. In: the wire object. Out: `Rollout`, or `Invalid` naming every wrong field. The rules are those of
-OpenKruise's validating webhook, in its words; what Graylane does not act on yet is refused here by name, so that admission and
+Pure. In: the wire object. Out: `Rollout`, or `Invalid` naming every wrong field. The rules are those of OpenKruise's
+validating webhook, in its words; what Graylane does not act on yet is refused here by name, so that admission and
 controller say the same.
 """
 
