@@ -55,18 +55,18 @@ class Composer:
         adds = wanted and bool(target.own)
         wishes = target.others | (target.own if adds else {})
         try:
-            original = routes.original_of(target.live)
-            if adds and known and routes.recall(target.live) is None:
+            original = routes.original_of(target.live, target.memory)
+            if adds and known and target.memory is None:
                 original = routes.recovered(original, await self._fold(target, original, wishes))
             desired = await self._fold(target, original, wishes)
         except LuaError as error:
             return Composed(target, adds, error=str(error))
-        return Composed(target, adds, routes.change(target.live, original, wishes, desired))
+        return Composed(target, adds, routes.change(target.live, target.memory, original, wishes, desired))
 
     async def rehearse(self, target: Target) -> str:
         """What would go wrong if a release began now; "" when nothing would."""
         try:
-            await self._fold(target, routes.original_of(target.live), target.others | target.own)
+            await self._fold(target, routes.original_of(target.live, target.memory), target.others | target.own)
         except LuaError as error:
             return str(error)
         return ""

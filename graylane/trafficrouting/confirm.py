@@ -52,7 +52,7 @@ def verdict(obj: Obj, since: datetime, grace: timedelta, now: datetime) -> Verdi
         return Verdict(Answer.LAGS, "is on its way to the proxies")
     if reconciled.get("status") == "True":
         return Verdict(Answer.YES)
-    refused = "reject" in f"{reconciled.get('reason', '')}".lower()
+    refused = str(reconciled.get("reason", "")).startswith(("Refused", "Rejected"))
     return Verdict(Answer.REFUSED if refused else Answer.LAGS, f"is not on all proxies: {words}" if words else "")
 
 

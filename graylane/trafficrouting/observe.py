@@ -19,7 +19,7 @@ from graylane.trafficrouting.lane import Facts
 from graylane.trafficrouting.lua.script import Script
 from graylane.trafficrouting.providers import refusal
 from graylane.trafficrouting.providers.custom import Contribution, defines_targets
-from graylane.trafficrouting.routes import author, holds_wish_of, recall, wish_key
+from graylane.trafficrouting.routes import Memory, author, holds_wish_of, recall, wish_key
 
 ROUTES_CONFIRMED = "RoutesConfirmed"
 IDLE = "Idle"
@@ -45,6 +45,7 @@ class Target:
     script: Script | None
     own: dict[str, Contribution]  # empty: the object is not referred to any more and is only to be restored
     others: dict[str, Contribution]
+    memory: Memory | None
     verdict: Verdict
     since: datetime  # when it was first seen as it is now
     routed: bool  # routes of this TrafficRouting are in it
@@ -119,6 +120,7 @@ def _look(
         return None
     namespace, name = routing.key
     since = _since(routing, ref, live, now)
+    memory = recall(live)
     grace = max((entry.grace for entry in entries), default=timedelta())
     return Target(
         ref=ref,
@@ -128,16 +130,16 @@ def _look(
         own={
             wish_key(name, entry.service): Contribution(entry.service, namespace, routing.strategy) for entry in entries
         },
-        others=_neighbours(view, routing, live),
+        others=_neighbours(view, routing, memory),
+        memory=memory,
         verdict=verdict(live, since, grace, now),
         since=since,
-        routed=holds_wish_of(live, name),
+        routed=holds_wish_of(memory, name),
     )
 
 
-def _neighbours(view: View, routing: TrafficRouting, live: Obj) -> dict[str, Contribution]:
+def _neighbours(view: View, routing: TrafficRouting, memory: Memory | None) -> dict[str, Contribution]:
     """Wishes of others that still exist; those of vanished TrafficRoutings are dropped with the next write."""
-    memory = recall(live)
     return {
         key: wish
         for key, wish in (memory.wishes if memory else {}).items()

@@ -69,15 +69,13 @@ def recall(obj: Obj) -> Memory | None:
         return None if original is None else Memory(original, live, {})
 
 
-def holds_wish_of(obj: Obj, routing: str) -> bool:
-    """Whether routes of this TrafficRouting may be in `obj`; an OpenKruise release does not say whose they are."""
-    memory = recall(obj)
+def holds_wish_of(memory: Memory | None, routing: str) -> bool:
+    """Whether routes of this TrafficRouting may be there; an OpenKruise release does not say whose they are."""
     return memory is not None and (not memory.wishes or any(author(key) == routing for key in memory.wishes))
 
 
-def original_of(obj: Obj) -> Data:
+def original_of(obj: Obj, memory: Memory | None) -> Data:
     """The user's object as it would be without us, with all edits made since."""
-    memory = recall(obj)
     return data_of(obj) if memory is None else unapply(memory.original, memory.written, data_of(obj))
 
 
@@ -90,13 +88,12 @@ def recovered(live: Data, desired: Data) -> Data:
     return additions({}, {"added": added_items(live, desired)}).strip(live)  # type: ignore[no-any-return]
 
 
-def change(obj: Obj, original: Data, wishes: Wishes, desired: Data) -> Obj | None:
+def change(obj: Obj, memory: Memory | None, original: Data, wishes: Wishes, desired: Data) -> Obj | None:
     """The merge patch that makes `obj` as `desired`, remembering why; None when it is so already.
 
     Labels and annotations that others change all the time are no reason to write: the memory catches up with the next
     write that has one, else two controllers that stamp what they see would never rest.
     """
-    memory = recall(obj)
     same_wishes = memory is not None and dict(memory.wishes) == dict(wishes)
     at_rest = memory is None if not wishes else same_wishes and memory is not None and _same_spec(memory, original)
     if at_rest and data_of(obj) == desired and (wishes or not _OURS & annotations_of(obj).keys()):

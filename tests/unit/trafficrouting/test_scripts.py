@@ -10,6 +10,7 @@ from graylane.trafficrouting.lua.sandbox import Sandbox, ScriptFailed
 from graylane.trafficrouting.providers.custom import Contribution, script_input
 from graylane.trafficrouting.scripts import config_map_key, data_key, find, shipped
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "lua.md"
 SCRIPTS = Path(__file__).parents[3] / "graylane" / "trafficrouting" / "scripts"
 CASES = sorted(SCRIPTS.glob("*/*/cases/*.yaml"))
 
@@ -49,3 +50,16 @@ def test_a_script_in_the_config_map_replaces_ours() -> None:
 def test_a_kind_without_a_script_anywhere_has_none() -> None:
     assert find({"data": {}}, "ApisixRoute", "apisix.apache.org") is None
     assert find(None, "../..", "networking.istio.io") is None
+
+
+def test_the_documents_example_does_what_it_says() -> None:
+    example = DOCUMENT.read_text().split("```yaml\n")[1].split("```")[0]
+    source = yaml.safe_load(example)["data"]["lua.traffic.routing.ApisixRoute.apisix.apache.org"]
+    spec = {"http": [{"backends": [{"serviceName": "shop", "servicePort": 80}]}]}
+    wish = Contribution("shop", "default", {"weight": 20})
+    assert Sandbox(lambda line: None).run(source, script_input({"spec": spec}, wish))["spec"]["http"][0][
+        "backends"
+    ] == [
+        {"serviceName": "shop", "servicePort": 80, "weight": 80},
+        {"serviceName": "shop-canary", "servicePort": 80, "weight": 20},
+    ]
