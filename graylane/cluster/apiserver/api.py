@@ -61,7 +61,7 @@ class Front:
 
     async def _resource(self, request: Request, target: Target, user: User) -> Answer:
         resource = self._find(target)
-        watching = request.query.flag("watch") or request.path.startswith("/api/v1/watch/")
+        watching = request.query.flag("watch")
         verb = verb_of(request.method, named=bool(target.name), watching=watching and not target.subresource)
         handler = _handler(resource, target, verb)
         auth.authorize(user, verb, resource.store)

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from graylane.cluster.apiserver.exchange import User
+from graylane.cluster.apiserver.store.history import CAPACITY
 
 SERVICE_CIDR = IPv4Network("10.96.0.0/16")
 MAX_BODY = 3 * 1024 * 1024
@@ -19,6 +20,8 @@ MAX_BODY = 3 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class ApiServerConfig:
     """`tokens` maps bearer tokens to users; `port` 0 takes a free one. Paths are PEM files.
+
+    `history` is how many changes a watch may be behind when it resumes.
 
     `kubelet_token` and `kubelet_ca` are what the server shows to, and checks of, a node when it fetches logs.
     """
@@ -34,4 +37,5 @@ class ApiServerConfig:
     service_cidr: IPv4Network = SERVICE_CIDR
     node_ports: range = range(30000, 32768)
     max_body: int = MAX_BODY
+    history: int = CAPACITY
     git_version: str = "v1.32.0+graylane"

@@ -137,6 +137,9 @@ def _check(call: Call, new: Obj, old: Obj | None) -> None:
         errors += call.strategy.check(new, old)
     if errors:
         raise as_api_error(resource.group, resource.version, resource.kind, name_of(new), errors)
+    if call.target.subresource == "":
+        for warning in call.strategy.warnings(new):
+            call.warn(warning)
 
 
 def require_current(call: Call, asked: Obj, old: Obj) -> None:

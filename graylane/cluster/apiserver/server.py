@@ -32,7 +32,7 @@ class ApiServer:
 
     def __init__(self, config: ApiServerConfig) -> None:
         self.config = config
-        store, registry = Store(config.data_dir), Registry()
+        store, registry = Store(config.data_dir, config.history), Registry()
         self._caller = Caller(lambda namespace: [e.obj for e in store.entries(_SLICES, namespace)])
         self.api = Api(
             config=config,

@@ -9,6 +9,7 @@ quarter of the speed, which a laptop's test cluster does not need.
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -168,6 +169,7 @@ class Disk:
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # Secrets are in there; SQLite would let all read it
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -177,6 +179,6 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise UserError(f"{path} was written by another Graylane (format {found}); use that one, or another --data")
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version={_FORMAT}")
-    except sqlite3.DatabaseError as error:
+    except (OSError, sqlite3.DatabaseError) as error:
         raise UserError(f"cannot read {path}: {error}; move it away to start afresh") from error
     return connection

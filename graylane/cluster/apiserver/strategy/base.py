@@ -54,6 +54,10 @@ def _check(new: Obj, old: Obj | None) -> list[FieldError]:
     return []
 
 
+def _warnings(obj: Obj) -> list[str]:
+    return []
+
+
 def _grace(obj: Obj, asked: int | None) -> int:
     return 0
 
@@ -67,6 +71,7 @@ class Strategy:
     check:    (new, old or None): rules beyond the schema
     allocate: (new, old or None, ledger): values that must be unique in the cluster, in the instant of the write
     grace:    (object, what the client asked): seconds between the mark and the end of a deletion
+    warnings: what of a valid object Graylane does not do, said to whoever writes it
 
     `create_on_update`: PUT of an absent object creates it. `keeps_first_status`: create may bring a status along.
     `answers_deleted`: DELETE answers with the object rather than with a Status.
@@ -77,6 +82,7 @@ class Strategy:
     check: Callable[[Obj, Obj | None], list[FieldError]] = _check
     allocate: Callable[[Obj, Obj | None, Ledger], Obj] = _allocate
     grace: Callable[[Obj, int | None], int] = _grace
+    warnings: Callable[[Obj], list[str]] = _warnings
     create_on_update: bool = False
     keeps_first_status: bool = False
     answers_deleted: bool = False

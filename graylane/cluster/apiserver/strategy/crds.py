@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from graylane.cluster.apiserver.schema.fielderror import FieldError, forbidden, invalid
+from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.cluster.apiserver.strategy.base import Ledger, Strategy
 from graylane.model.meta import Condition, Obj, dig, name_of, set_condition, uid_of
 
@@ -112,4 +113,16 @@ def _conditions(conflict: str) -> tuple[Condition, Condition]:
     )
 
 
-CRDS = Strategy(create=_create, update=_update, check=_check, allocate=_allocate)
+def _warnings(crd: Obj) -> list[str]:
+    """Rules in CEL are kept, but not evaluated: whoever relies on them must know."""
+    found: list[str] = []
+    for version in crd["spec"]["versions"]:
+        schema = dig(version, "schema", "openAPIV3Schema")
+        paths = Structural.from_crd(schema).unenforced
+        if paths:
+            shown = ", ".join(path or "the root" for path in paths)
+            found.append(f"Graylane stores but does not evaluate CEL rules of {version['name']}: {shown}")
+    return found
+
+
+CRDS = Strategy(create=_create, update=_update, check=_check, allocate=_allocate, warnings=_warnings)
