@@ -94,10 +94,17 @@ class Applier:
         except Conflict:
             await self._refresh(effect.kind, effect.key)
             raise
-        if result.get("kind") == effect.kind.kind:
+        self._learn_of_deletion(effect, result)
+
+    def _learn_of_deletion(self, effect: Delete, result: Obj) -> None:
+        """Services and a few others answer with the object although it is gone; only one still held lives on."""
+        answered = result.get("kind") == effect.kind.kind
+        meta = result.get("metadata", {})
+        held = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
+        if answered and meta.get("deletionTimestamp") and held:
             self._knowledge.learn(effect.kind, result)
-        elif effect.uid:
-            self._knowledge.forget(effect.kind, effect.key, effect.uid)
+        elif uid := uid_of(result) if answered else effect.uid:
+            self._knowledge.forget(effect.kind, effect.key, uid)
 
     def _learn_or_forget(self, kind: Kind, result: Obj) -> None:
         """Removing the last finalizer of a deleted object removes the object: the answer shows it a last time."""

@@ -6,14 +6,16 @@ never mutated, so a view is consistent for as long as nothing is awaited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from graylane.model.kinds import Kind
 from graylane.model.meta import Key, Obj, key_of, labels_of, owner_refs, rv_of, uid_of
 from graylane.model.selectors import LabelSelector
 
 Objects = list[Obj]  # spelled out here, since View has a method called list
+B = TypeVar("B", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Cache:
     objects: dict[Key, Obj] = field(default_factory=dict)
     _by_namespace: dict[str, dict[Key, Obj]] = field(default_factory=dict)
     _by_owner: dict[str, dict[Key, Obj]] = field(default_factory=dict)
+    _by_label: dict[tuple[str, str, str], dict[Key, Obj]] = field(default_factory=dict)
     _buried: set[str] = field(default_factory=set)
 
     def put(self, obj: Obj) -> Change | None:
@@ -51,6 +54,8 @@ class Cache:
         self._by_namespace.setdefault(key.namespace, {})[key] = obj
         for reference in owner_refs(obj):
             self._by_owner.setdefault(str(reference.get("uid")), {})[key] = obj
+        for name, value in labels_of(obj).items():
+            self._by_label.setdefault((key.namespace, name, value), {})[key] = obj
         return Change(key, old, obj)
 
     def remove(self, key: Key, uid: str = "") -> Change | None:
@@ -81,6 +86,12 @@ class Cache:
     def in_namespace(self, namespace: str) -> Mapping[Key, Obj]:
         return self._by_namespace.get(namespace, {})
 
+    def candidates(self, namespace: str, selector: LabelSelector) -> Mapping[Key, Obj]:
+        """Everything in `namespace` that `selector` can match: the smallest set that one exact label leaves."""
+        exact = (term for term in selector.requirements if term.operator == "in" and len(term.values) == 1)
+        found = (self._by_label.get((namespace, term.key, next(iter(term.values))), {}) for term in exact)
+        return min(found, key=len, default=self.in_namespace(namespace))
+
     def owned_by(self, uid: str) -> Mapping[Key, Obj]:
         return self._by_owner.get(uid, {})
 
@@ -88,9 +99,11 @@ class Cache:
         _drop(self._by_namespace, key.namespace, key)
         for reference in owner_refs(old):
             _drop(self._by_owner, str(reference.get("uid")), key)
+        for name, value in labels_of(old).items():
+            _drop(self._by_label, (key.namespace, name, value), key)
 
 
-def _drop(index: dict[str, dict[Key, Obj]], bucket: str, key: Key) -> None:
+def _drop(index: dict[B, dict[Key, Obj]], bucket: B, key: Key) -> None:
     entries = index.get(bucket)
     if entries is not None:
         entries.pop(key, None)
@@ -110,7 +123,10 @@ class View:
     def list(self, kind: Kind, namespace: str | None = None, selector: LabelSelector | None = None) -> Objects:
         """Objects of `kind`, in one namespace or in all (None), by label selector, ordered by key."""
         cache = self._cache(kind)
-        found = cache.objects if namespace is None else cache.in_namespace(namespace)
+        if namespace is not None and selector is not None:
+            found = cache.candidates(namespace, selector)
+        else:
+            found = cache.objects if namespace is None else cache.in_namespace(namespace)
         chosen = found.items() if selector is None else _matching(found, selector)
         return [obj for _, obj in sorted(chosen, key=lambda item: item[0])]
 

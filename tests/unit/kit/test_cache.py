@@ -54,3 +54,14 @@ def test_views_list_by_namespace_selector_and_owner() -> None:
     assert len(view.owned_by(POD, "rs")) == 2
     cache.remove(Key("d", "a"))
     assert len(view.owned_by(POD, "rs")) == 1
+
+
+def test_a_selector_with_an_exact_label_looks_only_at_objects_that_have_it() -> None:
+    cache = Cache()
+    for number in range(20):
+        cache.put(pod(f"p{number}", number + 1, app="web" if number % 2 else "db", tier="x"))
+    selector = LabelSelector.parse("app=web,tier in (x,y)")
+    assert len(cache.candidates("d", selector)) == 10
+    assert len(View({POD: cache}).list(POD, "d", selector)) == 10
+    cache.put(pod("p1", 99, app="db"))
+    assert len(View({POD: cache}).list(POD, "d", selector)) == 9
