@@ -15,10 +15,10 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
-from graylane.client import ApiClient, ApiConfig
+from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
-from graylane.cluster.pki import Authority
+from graylane.cluster.pki import Authority, write_kubeconfig
 from graylane.errors import NotFound
 from graylane.kit import SystemClock
 from graylane.model.kinds import EVENT, POD
@@ -121,6 +121,8 @@ async def kubelet_rig(directory: Path) -> AsyncIterator[Rig]:
     server = ApiServer(
         ApiServerConfig(
             data_dir=directory / "api",
+            certificate=pair.certificate,
+            key=pair.key,
             tokens={"admin": User("admin", ("system:masters",))},
             kubelet_token="node",
             kubelet_ca=authority.pair.certificate,
@@ -130,7 +132,8 @@ async def kubelet_rig(directory: Path) -> AsyncIterator[Rig]:
     config = KubeletConfig(
         data_dir=directory, certificate=pair.certificate, key=pair.key, token="node", pod_cidr=own_network()
     )
-    client = ApiClient(ApiConfig(server.url, "admin"))
+    write_kubeconfig(directory / "kubeconfig", server=server.url, ca=authority.bundle, token="admin")
+    client = ApiClient(load_kubeconfig(directory / "kubeconfig"))
     rig = Rig(directory, client, server, config)
     try:
         yield rig

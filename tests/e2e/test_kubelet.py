@@ -290,16 +290,15 @@ NODE_PROCESS = """
     import asyncio, sys
     from pathlib import Path
     from ipaddress import IPv4Network
-    from graylane.client import ApiClient, ApiConfig
+    from graylane.client import ApiClient, load_kubeconfig
     from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
     from graylane.kit import SystemClock
 
     async def main():
-        server, data, cidr = sys.argv[1:]
-        data = Path(data)
+        data, cidr = Path(sys.argv[1]), sys.argv[2]
         pki = data / "pki"
         config = KubeletConfig(data, pki / "server.crt", pki / "server.key", "node", IPv4Network(cidr))
-        async with ApiClient(ApiConfig(server, "admin")) as client:
+        async with ApiClient(load_kubeconfig(data / "kubeconfig")) as client:
             await Kubelet(config, client, SystemClock()).start()
             print("up", flush=True)
             await asyncio.sleep(600)
@@ -309,7 +308,7 @@ NODE_PROCESS = """
 
 
 def node_process(rig: Rig) -> subprocess.Popen[bytes]:
-    arguments = [rig.server.url, str(rig.directory), str(rig.config.pod_cidr)]
+    arguments = [str(rig.directory), str(rig.config.pod_cidr)]
     return subprocess.Popen([sys.executable, "-c", textwrap.dedent(NODE_PROCESS), *arguments])
 
 

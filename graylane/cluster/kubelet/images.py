@@ -65,12 +65,11 @@ def parse_catalogue(text: str, origin: str, placeholders: Mapping[str, str]) -> 
 
 
 def unknown_image(reference: str, container: str, mapping_file: str) -> str:
-    """What to tell the user of a pod whose image nobody has mapped: exactly what to write, and where."""
+    """What to tell the user of a pod whose image nobody has mapped: exactly what to write, and where, in one line."""
     return (
-        f"image {reference!r} of container {container!r} is in no image catalogue: pods are processes here, so "
-        f"say which command stands for it, in {mapping_file}:\n"
-        f'images:\n- match: "{reference}"\n  command: ["program", "argument"]\n'
-        f"or give the container a command of its own"
+        f"image {reference!r} of container {container!r} is in no image catalogue: pods are processes here, so say "
+        f'which command stands for it: add - {{match: "{reference}", command: ["program", "argument"]}} to the list images: '
+        f"in {mapping_file}, or give the container a command of its own"
     )
 
 

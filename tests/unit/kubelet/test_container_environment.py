@@ -123,8 +123,8 @@ def test_the_first_matching_image_gives_the_command(reference: str, command: str
 def test_an_unknown_image_is_told_with_the_lines_to_write() -> None:
     assert parse_catalogue(CATALOGUE, "x", {}).find("nginx:1.2") is None
     text = unknown_image("nginx:1.2", "main", "/data/images.yaml")
-    mapping = text[text.index("images:") : text.index("or give")]
-    assert parse_catalogue(mapping, "x", {}).find("nginx:1.2") is not None, "what it says to write works"
+    entry = text[text.index("add - ") + 4 : text.index(" to the list images:")]
+    assert parse_catalogue(f"images:\n{entry}", "x", {}).find("nginx:1.2") is not None, "what it says to write works"
     assert "/data/images.yaml" in text
 
 
