@@ -81,7 +81,8 @@ class Canary:
 class Lane:
     """The TrafficRouting the Rollout names. `held`: our finalizer is on it; `live`: it says our routes are confirmed.
 
-    `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing.
+    `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing. `says`: its
+    own words while it is at work on routes.
     """
 
     name: str

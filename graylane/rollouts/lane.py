@@ -23,26 +23,35 @@ def lane_of(view: View, rollout: Rollout) -> Lane | None:
     if obj is None:
         return Lane(rollout.routing, None, False, False, False, True, _absent(rollout), "")
     held, active = rollout.finalizer in finalizers_of(obj), active_for(obj)
+    idle = dig(obj, "status", "phase", default="") in _WITHOUT_ROUTES
     return Lane(
         name=rollout.routing,
         obj=obj,
         deleting=is_deleting(obj),
         held=held,
         live=held and rollout.key.name in active,
-        clear=not held and not active and dig(obj, "status", "phase", default="") in _WITHOUT_ROUTES,
+        clear=not held and not active and idle,
         trouble=_trouble(obj, rollout),
-        says=str(dig(obj, "status", "message", default="")),
+        says="" if idle else str(dig(obj, "status", "message", default="")),
     )
 
 
 def strays_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:
-    """Other TrafficRoutings that hold or serve this Rollout: its annotation was changed or removed meanwhile."""
-    return tuple(
+    """Other TrafficRoutings that hold or serve this Rollout: its annotation was changed or removed meanwhile.
+
+    Reads the cache without sorting or digging: every look passes all TrafficRoutings of the namespace, and with a
+    thousand of them that was nine tenths of a look's time.
+    """
+    cache = view.caches.get(TRAFFIC_ROUTING)
+    found = cache.in_namespace(rollout.key.namespace).values() if cache else ()
+    finalizer, name = rollout.finalizer, rollout.key.name
+    ours = [
         obj
-        for obj in view.list(TRAFFIC_ROUTING, rollout.key.namespace)
-        if name_of(obj) != rollout.routing
-        and (rollout.finalizer in finalizers_of(obj) or rollout.key.name in active_for(obj))
-    )
+        for obj in found
+        if finalizer in (obj["metadata"].get("finalizers") or ())
+        or name in ((obj.get("status") or {}).get("activeFor") or ())
+    ]
+    return tuple(sorted((obj for obj in ours if name_of(obj) != rollout.routing), key=name_of))
 
 
 def services_of(routing: Obj | None) -> tuple[str, ...]:
