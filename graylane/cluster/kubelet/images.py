@@ -66,10 +66,11 @@ def parse_catalogue(text: str, origin: str, placeholders: Mapping[str, str]) -> 
 
 def unknown_image(reference: str, container: str, mapping_file: str) -> str:
     """What to tell the user of a pod whose image nobody has mapped: exactly what to write, and where, in one line."""
+    entry = f'{{match: "{reference}", command: ["program", "argument"]}}'
     return (
         f"image {reference!r} of container {container!r} is in no image catalogue: pods are processes here, so say "
-        f'which command stands for it: add - {{match: "{reference}", command: ["program", "argument"]}} to the list images: '
-        f"in {mapping_file}, or give the container a command of its own"
+        f"which command stands for it: add - {entry} to the list images: in {mapping_file}, "
+        "or give the container a command"
     )
 
 
