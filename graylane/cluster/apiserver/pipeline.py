@@ -18,11 +18,11 @@ from collections.abc import Callable
 from graylane.cluster.apiserver import bodies, conversion, failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
 from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.schema import crd, shape
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
 from graylane.cluster.apiserver.store import Entry, Stale
 from graylane.cluster.apiserver.strategy import metadata
 from graylane.cluster.apiserver.strategy.namespaces import is_empty
-from graylane.cluster.apiserver.strategy.secrets import encoded
 from graylane.model.hashing import safe_encode
 from graylane.model.meta import Key, Obj, dig, finalizers_of, is_deleting, name_of, uid_of
 
@@ -91,10 +91,11 @@ async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
 def typed(call: Call, obj: Obj) -> Obj:
     """`obj` as its kind: right types, no unknown fields, defaults filled in. Raises for wrong types."""
     resource, structural = call.resource, call.structural
-    if resource.store == "secrets":
-        obj = encoded(obj)
     bodies.check_types(structural, obj, resource.group, resource.version, resource.kind)
-    return call.api.types.complete(resource, structural.prune(obj))
+    pruned = structural.prune(obj)
+    if resource.custom:  # the metadata of every kind is decoded as Kubernetes' own type
+        pruned = shape.prune(crd.head(), pruned, drop_nulls=True)
+    return call.api.types.complete(resource, pruned)
 
 
 async def _admit(call: Call, admitted: Admitted) -> Obj:
