@@ -71,7 +71,7 @@ class Narrator:
                 self._row(str(row.number) if index == 0 else "", check)
 
     def _row(self, number: str, check: Check) -> None:
-        what, seen = _wrap(check.what, 33), _wrap(check.seen, 36)
+        what, seen = _wrap(check.what, 33), _wrap(check.seen, 35)
         for index in range(max(len(what), len(seen))):
             verdict = ("yes" if check.held else "NO") if index == 0 else ""
             text = _cells(number if index == 0 else "", _at(what, index), _at(seen, index), verdict)
@@ -85,7 +85,7 @@ class Narrator:
 
 
 def _cells(number: str, what: str, seen: str, verdict: str) -> str:
-    return f"{number:>2}  {what:<33}  {seen:<36}  {verdict}".rstrip()
+    return f"{number:>2}  {what:<33}  {seen:<35}  {verdict}".rstrip()
 
 
 def _at(lines: list[str], index: int) -> str:

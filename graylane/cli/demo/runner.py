@@ -61,9 +61,9 @@ def _start(place: DataDir, narrator: Narrator, lifeline: int | None) -> Running:
     began = time.monotonic()
     arguments = [f"--node-ip={_node_ip()}", "--api-port=0", "--gateway-port=0"]
     cluster = start(place, arguments, narrator.progress, lifeline)
-    narrator.say(
-        f"ready after {time.monotonic() - began:.1f} s: KUBECONFIG={cluster.kubeconfig} GATEWAY={cluster.gateway}"
-    )
+    narrator.say(f"ready after {time.monotonic() - began:.1f} s")
+    narrator.say(f"  KUBECONFIG={cluster.kubeconfig}")
+    narrator.say(f"  GATEWAY={cluster.gateway}")
     return cluster
 
 

@@ -1,0 +1,169 @@
+"""`kill -9`, Ctrl-C, `down` and a taken port: what is durable stays, what should end ends."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from graylane.cli.datadir import DataDir
+from graylane.model.meta import condition, dig, uid_of
+from graylane.testing.waiting import eventually
+
+from .rig import GRAYLANE, Up, alive, descendants
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+KEPT = ("svc", "deploy", "rs", "gateway", "vs", "dr", "rollout", "trafficrouting")
+DYE = "my-request-id:canary"
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    rig = Up(tmp_path / "data")
+    try:
+        yield rig
+    finally:
+        rig.end()
+
+
+async def test_a_release_survives_a_kill_at_every_step(up: Up) -> None:
+    up.start("-f", str(examples()))
+    up.kubectl("delete", "envoyfilter", "--all", "-n", "istio-system")
+    await eventually(lambda: phases(up) == ["Healthy"] * 2, 30, "at rest")
+    await crash(up, "at rest")
+    assert phases(up) == ["Healthy"] * 2
+
+    for app in ("mocka", "mockb"):
+        up.kubectl("set", "env", f"deploy/{app}-base", "version=canary")
+    await crash(up, "a moment after the change")
+    await eventually(lambda: states(up) == ["StepPaused"] * 2, 60, "both paused after a crash")
+    await crash(up, "paused")
+    assert states(up) == ["StepPaused"] * 2
+    await eventually(lambda: "canary" in up.curl(DYE) and served(up.curl(DYE)) == ["canary"] * 2, 30, "dyed on canary")
+    assert served(up.curl()) == ["base"] * 2
+
+    up.shell("graylane approve rollouts-a rollouts-b")
+    await crash(up, "a moment after the approval")
+    await eventually(lambda: verdicts(up) == ["True"] * 2, 60, "both succeeded after a crash")
+    assert phases(up) == ["Healthy"] * 2
+    assert served(up.curl()) == ["canary"] * 2
+    assert sorted(names(up, "deploy")) == ["mocka-base", "mockb-base"]
+    assert "canary" not in [subset["name"] for dr in up.get("dr")["items"] for subset in dr["spec"]["subsets"]]
+
+
+async def crash(up: Up, when: str) -> None:
+    """Kill, see that nothing outlives it, start again, see the same objects and a chain that answers."""
+    before = uids(up)
+    processes = up.descendants()
+    up.kill()
+    await eventually(lambda: not alive(processes), 10, lambda: f"{when}: still running: {alive(processes)}")
+    up.start()
+    missing = before - uids(up)
+    assert {kind for kind, _, _ in missing} <= {"Deployment", "ReplicaSet"}, f"{when}: lost {missing}"
+    assert not any(name.endswith("-base") for _, name, _ in missing), f"{when}: lost {missing}"
+    await eventually(lambda: len(served(up.curl())) == 2, 30, f"{when}: the gateway answers again")
+
+
+async def test_ctrl_c_stops_everything_and_keeps_the_objects(up: Up) -> None:
+    up.start("-f", str(examples()))
+    await eventually(lambda: len(served(up.curl())) == 2, 30, "the gateway answers")
+    before, processes = uids(up), up.descendants()
+    assert len(processes) >= 3
+    assert up.stop() == 0
+    assert alive(processes) == []
+    assert DataDir(up.data).running() is None
+    up.start()
+    assert before - uids(up) == set()
+    await eventually(lambda: len(served(up.curl())) == 2, 30, "the gateway answers again")
+
+
+async def test_detached_clusters_are_found_told_and_taken_down(up: Up) -> None:
+    start = [*GRAYLANE, "up", "--detach", "--data", str(up.data), f"--node-ip={up.node_ip}"]
+    start += ["--api-port=0", "--gateway-port=0", "-f", str(examples())]
+    done = run(*start)
+    assert done.returncode == 0, done.stderr
+    running = DataDir(up.data).running()
+    assert running is not None
+    try:
+        up.running = running
+        assert str(running.kubeconfig) in done.stdout
+        await eventually(lambda: len(served(up.curl())) == 2, 30, "the gateway answers")
+        again = run(*start)
+        assert (again.returncode, "already running" in again.stdout) == (0, True)
+        foreground = run(*GRAYLANE, "up", "--data", str(up.data))
+        assert foreground.returncode == 2
+        assert "already runs" in foreground.stderr
+        assert run(*GRAYLANE, "kubeconfig", "--data", str(up.data)).stdout.strip() == running.kubeconfig
+    finally:
+        processes = [running.process, *descendants(running.pid)]
+        down = run(*GRAYLANE, "down", "--data", str(up.data), "--purge")
+    assert down.returncode == 0, down.stderr
+    assert alive(processes) == []
+    assert not up.data.exists()
+
+
+def test_a_taken_port_is_told_with_its_owner_and_the_way_out(up: Up) -> None:
+    with socket.socket() as taken:
+        taken.bind((up.node_ip, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run(*GRAYLANE, "up", "--data", str(up.data), f"--node-ip={up.node_ip}", f"--api-port={port}")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert re.search(rf"port {re.escape(up.node_ip)}:{port} is in use by process \d+ .*--api-port", done.stderr)
+
+
+def test_a_stop_while_starting_leaves_nothing(up: Up) -> None:
+    command = [*GRAYLANE, "up", "--data", str(up.data), f"--node-ip={up.node_ip}", "--api-port=0", "--gateway-port=0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    process.stderr.readline()  # the first progress line: it is under way
+    processes = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert alive(processes) == []
+
+
+def examples() -> Path:
+    from .rig import EXAMPLES
+
+    return EXAMPLES
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+
+def uids(up: Up) -> set[tuple[str, str, str]]:
+    items = up.get(",".join(KEPT))["items"]
+    return {(item["kind"], item["metadata"]["name"], uid_of(item)) for item in items}
+
+
+def names(up: Up, kind: str) -> list[str]:
+    return [item["metadata"]["name"] for item in up.get(kind)["items"]]
+
+
+def phases(up: Up) -> list[str]:
+    return [dig(item, "status", "phase", default="") for item in up.get("rollout")["items"]]
+
+
+def states(up: Up) -> list[str]:
+    items = up.get("rollout")["items"]
+    return [dig(item, "status", "canaryStatus", "currentStepState", default="") for item in items]
+
+
+def verdicts(up: Up) -> list[str]:
+    return [(condition(item, "Succeeded") or {}).get("status", "") for item in up.get("rollout")["items"]]
+
+
+def served(answer: str) -> list[str]:
+    """The versions on the way; empty when it was no answer."""
+    return re.findall(r"-> \w+\(version: (\w+), ip:", answer)
