@@ -100,7 +100,8 @@ class World:
         key = key_of(obj)
         if self.get(kind, *key) is None:
             return self._create(kind, obj)
-        return self._write(kind, key, lambda old: merge_patch(obj, {"metadata": _kept(old)}), "")
+        typed = {"apiVersion": kind.api_version, "kind": kind.kind} | obj
+        return self._write(kind, key, lambda old: merge_patch(typed, {"metadata": _kept(old)}), "")
 
     def patch(self, kind: Kind, namespace: str, name: str, patch: Obj, subresource: str = "") -> Obj:
         """A merge patch on the object or on its `status`."""
