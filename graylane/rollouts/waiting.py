@@ -7,7 +7,7 @@ whether somebody must mend something. Status, events, CLI and dashboard all spea
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graylane.model.meta import format_time
 from graylane.model.rollout import StepState
@@ -73,9 +73,15 @@ def _routing(facts: Facts) -> Wait:
     return Wait("RoutesNotConfirmed", f"TrafficRouting {_named(facts, lane.name)}: {said}")
 
 
+def _routing_at_rest(facts: Facts) -> Wait:
+    """Worth knowing before a release, but manifests applied in any order must not raise an alarm."""
+    return replace(_routing(facts), trouble=False)
+
+
 def _approval(facts: Facts) -> Wait:
-    name = facts.rollout.key.name
-    return Wait("Approval", f"graylane approve {name}, or graylane abort {name}")
+    namespace, name = facts.rollout.key
+    there = name if namespace == "default" else f"{name} -n {namespace}"
+    return Wait("Approval", f"graylane approve {there}, or graylane abort {there}")
 
 
 def _duration(facts: Facts) -> Wait:
@@ -160,7 +166,7 @@ _AWAY = (
     Reason(lambda f: not f.no_canary(), _canary_gone),
 )
 _BY_STAGE: dict[Stage, tuple[Reason, ...]] = {
-    Stage.HEALTHY: (Reason(_lane_troubled, _routing),),
+    Stage.HEALTHY: (Reason(_lane_troubled, _routing_at_rest),),
     Stage.INITIALIZING: (Reason(lambda _: True, _stable_held),),
     Stage.ROLLING: _STEP,
     Stage.PAUSED: (Reason(lambda _: True, _resume),),
