@@ -10,7 +10,7 @@ from graylane.cluster.apiserver.resources import Resource
 from graylane.errors import BadRequest
 from graylane.model.selectors import FieldSelector
 
-_EVERY_KIND = frozenset(("metadata.name", "metadata.namespace"))
+EVERY_KIND = frozenset(("metadata.name", "metadata.namespace"))
 _INVOLVED = frozenset(
     f"involvedObject.{name}"
     for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
@@ -43,7 +43,7 @@ _MORE: dict[str, frozenset[str]] = {
 def selector(resource: Resource, custom: CustomVersion | None, text: str) -> FieldSelector:
     """Parsed and allowed. A custom kind adds its `selectableFields`."""
     parsed = FieldSelector.parse(text)
-    allowed = _EVERY_KIND | _MORE.get(resource.store, frozenset())
+    allowed = EVERY_KIND | _MORE.get(resource.store, frozenset())
     if custom is not None:
         allowed |= custom.selectable
     for name in parsed.fields:

@@ -11,7 +11,7 @@ from graylane.cluster.apiserver import fields
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.render import View
 from graylane.cluster.apiserver.store import Entry
-from graylane.model.meta import labels_of
+from graylane.model.meta import Obj
 from graylane.model.selectors import FieldSelector, LabelSelector
 
 
@@ -45,9 +45,15 @@ class Selection:
     def includes(self, entry: Entry) -> bool:
         if not self.concerns(entry):
             return False
-        if self.fields.terms and not self.fields.matches(entry.obj):
+        if self.fields.terms and not self.fields.matches(self._fields_of(entry)):
             return False
-        return self.labels.empty or self.labels.matches(labels_of(entry.obj))
+        return self.labels.empty or self.labels.matches(entry.labels)
+
+    def _fields_of(self, entry: Entry) -> Obj:
+        """Name and namespace, what nearly all selectors ask for, are known without reading the object."""
+        if fields.EVERY_KIND.issuperset(self.fields.fields):
+            return {"metadata": entry.key._asdict()}
+        return entry.obj
 
 
 def view_of(call: Call) -> View:

@@ -130,7 +130,7 @@ async def test_the_past_can_be_listed(store: Store) -> None:
 async def test_a_reader_that_falls_behind_is_cut_off_and_costs_nobody_anything(store: Store) -> None:
     slow = Subscription("things", limit=3)
     for number in range(10):
-        slow.deliver(Event("things", EventType.ADDED, Entry(KEY, number, obj("x"), b""), None))
+        slow.deliver(Event("things", EventType.ADDED, Entry(KEY, number, b"", {}), None))
     with pytest.raises(Overflow):
         await slow.batch(1)
 

@@ -8,27 +8,59 @@ each change takes the next one, it never goes back, and it is the object's `reso
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import orjson
 
-from graylane.model.meta import Key, Obj, rv_of
+from graylane.model.meta import Key, Obj, labels_of, rv_of
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """One version of one object; `body` is `obj` as JSON. Neither is ever changed in place."""
+    """One version of one object, never changed. `body` is the object as JSON; `obj` is read from it when asked for.
 
-    key: Key
-    revision: int
-    obj: Obj
-    body: bytes
+    A parsed object takes five times the room of its bytes, and most objects are only ever listed, that is, copied as
+    bytes. So only the objects that were used last stay parsed.
+    """
+
+    __slots__ = ("_obj", "body", "key", "labels", "revision")
+
+    def __init__(self, key: Key, revision: int, body: bytes, labels: dict[str, str]) -> None:
+        self.key = key
+        self.revision = revision
+        self.body = body
+        self.labels = labels
+        self._obj: Obj | None = None
 
     @staticmethod
     def of(key: Key, obj: Obj) -> Entry:
-        return Entry(key, rv_of(obj), obj, orjson.dumps(obj))
+        entry = Entry(key, rv_of(obj), orjson.dumps(obj), labels_of(obj))
+        entry._keep(obj)
+        return entry
+
+    @staticmethod
+    def loaded(key: Key, revision: int, body: bytes) -> Entry:
+        """As read from disk."""
+        return Entry(key, revision, body, labels_of(orjson.loads(body)))
+
+    @property
+    def obj(self) -> Obj:
+        """To be read, never changed: everybody gets the same one."""
+        obj = self._obj
+        return obj if obj is not None else self._keep(orjson.loads(self.body))
+
+    def _keep(self, obj: Obj) -> Obj:
+        if len(_PARSED) == PARSED_KEPT:
+            _PARSED[0]._obj = None
+        _PARSED.append(self)
+        self._obj = obj
+        return obj
+
+
+PARSED_KEPT = 2048
+_PARSED: deque[Entry] = deque(maxlen=PARSED_KEPT)
 
 
 class EventType(StrEnum):

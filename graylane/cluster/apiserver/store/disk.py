@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from graylane.cluster.apiserver.store.contract import Entry, Event, EventType
 from graylane.errors import UserError
 from graylane.model.meta import Key
@@ -60,7 +58,7 @@ class Disk:
 
     def objects(self) -> Iterator[tuple[str, Entry]]:
         for resource, namespace, name, revision, body in self._connection.execute("SELECT * FROM objects"):
-            yield resource, Entry(Key(namespace, name), revision, orjson.loads(body), body)
+            yield resource, Entry.loaded(Key(namespace, name), revision, body)
 
     def events(self) -> Iterator[Event]:
         """The newest events, oldest first; predecessors are linked where they are among them."""
@@ -70,7 +68,7 @@ class Disk:
         )
         for revision, kind, resource, namespace, name, body in rows:
             key = Key(namespace, name)
-            entry = Entry(key, revision, orjson.loads(body), body)
+            entry = Entry.loaded(key, revision, body)
             yield Event(resource, EventType(kind), entry, last.get((resource, key)))
             last[resource, key] = entry
 
