@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from graylane import __version__
 from graylane.cli.exits import Exit, code_of, line_of
+from graylane.cli.logs import DEBUG, debugging
 from graylane.errors import GraylaneError
 
 VERBS = (
@@ -89,7 +90,9 @@ def _callback(
 
 def run(arguments: list[str]) -> int:
     """Runs one command line; never raises, never shows a trace unless asked to with --debug."""
-    debug = _DEBUG in arguments or bool(os.environ.get("GRAYLANE_DEBUG"))
+    if _DEBUG in arguments:
+        os.environ[DEBUG] = "1"  # so that a cluster started in the background hears it too
+    debug = debugging()
     arguments = [argument for argument in arguments if argument != _DEBUG]
     try:
         return int(_root().main(arguments, prog_name="graylane", standalone_mode=True) or 0)

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from graylane.cli import logs
 from graylane.cli.background import PipeReporter, Reporter, start
 from graylane.cli.datadir import DataDir, Running
 from graylane.cli.exits import Exit, code_of, line_of
@@ -57,7 +58,6 @@ def tell_ready(running: Running, what: str, ending: str) -> None:
 
 
 def in_foreground(options: UpOptions) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     _run(options, TerminalReporter(), None)
 
 
@@ -75,7 +75,6 @@ def in_background(options: UpOptions) -> None:
 
 def for_parent(options: UpOptions, pipe: IO[str], lifeline: int | None) -> int:
     """The background process. Its errors go to the parent as well as to the log."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     reporter = PipeReporter(pipe)
     try:
         _run(options, reporter, lifeline)
@@ -95,6 +94,7 @@ def _run(options: UpOptions, reporter: Reporter, lifeline: int | None) -> None:
     manifests = read(list(options.files))
     data = DataDir(options.data)
     with data.claim():
+        logs.set_up(data.log, terminal=isinstance(reporter, TerminalReporter))
         uvloop.run(_serve(options, manifests, data, reporter, lifeline))
 
 

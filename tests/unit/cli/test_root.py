@@ -66,6 +66,7 @@ def test_a_defect_is_one_line_too_and_shows_its_trace_when_asked(
         raise ZeroDivisionError("what\never")
 
     monkeypatch.setattr(root, "_root", broken)
+    monkeypatch.setenv("GRAYLANE_DEBUG", "")
     assert run(["status"]) == Exit.DEFECT
     told = capsys.readouterr().err
     assert told.count("\n") == 1
