@@ -24,10 +24,7 @@ from graylane.model.meta import (
     namespace_of,
     parse_time,
 )
-
-TRAFFIC_ROUTING_NAME = "rollouts.kruise.io/trafficrouting"
-ABORT = "graylane.dev/abort"
-PAUSED, READY = "StepPaused", "StepReady"
+from graylane.model.rollout import ABORT, TRAFFIC_ROUTING_NAME, Phase, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class Facts:
 
     @property
     def is_progressing(self) -> bool:
-        return self.phase == "Progressing"
+        return self.phase == Phase.PROGRESSING
 
     @property
     def is_unseen(self) -> bool:
@@ -95,19 +92,19 @@ class Facts:
 
     @property
     def awaits_approval(self) -> bool:
-        return self.is_progressing and self.state == PAUSED and self.pause_seconds is None
+        return self.is_progressing and self.state == StepState.PAUSED and self.pause_seconds is None
 
     @property
     def awaits_time(self) -> bool:
-        return self.is_progressing and self.state == PAUSED and self.pause_seconds is not None
+        return self.is_progressing and self.state == StepState.PAUSED and self.pause_seconds is not None
 
     @property
     def awaits_pods(self) -> bool:
-        return self.is_progressing and self.state == "StepUpgrade"
+        return self.is_progressing and self.state == StepState.UPGRADE
 
     @property
     def awaits_routes(self) -> bool:
-        return self.is_progressing and self.state == "StepTrafficRouting"
+        return self.is_progressing and self.state == StepState.TRAFFIC
 
     @property
     def pause_seconds(self) -> int | None:
@@ -131,7 +128,7 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
         lambda f: "a controller to notice it",
         ("graylane up, or graylane controller",),
     ),
-    Wait(lambda f: f.phase == "Initial", lambda f: f"its workload: {f.message}"),
+    Wait(lambda f: f.phase == Phase.INITIAL, lambda f: f"its workload: {f.message}"),
     Wait(lambda f: f.is_aborting, lambda f: f"the abort to finish: {f.message}"),
     Wait(lambda f: f.is_ending, lambda f: f.message),
     Wait(lambda f: f.is_held, lambda f: "resume: spec.strategy.paused is true", ("graylane resume {name}",)),

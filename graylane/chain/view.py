@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graylane.chain.problems import Confirmation, Problem, problems, weakest
-from graylane.chain.releases import TRAFFIC_ROUTING_NAME, Release, release
+from graylane.chain.releases import Release, release
 from graylane.chain.requests import Dye, Request
 from graylane.chain.routing import Routed, route
 from graylane.chain.topology import Call, Hop, trees
@@ -18,6 +18,7 @@ from graylane.chain.workloads import Group, Role, canaries_of, group, role_of, s
 from graylane.kit.cache import View
 from graylane.model.kinds import ROLLOUT, SERVICE, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, annotations_of, labels_of, name_of
+from graylane.model.rollout import TRAFFIC_ROUTING_NAME
 
 
 @dataclass(frozen=True, slots=True)

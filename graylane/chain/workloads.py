@@ -21,9 +21,9 @@ from graylane.model.meta import (
     name_of,
     namespace_of,
 )
+from graylane.model.rollout import CANARY_DEPLOYMENT
 from graylane.model.selectors import LabelSelector
 
-CANARY_OF = "rollouts.kruise.io/canary-deployment"
 _VERSION_LABELS = ("app.kubernetes.io/version", "version")
 
 
@@ -53,7 +53,9 @@ def stable_deployments(view: View, service: Obj) -> list[Obj]:
         return []
     selector = LabelSelector.of_map(wanted)
     deployments = view.list(DEPLOYMENT, namespace_of(service))
-    return [item for item in deployments if CANARY_OF not in labels_of(item) and selector.matches(_pod_labels(item))]
+    return [
+        item for item in deployments if CANARY_DEPLOYMENT not in labels_of(item) and selector.matches(_pod_labels(item))
+    ]
 
 
 def _pod_labels(deployment: Obj) -> dict[str, str]:
@@ -65,7 +67,7 @@ def canaries_of(view: View, deployment: Obj) -> list[Obj]:
     found = [
         other
         for other in view.list(DEPLOYMENT, namespace_of(deployment))
-        if labels_of(other).get(CANARY_OF) == name_of(deployment)
+        if labels_of(other).get(CANARY_DEPLOYMENT) == name_of(deployment)
     ]
     return sorted(found, key=is_deleting)
 
@@ -73,7 +75,7 @@ def canaries_of(view: View, deployment: Obj) -> list[Obj]:
 def role_of(view: View, pod: Obj) -> Role:
     """Follows pod → ReplicaSet → Deployment; whatever is not a canary's is base."""
     deployment = _deployment_of(view, pod)
-    return Role.CANARY if deployment is not None and CANARY_OF in labels_of(deployment) else Role.BASE
+    return Role.CANARY if deployment is not None and CANARY_DEPLOYMENT in labels_of(deployment) else Role.BASE
 
 
 def _deployment_of(view: View, pod: Obj) -> Obj | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from graylane.chain.releases import ABORT, PAUSED, READY
 from graylane.cli.exits import Refused
 from graylane.errors import UserError
 from graylane.model.meta import Obj, annotations_of, dig, name_of
+from graylane.model.rollout import ABORT, Phase, StepState
 
 _TYPES = ("rollout", "rollouts", "rollout.rollouts.kruise.io", "rollouts.rollouts.kruise.io")
 
@@ -54,12 +54,14 @@ def parse_name(text: str) -> str:
 
 def approve(rollout: Obj) -> Change:
     state = dig(rollout, "status", "canaryStatus", "currentStepState", default="")
-    if state != PAUSED:
+    if state != StepState.PAUSED:
         raise Refused(
             f'rollouts.rollouts.kruise.io "{name_of(rollout)}" does not allow to approve, because current canary state '
-            f"is not '{PAUSED}': {_state(rollout)}; see `graylane status {name_of(rollout)}`"
+            f"is not '{StepState.PAUSED}': {_state(rollout)}; see `graylane status {name_of(rollout)}`"
         )
-    return _change(rollout, {"status": {"canaryStatus": {"currentStepState": READY}}}, "approved", "status")
+    return _change(
+        rollout, {"status": {"canaryStatus": {"currentStepState": StepState.READY.value}}}, "approved", "status"
+    )
 
 
 def pause(rollout: Obj) -> Change:
@@ -75,7 +77,7 @@ def resume(rollout: Obj) -> Change:
 
 
 def abort(rollout: Obj) -> Change:
-    if dig(rollout, "status", "phase", default="") != "Progressing":
+    if dig(rollout, "status", "phase", default="") != Phase.PROGRESSING:
         raise Refused(f'rollouts.rollouts.kruise.io "{name_of(rollout)}" is in no release: {_state(rollout)}')
     if ABORT in annotations_of(rollout):
         raise Refused(f'rollouts.rollouts.kruise.io "{name_of(rollout)}" is already being aborted')

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from graylane.chain.workloads import CANARY_OF
 from graylane.cli.demo.answers import Answer
 from graylane.model.meta import (
     Obj,
@@ -23,6 +22,7 @@ from graylane.model.meta import (
     name_of,
     uid_of,
 )
+from graylane.model.rollout import CANARY_DEPLOYMENT
 
 GRAY_LABEL, GRAY = "istio.service.tag", "gray"
 LANE_MATCH = [{"headers": {"my-request-id": {"exact": "canary"}}}]
@@ -91,8 +91,8 @@ def restarts(pod: Obj) -> int:
 
 def canary_deployments(deployments: list[Obj]) -> Check:
     """One for each stable Deployment, named after it."""
-    owners = sorted(labels_of(item).get(CANARY_OF, "") for item in deployments)
-    named = all(name_of(item).startswith(f"{labels_of(item)[CANARY_OF]}-") for item in deployments)
+    owners = sorted(labels_of(item).get(CANARY_DEPLOYMENT, "") for item in deployments)
+    named = all(name_of(item).startswith(f"{labels_of(item)[CANARY_DEPLOYMENT]}-") for item in deployments)
     seen = ", ".join(name_of(item) for item in deployments) or "none"
     return Check("a canary Deployment for each", owners == ["mocka-base", "mockb-base"] and named, seen)
 

@@ -10,8 +10,6 @@ import time
 from functools import partial
 
 from graylane.chain.problems import Confirmation, confirmation
-from graylane.chain.releases import PAUSED
-from graylane.chain.workloads import CANARY_OF
 from graylane.cli.demo.checks import is_rolled_out
 from graylane.cli.demo.stage import APPS, FILTER, NAMESPACE, PATIENCE_SECONDS, ROLLOUTS, ROUTES, Stage
 from graylane.cli.demo.timeline import Rule
@@ -19,6 +17,7 @@ from graylane.cli.exits import GaveUp
 from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, ENVOY_FILTER, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, condition, dig, is_deleting, labels_of
+from graylane.model.rollout import CANARY_DEPLOYMENT, StepState
 
 REQUESTS_PER_STATE = 100  # that the background client asks in each state, before the story goes on
 
@@ -79,7 +78,7 @@ async def until_over(stage: Stage, apps: tuple[str, ...], succeeded: str) -> Non
 
     def over(view: View) -> bool:
         rollouts = [view.get(ROLLOUT, NAMESPACE, ROLLOUTS[app]) for app in apps]
-        canaries = [item for item in view.list(DEPLOYMENT, NAMESPACE) if CANARY_OF in labels_of(item)]
+        canaries = [item for item in view.list(DEPLOYMENT, NAMESPACE) if CANARY_DEPLOYMENT in labels_of(item)]
         return not canaries and all(_phase(item) == "Healthy" and _verdict(item) == succeeded for item in rollouts)
 
     await stage.recorder.until(over, PATIENCE_SECONDS, f"the end of the releases of {' and '.join(apps)}")
@@ -121,7 +120,7 @@ def _canaries(stage: Stage, app: str) -> set[str]:
     return {
         moment.key.name
         for moment in stage.recorder.since(stage.start, DEPLOYMENT)
-        if labels_of(moment.new or moment.old or {}).get(CANARY_OF) == f"{app}-base"
+        if labels_of(moment.new or moment.old or {}).get(CANARY_DEPLOYMENT) == f"{app}-base"
     }
 
 
@@ -142,4 +141,7 @@ def _verdict(rollout: Obj | None) -> str:
 
 
 def _is_paused(rollout: Obj | None) -> bool:
-    return _phase(rollout) == "Progressing" and dig(rollout, "status", "canaryStatus", "currentStepState") == PAUSED
+    return (
+        _phase(rollout) == "Progressing"
+        and dig(rollout, "status", "canaryStatus", "currentStepState") == StepState.PAUSED
+    )
