@@ -52,10 +52,12 @@ def stable_deployments(view: View, service: Obj) -> list[Obj]:
     if not wanted:
         return []
     selector = LabelSelector.of_map(wanted)
-    deployments = view.list(DEPLOYMENT, namespace_of(service))
-    return [
-        item for item in deployments if CANARY_DEPLOYMENT not in labels_of(item) and selector.matches(_pod_labels(item))
-    ]
+    deployments = (item for item in view.list(DEPLOYMENT, namespace_of(service)) if not is_canary(item))
+    return [item for item in deployments if selector.matches(_pod_labels(item))]
+
+
+def is_canary(deployment: Obj) -> bool:
+    return CANARY_DEPLOYMENT in labels_of(deployment)
 
 
 def _pod_labels(deployment: Obj) -> dict[str, str]:
@@ -75,7 +77,7 @@ def canaries_of(view: View, deployment: Obj) -> list[Obj]:
 def role_of(view: View, pod: Obj) -> Role:
     """Follows pod → ReplicaSet → Deployment; whatever is not a canary's is base."""
     deployment = _deployment_of(view, pod)
-    return Role.CANARY if deployment is not None and CANARY_DEPLOYMENT in labels_of(deployment) else Role.BASE
+    return Role.CANARY if deployment is not None and is_canary(deployment) else Role.BASE
 
 
 def _deployment_of(view: View, pod: Obj) -> Obj | None:

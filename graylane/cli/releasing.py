@@ -59,9 +59,8 @@ def approve(rollout: Obj) -> Change:
             f'rollouts.rollouts.kruise.io "{name_of(rollout)}" does not allow to approve, because current canary state '
             f"is not '{StepState.PAUSED}': {_state(rollout)}; see `graylane status {name_of(rollout)}`"
         )
-    return _change(
-        rollout, {"status": {"canaryStatus": {"currentStepState": StepState.READY.value}}}, "approved", "status"
-    )
+    ready = {"canaryStatus": {"currentStepState": StepState.READY.value}}
+    return _change(rollout, {"status": ready}, "approved", "status")
 
 
 def pause(rollout: Obj) -> Change:

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from graylane.chain.workloads import is_canary
 from graylane.cli.demo import checks, waits
 from graylane.cli.demo.asking import DYE
 from graylane.cli.demo.checks import Check
@@ -17,8 +18,7 @@ from graylane.cli.demo.stage import APPS, FILTER, Stage, addresses, app_of
 from graylane.cli.demo.timeline import Rule
 from graylane.cli.releasing import abort, approve
 from graylane.model.kinds import DEPLOYMENT, ENVOY_FILTER, TRAFFIC_ROUTING
-from graylane.model.meta import labels_of, name_of
-from graylane.model.rollout import CANARY_DEPLOYMENT
+from graylane.model.meta import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ async def declare(stage: Stage) -> list[Check]:
 
 async def release(stage: Stage) -> list[Check]:
     await waits.until_released(stage, {"mocka": "canary", "mockb": "canary"})
-    deployments = [item for item in await stage.read(DEPLOYMENT) if CANARY_DEPLOYMENT in labels_of(item)]
+    deployments = list(filter(is_canary, await stage.read(DEPLOYMENT)))
     return [
         checks.pods_untouched(stage.base_pods, await stage.pods(canary=False)),
         checks.canary_deployments(deployments),
@@ -116,7 +116,7 @@ async def approve_both(stage: Stage) -> list[Check]:
     stage.mark(Rule.EITHER, *APPS)
     await stage.do(approve, *APPS)
     await waits.until_over(stage, APPS, "True")
-    canaries = [item for item in await stage.read(DEPLOYMENT) if CANARY_DEPLOYMENT in labels_of(item)]
+    canaries = list(filter(is_canary, await stage.read(DEPLOYMENT)))
     return [
         *(checks.version_is(item, "canary") for item in await stage.deployments()),
         *(checks.in_order(f"{app}: promote, restore, remove", waits.moments(stage, app)) for app in APPS),
@@ -139,7 +139,7 @@ async def abort_one(stage: Stage) -> list[Check]:
     stage.mark(Rule.EITHER, "mockb")
     await stage.do(abort, "mockb")
     await waits.until_over(stage, ("mockb",), "False")
-    canaries = [item for item in await stage.read(DEPLOYMENT) if CANARY_DEPLOYMENT in labels_of(item)]
+    canaries = list(filter(is_canary, await stage.read(DEPLOYMENT)))
     return [
         checks.restored(await stage.routes("mockb"), stage.original("mockb")),
         checks.gone("canary gone", [*canaries, *await stage.pods(canary=True)]),

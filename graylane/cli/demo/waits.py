@@ -10,6 +10,7 @@ import time
 from functools import partial
 
 from graylane.chain.problems import Confirmation, confirmation
+from graylane.chain.workloads import is_canary
 from graylane.cli.demo.checks import is_rolled_out
 from graylane.cli.demo.stage import APPS, FILTER, NAMESPACE, PATIENCE_SECONDS, ROLLOUTS, ROUTES, Stage
 from graylane.cli.demo.timeline import Rule
@@ -17,7 +18,7 @@ from graylane.cli.exits import GaveUp
 from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, ENVOY_FILTER, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, condition, dig, is_deleting, labels_of
-from graylane.model.rollout import CANARY_DEPLOYMENT, StepState
+from graylane.model.rollout import CANARY_DEPLOYMENT, Phase, StepState
 
 REQUESTS_PER_STATE = 100  # that the background client asks in each state, before the story goes on
 
@@ -78,7 +79,7 @@ async def until_over(stage: Stage, apps: tuple[str, ...], succeeded: str) -> Non
 
     def over(view: View) -> bool:
         rollouts = [view.get(ROLLOUT, NAMESPACE, ROLLOUTS[app]) for app in apps]
-        canaries = [item for item in view.list(DEPLOYMENT, NAMESPACE) if CANARY_DEPLOYMENT in labels_of(item)]
+        canaries = list(filter(is_canary, view.list(DEPLOYMENT, NAMESPACE)))
         return not canaries and all(_phase(item) == "Healthy" and _verdict(item) == succeeded for item in rollouts)
 
     await stage.recorder.until(over, PATIENCE_SECONDS, f"the end of the releases of {' and '.join(apps)}")
@@ -141,7 +142,5 @@ def _verdict(rollout: Obj | None) -> str:
 
 
 def _is_paused(rollout: Obj | None) -> bool:
-    return (
-        _phase(rollout) == "Progressing"
-        and dig(rollout, "status", "canaryStatus", "currentStepState") == StepState.PAUSED
-    )
+    state = dig(rollout, "status", "canaryStatus", "currentStepState")
+    return _phase(rollout) == Phase.PROGRESSING and state == StepState.PAUSED
