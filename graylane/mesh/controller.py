@@ -61,7 +61,7 @@ class Mesh:
         self._live: Compiled | None = None
         self._blocked: dict[Source, str] = {}
         self._serial = 0
-        self._told: dict[Source, Verdict] = {}
+        self._told: dict[tuple[str, Key], Verdict] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -90,6 +90,8 @@ class Mesh:
 
     def _on_change(self, kind: Kind, change: Change) -> None:
         self._store.take(kind, change.key, change.old, change.new)
+        if change.new is None:
+            self._told.pop((kind.kind, change.key), None)
         if self._store.dirty:
             self._wake.set()
 
@@ -148,23 +150,27 @@ class Mesh:
         self._published = {number: each for number, each in self._published.items() if number > serial}
         if self._quarantine.live(live.admitted):
             self._wake.set()
-        bad = self._blocked | self._quarantine.guilty
-        unsure = self._quarantine.held - bad.keys()
-        for source, verdict in status.verdicts(live.compiled, bad).items():
-            if source not in unsure:
-                self._tell(_KIND_OF[source.kind], source, verdict)
+        self._tell_all(live.compiled)
         for key in live.leaving:
             self._writer.write(POD, key, status.drained_patch)
-        self._told = {source: verdict for source, verdict in self._told.items() if self._known(source)}
 
-    def _known(self, source: Source) -> bool:
-        kind = _KIND_OF.get(source.kind)
-        return kind is None or self._manager.view().get(kind, *source.key) is not None
+    def _tell_all(self, live: Compiled) -> None:
+        """Every object works as it is now, except those Envoy has a complaint about."""
+        bad = self._blocked | self._quarantine.guilty
+        unsure = self._quarantine.held | bad.keys()
+        for source, findings in live.plan.findings.items():
+            known = self._told.get((source.kind, source.key))
+            told = known is not None and known.tells(source.generation, Reason.ACKNOWLEDGED, findings)
+            if not told and source not in unsure:
+                self._tell(_KIND_OF[source.kind], source, status.acknowledged(live, source))
+        for source, why in bad.items():
+            self._tell(_KIND_OF[source.kind], source, status.kept_out(source, why))
 
     def _tell(self, kind: Kind, source: Source, verdict: Verdict) -> None:
-        if verdict.same_as(self._told.get(source)):
+        known = self._told.get((source.kind, source.key))
+        if known is not None and known.tells(verdict.generation, verdict.reason, verdict.findings):
             return
-        self._told[source] = verdict
+        self._told[source.kind, source.key] = verdict
         self._writer.write(kind, source.key, lambda obj, now: _patch(obj, source, verdict, now))
 
     async def _watch_patience(self) -> None:
@@ -181,7 +187,8 @@ class Mesh:
     def _tell_waiting(self, published: _Published) -> None:
         why = "Envoy has not acknowledged yet" if self._server.connected else "no Envoy is connected"
         for source in published.compiled.snapshot.sources:
-            if source not in self._told:
+            known = self._told.get((source.kind, source.key))
+            if known is None or known.generation != source.generation:
                 self._tell(_KIND_OF[source.kind], source, status.waiting(published.compiled, source, why))
 
 

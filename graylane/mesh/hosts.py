@@ -5,6 +5,7 @@ Pure. In: host texts of VirtualServices, DestinationRules, Gateways and Services
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 
@@ -19,6 +20,7 @@ def resolve(host: str, namespace: str, domain: str) -> str:
     return fqdn(host, namespace, domain).lower()
 
 
+@lru_cache(maxsize=8192)
 def is_address(host: str) -> bool:
     try:
         ip_address(host)

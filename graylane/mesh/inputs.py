@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from graylane.mesh.memo import Table
 from graylane.model.meta import Key
 
 Labels = Mapping[str, str]
@@ -91,6 +92,16 @@ class Endpoint:
 
     def number(self, port: str) -> int | None:
         return next((number for name, number in self.ports if name == port), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoints:
+    """All endpoints of one Service, in a stable order."""
+
+    each: tuple[Endpoint, ...] = ()
+
+
+NO_ENDPOINTS = Endpoints()
 
 
 class ProxyKind(StrEnum):
@@ -213,7 +224,7 @@ class Inputs:
 
     mesh: MeshConfig = MeshConfig()
     services: tuple[Service, ...] = ()
-    endpoints: Mapping[Key, tuple[Endpoint, ...]] = field(default_factory=dict)
+    endpoints: Table[Key, Endpoints] = field(default_factory=Table)
     proxies: tuple[Proxy, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     virtual_services: tuple[VirtualService, ...] = ()

@@ -7,12 +7,13 @@ pushes can see what need not be pushed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
 from graylane.mesh.inputs import Source
+from graylane.mesh.memo import Table
 
 
 class Type(StrEnum):
@@ -60,12 +61,11 @@ Resources = Mapping[str, Resource]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """`serial` grows from one to the next. `carriers` counts the proxies that carry an object state."""
+    """`serial` grows from one to the next. `sources` are all object states it was compiled from."""
 
     serial: int
     resources: Mapping[Type, Resources]
     sources: frozenset[Source] = frozenset()
-    carriers: Mapping[Source, int] = field(default_factory=dict)
 
     def of(self, type: Type) -> Resources:
         return self.resources.get(type, {})
@@ -74,8 +74,8 @@ class Snapshot:
 EMPTY = Snapshot(0, {})
 
 
-def by_name(resources: Iterable[Resource]) -> dict[str, Resource]:
-    return {each.name: each for each in resources}
+def by_name(resources: Iterable[Resource]) -> Table[str, Resource]:
+    return Table((each.name, each) for each in resources)
 
 
 def version_of(resources: Iterable[Resource]) -> str:

@@ -6,7 +6,6 @@ Only `observedGeneration`, the condition Reconciled and `validationMessages` are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +28,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """About one state of one object. `message` is prose; two verdicts that differ in it alone say the same."""
+    """About one state of one object. `message` is prose."""
 
     generation: int
     reason: Reason
@@ -40,22 +39,19 @@ class Verdict:
     def status(self) -> str:
         return "True" if self.reason is Reason.ACKNOWLEDGED else "False"
 
-    def same_as(self, other: Verdict | None) -> bool:
-        return other is not None and (self.generation, self.reason, self.findings) == (
-            other.generation,
-            other.reason,
-            other.findings,
-        )
+    def tells(self, generation: int, reason: Reason, findings: tuple[Finding, ...]) -> bool:
+        """Whether this says as much already; how many proxies there are is not worth another write."""
+        return (self.generation, self.reason, self.findings) == (generation, reason, findings)
 
 
 def acknowledged(compiled: Compiled, source: Source) -> Verdict:
-    count = compiled.snapshot.carriers.get(source, 0)
+    count = len(compiled.plan.carriers(source))
     findings = compiled.plan.findings.get(source, ())
     return Verdict(source.generation, Reason.ACKNOWLEDGED, f"{count}/{count} proxies up to date", findings)
 
 
 def waiting(compiled: Compiled, source: Source, why: str) -> Verdict:
-    count = compiled.snapshot.carriers.get(source, 0)
+    count = len(compiled.plan.carriers(source))
     message = f"0/{count} proxies up to date: {why}"
     return Verdict(source.generation, Reason.WAITING, message, compiled.plan.findings.get(source, ()))
 
@@ -63,12 +59,6 @@ def waiting(compiled: Compiled, source: Source, why: str) -> Verdict:
 def kept_out(source: Source, why: str) -> Verdict:
     message = f"Envoy refused this configuration: {why}"
     return Verdict(source.generation, Reason.REFUSED, message, (refused(why),))
-
-
-def verdicts(live: Compiled, guilty: Mapping[Source, str]) -> dict[Source, Verdict]:
-    """What is known of every object once a snapshot is live: it works, or Envoy refused it."""
-    found = {source: acknowledged(live, source) for source in live.snapshot.sources if source not in guilty}
-    return found | {source: kept_out(source, why) for source, why in guilty.items()}
 
 
 def status_patch(obj: Obj, verdict: Verdict, now: datetime) -> Obj | None:

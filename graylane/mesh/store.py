@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graylane.mesh import read
-from graylane.mesh.inputs import Config, Endpoint, Inputs, MeshConfig, Proxy, Service
+from graylane.mesh.inputs import NO_ENDPOINTS, Config, Endpoints, Inputs, MeshConfig, Proxy, Service
+from graylane.mesh.memo import Table
 from graylane.model.kinds import (
     DESTINATION_RULE,
     ENDPOINT_SLICE,
@@ -50,7 +51,7 @@ class Store:
         self._pods: dict[Key, Obj] = {}
         self._slices: dict[Key, dict[Key, Obj]] = defaultdict(dict)
         self._behind: dict[Key, set[Key]] = defaultdict(set)
-        self._endpoints: dict[Key, tuple[Endpoint, ...]] = {}
+        self._endpoints: dict[Key, Endpoints] = {}
         self._configs: dict[Kind, dict[Key, Config]] = {kind: {} for kind in CONFIG_KINDS}
         self._inputs = Inputs(mesh)
         self._stale: set[Kind] = set(KINDS)
@@ -81,7 +82,7 @@ class Store:
         return Inputs(
             mesh=self.mesh,
             services=_values(self._services) if SERVICE in stale else old.services,
-            endpoints=dict(self._endpoints) if stale & {ENDPOINT_SLICE, POD} else old.endpoints,
+            endpoints=Table(self._endpoints) if stale & {ENDPOINT_SLICE, POD} else old.endpoints,
             proxies=_values(self._proxies) if POD in stale else old.proxies,
             gateways=self._tuple(GATEWAY, old.gateways),
             virtual_services=self._tuple(VIRTUAL_SERVICE, old.virtual_services),
@@ -138,9 +139,9 @@ class Store:
 
     def _refresh_endpoints(self, service: Key) -> bool:
         found = read.endpoints(self._slices[service].values(), self._pods.get)
-        if found == self._endpoints.get(service, ()):
+        if found == self._endpoints.get(service, NO_ENDPOINTS).each:
             return False
-        self._endpoints[service] = found
+        self._endpoints[service] = Endpoints(found)
         return True
 
 

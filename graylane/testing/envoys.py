@@ -12,6 +12,7 @@ import random
 import socket
 import sys
 import sysconfig
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from aiohttp import web
 from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.inputs import Inputs
 from graylane.mesh.memo import Memo
+from graylane.mesh.snapshot import EMPTY, Snapshot
 from graylane.mesh.xds.protocol import Live, Refused, Report
 from graylane.mesh.xds.server import XdsServer
 from graylane.testing.waiting import eventually
@@ -122,7 +124,7 @@ async def envoy_process(xds_port: int, *, workers: int = 1) -> AsyncIterator[tup
 
 @dataclass
 class Rig:
-    """One Envoy and its control plane. `push` returns when Envoy has acknowledged everything."""
+    """One Envoy and its control plane."""
 
     server: XdsServer = None  # type: ignore[assignment]
     admin_port: int = 0
@@ -131,21 +133,33 @@ class Rig:
     memo: Memo = field(default_factory=Memo)
     serial: int = 0
     live: int = 0
+    live_at: float = 0.0
+    snapshot: Snapshot = EMPTY
     refused: list[Refused] = field(default_factory=list)
 
     def report(self, report: Report) -> None:
         if isinstance(report, Live):
             self.live = max(self.live, report.serial)
+            self.live_at = time.perf_counter()
         elif isinstance(report, Refused):
             self.refused.append(report)
 
     async def push(self, inputs: Inputs, timeout: float = 20.0) -> Compiled:
+        """Compile, publish, and wait until Envoy has acknowledged everything."""
+        compiled = await self.publish(inputs)
+        await self.acknowledged(timeout)
+        return compiled
+
+    async def publish(self, inputs: Inputs) -> Compiled:
         self.serial += 1
         compiled = compile(inputs, self.memo, self.serial)
+        self.snapshot = compiled.snapshot
         await self.server.publish(compiled.snapshot)
+        return compiled
+
+    async def acknowledged(self, timeout: float = 20.0) -> None:
         serial = self.serial
         await eventually(lambda: self.live >= serial, timeout, f"snapshot {serial} live")
-        return compiled
 
     async def get(self, url: str, **options: Any) -> Answer:
         """One request; `options` are those of `fetch`."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import yaml
 
 from graylane.mesh import read
-from graylane.mesh.inputs import Inputs, MeshConfig, selects
+from graylane.mesh.inputs import Endpoints, Inputs, MeshConfig, selects
+from graylane.mesh.memo import Table
 from graylane.model.meta import Key, Obj, key_of, labels_of
 
 _AGES = itertools.count()
@@ -97,7 +98,9 @@ class Cluster:
         return Inputs(
             mesh=self.mesh,
             services=tuple(filter(None, (read.service(each, domain) for each in services))),
-            endpoints={key_of(each): read.endpoints(self._slices(each), pods.get) for each in services},
+            endpoints=Table(
+                (key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services
+            ),
             proxies=tuple(filter(None, map(read.proxy, self.pods))),
             gateways=tuple(map(read.gateway, self.of("Gateway"))),
             virtual_services=tuple(read.virtual_service(each, domain) for each in self.of("VirtualService")),

@@ -7,6 +7,7 @@ it can.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 
 from graylane.mesh import fields, hosts
@@ -20,6 +21,7 @@ from graylane.mesh.inputs import (
     Config,
     DestinationRule,
     Gateway,
+    Proxy,
     ProxyKind,
     Service,
     Source,
@@ -27,7 +29,8 @@ from graylane.mesh.inputs import (
     selects,
 )
 from graylane.mesh.match import regex_fault, regexes, route_match
-from graylane.model.meta import dig
+from graylane.mesh.memo import Table
+from graylane.model.meta import Key, dig
 
 _SHAPES = {
     "VirtualService": fields.VIRTUAL_SERVICE,
@@ -37,22 +40,47 @@ _SHAPES = {
 }
 
 
-def analyse(world: World) -> dict[Source, tuple[Finding, ...]]:
+Findings = Table[Source, tuple[Finding, ...]]
+
+
+def analyse(world: World) -> Findings:
+    """An entry for every configuration object, empty where there is nothing to say."""
     inputs = world.inputs
-    found: dict[Source, tuple[Finding, ...]] = {}
-    configs: tuple[Config, ...] = (
-        *inputs.gateways,
-        *inputs.virtual_services,
-        *inputs.destination_rules,
-        *inputs.envoy_filters,
+    configs = (inputs.gateways, inputs.virtual_services, inputs.destination_rules, inputs.envoy_filters)
+    surroundings = _surroundings(world)
+    return world.stage("analysis", (configs, world.services, surroundings), partial(_analyse, surroundings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What references are looked up in besides services and rules."""
+
+    namespaces: frozenset[str]
+    routers: tuple[Proxy, ...]
+    gateways: frozenset[str]
+    delegates: frozenset[Key]
+
+
+def _surroundings(world: World) -> _Surroundings:
+    inputs = world.inputs
+    return _Surroundings(
+        namespaces=frozenset(proxy.namespace for proxy in inputs.proxies),
+        routers=tuple(proxy for proxy in inputs.proxies if proxy.kind is ProxyKind.ROUTER),
+        gateways=frozenset(gateway.full_name for gateway in inputs.gateways),
+        delegates=frozenset(each.source.key for each in inputs.virtual_services if not each.hosts),
     )
-    for config in configs:
-        found[config.source] = world.memo.get(("fields", config), partial(_fields, config))
-    gateways = frozenset(gateway.full_name for gateway in inputs.gateways)
+
+
+def _analyse(around: _Surroundings, world: World) -> Findings:
+    inputs, memo = world.inputs, world.memo
+    found: Findings = Table()
+    for config in (*inputs.gateways, *inputs.virtual_services, *inputs.destination_rules, *inputs.envoy_filters):
+        found[config.source] = memo.get(("fields", config), partial(_fields, config))
     for service in inputs.virtual_services:
-        found[service.source] += _references(world, service, gateways)
+        key = ("references", service, world.services, around)
+        found[service.source] += memo.get(key, partial(_references, world, service, around))
     for gateway in inputs.gateways:
-        found[gateway.source] += _workloads(world, gateway)
+        found[gateway.source] += _workloads(gateway, around)
     return found
 
 
@@ -73,19 +101,18 @@ def _patterns(service: VirtualService) -> Iterable[str]:
             yield from regexes(route_match(match))
 
 
-def _workloads(world: World, gateway: Gateway) -> tuple[Finding, ...]:
-    routers = (proxy for proxy in world.inputs.proxies if proxy.kind is ProxyKind.ROUTER)
-    if gateway.selector is None or any(selects(gateway.selector, proxy.labels) for proxy in routers):
+def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:
+    if gateway.selector is None or any(selects(gateway.selector, proxy.labels) for proxy in around.routers):
         return ()
     return (no_workloads(gateway.selector),)
 
 
-def _references(world: World, service: VirtualService, gateways: frozenset[str]) -> tuple[Finding, ...]:
-    findings = [not_found("gateway", name) for name in service.gateways if name != MESH and name not in gateways]
-    known = {each.source.key for each in world.inputs.virtual_services}
-    findings += [not_found("delegate", str(key)) for key in delegates_of(service) if key not in known]
+def _references(world: World, service: VirtualService, around: _Surroundings) -> tuple[Finding, ...]:
+    findings = [not_found("gateway", name) for name in service.gateways if name not in (MESH, *around.gateways)]
+    findings += [not_found("delegate", str(key)) for key in delegates_of(service) if key not in around.delegates]
+    namespaces = sorted({service.namespace, *around.namespaces})
     for destination in _destinations(service):
-        missing = _missing(world, service, destination)
+        missing = _missing(world, service, destination, namespaces)
         if missing is not None and missing not in findings:
             findings.append(missing)
     return tuple(findings)
@@ -99,7 +126,7 @@ def _destinations(service: VirtualService) -> Iterable[Block]:
             yield rule["mirror"]
 
 
-def _missing(world: World, owner: VirtualService, destination: Block) -> Finding | None:
+def _missing(world: World, owner: VirtualService, destination: Block, namespaces: list[str]) -> Finding | None:
     host = hosts.resolve(str(destination.get("host") or ""), owner.namespace, world.domain)
     service = world.services.by_host.get(host)
     if service is None:
@@ -108,14 +135,13 @@ def _missing(world: World, owner: VirtualService, destination: Block) -> Finding
     if number and service.port(number) is None:
         return not_found("host:port", f"{destination.get('host')}:{number}")
     subset = str(destination.get("subset") or "")
-    if subset and not any(rule and rule.subset(subset) for rule in _rules_for(world, owner, service)):
+    if subset and not any(rule and rule.subset(subset) for rule in _rules_for(world, service, namespaces)):
         return not_found("host+subset in destinationrule", f"{destination.get('host')}+{subset}")
     return None
 
 
-def _rules_for(world: World, owner: VirtualService, service: Service) -> Iterable[Rule | None]:
-    """The rules clients of this route may follow: next to the service, next to the route, and each client's own."""
+def _rules_for(world: World, service: Service, namespaces: list[str]) -> Iterable[Rule | None]:
+    """The rules that clients of any of these namespaces follow, where labels do not matter."""
     yield world.services.default_rule(service)
-    namespaces = {owner.namespace, *(proxy.namespace for proxy in world.inputs.proxies)}
-    for namespace in sorted(namespaces):
+    for namespace in namespaces:
         yield world.services.book.effective(service, namespace, {})

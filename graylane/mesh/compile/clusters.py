@@ -6,7 +6,6 @@ answers 503 NC there, as with Istio.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +13,8 @@ from graylane.mesh.compile.directory import Client, cluster_name
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
-from graylane.mesh.inputs import Endpoint, Labels, Protocol, Service, ServicePort, Source, Subset, selects
+from graylane.mesh.inputs import Endpoint, Endpoints, Labels, Protocol, Service, ServicePort, Source, Subset, selects
+from graylane.mesh.memo import Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,17 +29,20 @@ class ClusterSpec:
     policy: Policy
     sources: frozenset[Source]
 
-    def pick(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
-        named = (each for each in endpoints if each.number(self.port.name) is not None)
+    def pick(self, endpoints: Endpoints) -> tuple[Endpoint, ...]:
+        named = (each for each in endpoints.each if each.number(self.port.name) is not None)
         return tuple(each for each in named if selects(self.labels, dict(each.labels)))
 
 
-def clusters(world: World, clients: Iterable[Client]) -> dict[str, ClusterSpec]:
+def clusters(world: World, clients: tuple[Client, ...]) -> Table[str, ClusterSpec]:
     """For every service its default rule's clusters; for clients with another rule, theirs too."""
-    found: dict[str, ClusterSpec] = {}
-    asked = tuple(clients)
+    return world.stage("clusters", (world.services, clients), partial(_clusters, clients))
+
+
+def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
+    found: Table[str, ClusterSpec] = Table()
     for service in world.inputs.services:
-        rules = {world.services.default_rule(service): None, **{client.rule(service): None for client in asked}}
+        rules = {world.services.default_rule(service): None, **{client.rule(service): None for client in clients}}
         for rule in rules:
             variant = world.services.variant(service, rule)
             key = ("clusters", service, rule, variant)

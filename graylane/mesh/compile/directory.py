@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
-from graylane.mesh.inputs import Labels, Service, Source
+from graylane.mesh.inputs import Labels, Proxy, Service, Source
 
 
 def cluster_name(host: str, port: int, subset: str = "", variant: str = "") -> str:
@@ -73,3 +73,11 @@ class Client:
         rule = self.rule(service)
         name = cluster_name(host, number, subset, self.services.variant(service, rule))
         return name, policy_for(rule, number, rule.subset(subset) if rule and subset else None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """A kind of client and the proxies that are of it."""
+
+    client: Client
+    proxies: tuple[Proxy, ...]

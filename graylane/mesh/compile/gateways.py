@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from graylane.mesh import hosts
-from graylane.mesh.compile.directory import Client
+from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import routes_of
 from graylane.mesh.compile.world import World
 from graylane.mesh.findings import Finding, unsupported
@@ -62,13 +62,35 @@ class _Draft:
     openings: list[Opening] = field(default_factory=list)
 
 
-def ports(world: World, findings: dict[Source, list[Finding]]) -> tuple[GatewayPort, ...]:
-    """Every port of every router; servers left out are told in `findings`."""
-    found: list[GatewayPort] = []
-    for proxy in world.inputs.proxies:
-        if proxy.kind is ProxyKind.ROUTER:
-            found.extend(_ports_of(world, proxy, findings))
-    return tuple(found)
+@dataclass(frozen=True, slots=True, eq=False)
+class Ports:
+    """Every port of every router. `findings` tell of servers that were left out."""
+
+    each: tuple[GatewayPort, ...]
+    findings: tuple[tuple[Source, Finding], ...]
+
+
+def ports(world: World) -> Ports:
+    inputs = world.inputs
+    key = ("gateway ports", inputs.proxies, inputs.gateways, inputs.services)
+    return world.memo.get(key, partial(_ports, world))
+
+
+def _ports(world: World) -> Ports:
+    findings: list[tuple[Source, Finding]] = []
+    routers = [proxy for proxy in world.inputs.proxies if proxy.kind is ProxyKind.ROUTER]
+    found = [port for proxy in routers for port in _ports_of(world, proxy, findings)]
+    return Ports(tuple(found), tuple(findings))
+
+
+def groups(world: World, found: Ports) -> tuple[Group, ...]:
+    """The routers as callers of services, each by itself."""
+    return world.memo.get(("router groups", found, world.services), partial(_groups, world, found))
+
+
+def _groups(world: World, found: Ports) -> tuple[Group, ...]:
+    proxies = dict.fromkeys(port.proxy for port in found.each)
+    return tuple(Group(client(world, proxy), (proxy,)) for proxy in proxies)
 
 
 def gateways_of(world: World, proxy: Proxy) -> list[Gateway]:
@@ -85,14 +107,14 @@ def services_of(world: World, proxy: Proxy) -> list[Service]:
     ]
 
 
-def _ports_of(world: World, proxy: Proxy, findings: dict[Source, list[Finding]]) -> Iterable[GatewayPort]:
+def _ports_of(world: World, proxy: Proxy, findings: list[tuple[Source, Finding]]) -> Iterable[GatewayPort]:
     in_front = services_of(world, proxy)
     drafts: dict[int, _Draft] = {}
     for gateway in gateways_of(world, proxy):
         for server in gateway.servers:
             if server.protocol not in _HTTP:
                 told = unsupported(f"spec.servers[].port.protocol {server.protocol}")
-                findings.setdefault(gateway.source, []).append(told)
+                findings.append((gateway.source, told))
                 continue
             number, node_ports = _bind(server.number, in_front, proxy)
             draft = drafts.setdefault(number, _Draft(node_ports))
@@ -116,6 +138,11 @@ def _target(port: ServicePort, proxy: Proxy) -> int:
 
 def table(world: World, port: GatewayPort) -> RouteTable:
     """All virtual hosts of one router port; ports in the request's Host are ignored there."""
+    key = (port, world.virtual_services, world.services)
+    return world.stage(("gateway", port.table_name), key, partial(_table, port))
+
+
+def _table(port: GatewayPort, world: World) -> RouteTable:
     drafts: dict[str, _HostDraft] = {}
     for opening in port.openings:
         caller = client(world, port.proxy, opening.gateway)

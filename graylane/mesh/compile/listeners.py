@@ -5,15 +5,17 @@ Pure. In: the `World`, gateway ports, clients. Out: `ListenerSpec`s by address; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
-from graylane.mesh.compile.directory import Client, cluster_name
-from graylane.mesh.compile.gateways import GatewayPort, services_of
+from graylane.mesh.compile.directory import Group, cluster_name
+from graylane.mesh.compile.gateways import GatewayPort, Ports, services_of
 from graylane.mesh.compile.outbound import table_name
 from graylane.mesh.compile.world import World
 from graylane.mesh.inputs import Proxy, ProxyKind, Service
+from graylane.mesh.memo import Table
 
 
 class Role(StrEnum):
@@ -24,7 +26,7 @@ class Role(StrEnum):
     NODE_PORT = "NODE_PORT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ListenerSpec:
     """`table` names the routes of an HTTP listener, `cluster` the target of a plain TCP one.
 
@@ -44,11 +46,14 @@ class ListenerSpec:
         return f"{self.address}_{self.port}"
 
 
-def listeners(
-    world: World, gateway_ports: Iterable[GatewayPort], clients: Mapping[str, tuple[Client, tuple[Proxy, ...]]]
-) -> dict[str, ListenerSpec]:
-    found: dict[str, ListenerSpec] = {}
-    for spec in (*_gateways(gateway_ports), *_outbound(world, clients), *_node_ports(world)):
+def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
+    key = ("listeners", world.inputs.proxies, world.inputs.services, world.inputs.mesh, ports, sidecars)
+    return world.memo.get(key, partial(_listeners, world, ports, sidecars))
+
+
+def _listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
+    found: Table[str, ListenerSpec] = Table()
+    for spec in (*_gateways(ports.each), *_outbound(world, sidecars), *_node_ports(world)):
         found.setdefault(spec.name, spec)
     return found
 
@@ -63,11 +68,12 @@ def _gateways(gateway_ports: Iterable[GatewayPort]) -> Iterable[ListenerSpec]:
             )
 
 
-def _outbound(world: World, clients: Mapping[str, tuple[Client, tuple[Proxy, ...]]]) -> Iterable[ListenerSpec]:
+def _outbound(world: World, sidecars: tuple[Group, ...]) -> Iterable[ListenerSpec]:
     number = world.inputs.mesh.proxy_port
-    for client, proxies in clients.values():
-        for proxy in proxies:
-            yield ListenerSpec(Role.OUTBOUND, proxy.ip, number, proxy, table=table_name(client), port_number=number)
+    for group in sidecars:
+        table = table_name(group.client)
+        for proxy in group.proxies:
+            yield ListenerSpec(Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number)
 
 
 def _node_ports(world: World) -> Iterable[ListenerSpec]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from graylane.mesh import hosts
-from graylane.mesh.compile.directory import Client
+from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_of
 from graylane.mesh.compile.select import ByHost
 from graylane.mesh.compile.world import World
@@ -34,39 +34,64 @@ ALLOW_ANY = VirtualHost(
 )
 
 
-def clients(world: World) -> dict[str, tuple[Client, tuple[Proxy, ...]]]:
-    """The kinds of clients by identity, each with its pods."""
-    found: dict[str, tuple[Client, list[Proxy]]] = {}
-    selectors: dict[str, list[Labels]] = {}
+def groups(world: World) -> tuple[Group, ...]:
+    """The pods that call out, grouped by what tells them apart."""
+    proxies = world.inputs.proxies
+    namespaces = world.memo.get(("namespaces", proxies), lambda: tuple(sorted({each.namespace for each in proxies})))
+    selectors = tuple((namespace, _selectors(world, namespace)) for namespace in namespaces)
+    return world.memo.get(("groups", proxies, world.services, selectors), partial(_groups, world, dict(selectors)))
+
+
+Selectors = tuple[tuple[tuple[str, str], ...], ...]
+
+
+def _groups(world: World, selectors: dict[str, Selectors]) -> tuple[Group, ...]:
+    found: dict[str, list[Proxy]] = {}
     for proxy in world.inputs.proxies:
-        if proxy.kind is not ProxyKind.SIDECAR:
-            continue
-        namespace = proxy.namespace
-        if namespace not in selectors:
-            key = ("selectors", namespace, world.services.book, world.ordered(namespace))
-            selectors[namespace] = world.memo.get(key, partial(_selectors, world, namespace))
-        hit = [selector for selector in selectors[namespace] if selects(selector, proxy.labels)]
-        identity = f"{namespace}/{short_hash(hit)}" if hit else namespace
-        if identity not in found:
-            found[identity] = (Client(identity, namespace, proxy.labels, _GATEWAYS, world.services), [])
-        found[identity][1].append(proxy)
-    return {identity: (client, tuple(pods)) for identity, (client, pods) in found.items()}
+        if proxy.kind is ProxyKind.SIDECAR:
+            hit = [each for each in selectors[proxy.namespace] if selects(dict(each), proxy.labels)]
+            identity = f"{proxy.namespace}/{short_hash(hit)}" if hit else proxy.namespace
+            found.setdefault(identity, []).append(proxy)
+    return tuple(_group(world, identity, proxies) for identity, proxies in found.items())
 
 
-def _selectors(world: World, namespace: str) -> list[Labels]:
+def _group(world: World, identity: str, proxies: list[Proxy]) -> Group:
+    first = proxies[0]
+    return Group(Client(identity, first.namespace, first.labels, _GATEWAYS, world.services), tuple(proxies))
+
+
+def _selectors(world: World, namespace: str) -> Selectors:
     """Everything by which rules seen from `namespace` tell its pods apart, in a stable order."""
-    asked: list[Labels] = [selector for owner, selector in world.services.book.selectors if owner == namespace]
+    asked = {_sorted(selector) for owner, selector in world.services.book.selectors if owner == namespace}
     for service in world.ordered(namespace):
-        asked.extend(asks_for_labels(service))
-    return sorted(({**labels} for labels in asked), key=lambda labels: sorted(labels.items()))
+        asked.update(world.memo.get(("asks", service), partial(_asks, service)))
+    return tuple(sorted(asked))
+
+
+def _asks(service: VirtualService) -> Selectors:
+    return tuple(_sorted(labels) for labels in asks_for_labels(service))
+
+
+def _sorted(labels: Labels) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
 
 
 def table_name(client: Client) -> str:
     return f"http_proxy/{client.identity}"
 
 
+def tables(world: World, sidecars: Iterable[Group]) -> Iterable[RouteTable]:
+    return (table(world, group.client) for group in sidecars)
+
+
 def table(world: World, client: Client) -> RouteTable:
+    """Kept for as long as services, the VirtualServices it follows, and the client are the same."""
     services = world.bound(client.namespace, client.gateways)
+    key = (client, world.inputs.services, services)
+    return world.stage(("outbound", client.identity), key, partial(_table, client, services))
+
+
+def _table(client: Client, services: tuple[VirtualService, ...], world: World) -> RouteTable:
     by_host = world.memo.get(("by host", services), lambda: ByHost(services))
     found = [*_foreign_hosts(world, client, by_host), *_service_hosts(world, client, by_host), ALLOW_ANY]
     unique = tuple(_without_duplicates(found))

@@ -5,102 +5,94 @@ Pure. In: `Inputs`. Out: `Plan`. `encode.snapshot` writes it for Envoy; `simulat
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from graylane.mesh.compile import gateways, listeners, outbound
-from graylane.mesh.compile.analysis import analyse
+from graylane.mesh.compile import gateways, outbound
+from graylane.mesh.compile.analysis import Findings, analyse
 from graylane.mesh.compile.clusters import ClusterSpec, clusters
-from graylane.mesh.compile.directory import Client
-from graylane.mesh.compile.listeners import ListenerSpec
+from graylane.mesh.compile.directory import Group
+from graylane.mesh.compile.listeners import ListenerSpec, listeners
 from graylane.mesh.compile.world import World, world_of
 from graylane.mesh.filters.patches import Patch, decode, for_proxy
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import Endpoint, Inputs, Proxy, Source
-from graylane.mesh.memo import Memo
+from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, EnvoyFilter, Inputs, Source
+from graylane.mesh.memo import Memo, Table
 from graylane.mesh.table import RouteTable
 from graylane.model.meta import Key
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """`findings` are the complaints about each object; `carriers` the proxies each object has an effect on."""
+    """`findings` has an entry for each configuration object. Tables that did not change are those of the last plan."""
 
     inputs: Inputs
-    listeners: Mapping[str, ListenerSpec]
-    patches: Mapping[str, tuple[Patch, ...]]
+    listeners: Table[str, ListenerSpec]
+    patches: Table[str, tuple[Patch, ...]]
     tables: Mapping[str, RouteTable]
-    clusters: Mapping[str, ClusterSpec]
-    findings: Mapping[Source, tuple[Finding, ...]]
-    carriers: Mapping[Source, frozenset[Key]]
+    clusters: Table[str, ClusterSpec]
+    findings: Findings
+    groups: tuple[Group, ...]
 
     def picked(self, cluster: ClusterSpec) -> tuple[Endpoint, ...]:
-        return cluster.pick(self.inputs.endpoints.get(cluster.service.key, ()))
+        return cluster.pick(self.inputs.endpoints.get(cluster.service.key, NO_ENDPOINTS))
+
+    def carriers(self, source: Source) -> frozenset[Key]:
+        """The proxies an object has an effect on: through their routes, their rules or their filters."""
+        tables = {table.name for table in self.tables.values() if source in table.sources}
+        owners = {spec.owner for spec in self.listeners.values() if spec.table in tables}
+        owners |= {self.listeners[name].owner for name, found in self.patches.items() if _has(found, source)}
+        for group in self.groups:
+            if source.kind == "DestinationRule" and source in group.client.sources():
+                owners.update(group.proxies)
+        return frozenset(owner.key for owner in owners if owner is not None)
+
+
+def _has(patches: tuple[Patch, ...], source: Source) -> bool:
+    return any(patch.owner.source == source for patch in patches)
 
 
 def plan(inputs: Inputs, memo: Memo) -> Plan:
     world = world_of(inputs, memo)
-    complaints: dict[Source, list[Finding]] = defaultdict(list)
-    for source, told in analyse(world).items():
-        complaints[source].extend(told)
-    gateway_ports = gateways.ports(world, complaints)
-    sidecars = outbound.clients(world)
-    routers = {str(port.proxy.key): (gateways.client(world, port.proxy), (port.proxy,)) for port in gateway_ports}
-    tables = [gateways.table(world, port) for port in gateway_ports]
-    tables += [outbound.table(world, client) for client, _ in sidecars.values()]
-    specs = listeners.listeners(world, gateway_ports, sidecars)
-    patches = _patches(world, specs, complaints)
-    everyone = [*sidecars.values(), *routers.values()]
-    found = clusters(world, [client for client, _ in everyone])
+    ports = gateways.ports(world)
+    sidecars, routers = outbound.groups(world), gateways.groups(world, ports)
+    specs = listeners(world, ports, sidecars)
+    tables = [*(gateways.table(world, port) for port in ports.each), *outbound.tables(world, sidecars)]
+    told = tuple((each.source, told) for each in inputs.envoy_filters for told in decoded(world, each)[1])
     return Plan(
         inputs=inputs,
         listeners=specs,
-        patches=patches,
+        patches=memo.get(("patches", specs, inputs.envoy_filters), partial(_patches, world, specs)),
         tables={table.name: table for table in tables},
-        clusters=found,
-        findings={source: tuple(dict.fromkeys(told)) for source, told in complaints.items()},
-        carriers=_carriers(specs, patches, tables, everyone),
+        clusters=clusters(world, tuple(group.client for group in (*sidecars, *routers))),
+        findings=_with(memo, analyse(world), (*ports.findings, *told)),
+        groups=(*sidecars, *routers),
     )
 
 
-def _patches(
-    world: World, specs: Mapping[str, ListenerSpec], complaints: dict[Source, list[Finding]]
-) -> dict[str, tuple[Patch, ...]]:
+def _patches(world: World, specs: Mapping[str, ListenerSpec]) -> Table[str, tuple[Patch, ...]]:
     """For each listener the EnvoyFilter patches that concern it, in the order they are applied."""
     filters, root = world.inputs.envoy_filters, world.inputs.mesh.root_namespace
-    decoded = {each: world.memo.get(("decoded", each), partial(decode, each)) for each in filters}
-    for each, (_, told) in decoded.items():
-        complaints[each.source].extend(told)
-    found: dict[str, tuple[Patch, ...]] = {}
+    found: Table[str, tuple[Patch, ...]] = Table()
     for name, spec in specs.items():
         if filters and spec.owner is not None:
-            key = ("filters", filters, spec.owner)
-            selected = world.memo.get(key, partial(for_proxy, filters, spec.owner, root))
-            found[name] = tuple(patch for each in selected for patch in decoded[each][0] if patch.concerns(spec))
+            patches = (decoded(world, each)[0] for each in for_proxy(filters, spec.owner, root))
+            found[name] = tuple(patch for each in patches for patch in each if patch.concerns(spec))
     return found
 
 
-def _carriers(
-    specs: Mapping[str, ListenerSpec],
-    patches: Mapping[str, tuple[Patch, ...]],
-    tables: Iterable[RouteTable],
-    clients: Iterable[tuple[Client, tuple[Proxy, ...]]],
-) -> dict[Source, frozenset[Key]]:
-    """Which proxies each object has an effect on: through their routes, their rules or their filters."""
-    found: dict[Source, set[Key]] = defaultdict(set)
-    listening: dict[str, set[Key]] = defaultdict(set)
-    for name, spec in specs.items():
-        if spec.owner is not None:
-            listening[spec.table].add(spec.owner.key)
-            for patch in patches.get(name, ()):
-                found[patch.owner.source].add(spec.owner.key)
-    for table in tables:
-        for source in table.sources:
-            found[source] |= listening[table.name]
-    for client, proxies in clients:
-        keys = {proxy.key for proxy in proxies}
-        for source in client.sources():
-            found[source] |= keys
-    return {source: frozenset(keys) for source, keys in found.items()}
+def decoded(world: World, each: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
+    return world.memo.get(("decoded", each), partial(decode, each))
+
+
+def _with(memo: Memo, findings: Findings, more: Iterable[tuple[Source, Finding]]) -> Findings:
+    return memo.get(("findings", findings, tuple(more)), partial(_united, findings, tuple(more)))
+
+
+def _united(findings: Findings, more: Iterable[tuple[Source, Finding]]) -> Findings:
+    found: Findings = Table(findings)
+    for source, finding in more:
+        if finding not in found[source]:
+            found[source] += (finding,)
+    return found

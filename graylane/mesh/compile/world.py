@@ -6,8 +6,10 @@ Pure. In: `Inputs` and a `Memo`. Out: indexes over them, each built once per cha
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from graylane.mesh.compile import select
 from graylane.mesh.compile.delegates import delegates_of, expand
@@ -17,6 +19,8 @@ from graylane.mesh.compile.rules import Rule, RuleBook, merge
 from graylane.mesh.inputs import DestinationRule, Inputs, Service, Source, VirtualService
 from graylane.mesh.memo import Memo
 from graylane.model.meta import Key
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +37,10 @@ class World:
     @property
     def domain(self) -> str:
         return self.inputs.mesh.domain
+
+    def stage(self, name: Hashable, key: Hashable, build: Callable[[World], T]) -> T:
+        """A step of the compilation with a memo of its own, made anew only when `key` differs from last time's."""
+        return self.memo.stage(name, key, lambda own: build(replace(self, memo=own)))
 
     def ordered(self, namespace: str) -> tuple[VirtualService, ...]:
         """The VirtualServices that clients in `namespace` may see, in Istio's order."""
@@ -57,11 +65,10 @@ class World:
 
 
 def world_of(inputs: Inputs, memo: Memo) -> World:
-    book = memo.get(("rules", inputs.destination_rules), lambda: _book(inputs, memo))
+    book = memo.stage("rules", inputs.destination_rules, partial(_book, inputs))
     services = memo.get(("services", inputs.services, book), lambda: Services(inputs.services, book))
-    effective, delegations = memo.get(
-        ("delegates", inputs.virtual_services), lambda: _with_delegates(inputs.virtual_services, memo)
-    )
+    found = inputs.virtual_services
+    effective, delegations = memo.stage("delegates", found, partial(_with_delegates, found))
     return World(inputs, memo, services, effective, delegations, {})
 
 

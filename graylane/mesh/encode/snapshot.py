@@ -1,62 +1,75 @@
 """A whole `Plan` written for Envoy.
 
-Pure. In: `Plan`. Out: `Snapshot`. What is made from the same nouns as last time is the same `Resource` as last time.
+Pure. In: `Plan`. Out: `Snapshot`. What is made from the same nouns as last time is the same `Resource` as last time,
+and a type of which nothing changed is the same table of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 
 from graylane.mesh.compile.clusters import ClusterSpec
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.encode import clusters, listeners, routes
-from graylane.mesh.inputs import Source
+from graylane.mesh.inputs import NO_ENDPOINTS, Source
 from graylane.mesh.memo import Memo
-from graylane.mesh.snapshot import Resource, Snapshot, Type, by_name
+from graylane.mesh.snapshot import Resource, Resources, Snapshot, Type, by_name
+
+Maker = Callable[[Plan, Memo], Iterable[Resource]]
 
 
 def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
-    resources = {
-        Type.CLUSTER: by_name(_clusters(plan, memo)),
-        Type.ENDPOINTS: by_name(_assignment(plan, spec, memo) for spec in plan.clusters.values()),
-        Type.LISTENER: by_name(_listener(plan, name, memo) for name in plan.listeners),
-        Type.ROUTES: by_name(_table(plan, name, memo) for name in plan.tables),
+    mesh = plan.inputs.mesh
+    gateway_sources = tuple((name, _gateways(table.sources)) for name, table in plan.tables.items())
+    stages: dict[Type, tuple[Hashable, Maker]] = {
+        Type.CLUSTER: ((plan.clusters, mesh), _clusters),
+        Type.ENDPOINTS: ((plan.clusters, plan.inputs.endpoints), _assignments),
+        Type.LISTENER: ((plan.listeners, plan.patches, mesh, gateway_sources), _listeners),
+        Type.ROUTES: (tuple(plan.tables.values()), _tables),
     }
-    carriers = {source: len(proxies) for source, proxies in plan.carriers.items()}
-    return Snapshot(serial, resources, frozenset(plan.findings), carriers)
+    resources = {type: memo.stage(type, key, partial(_made, make, plan)) for type, (key, make) in stages.items()}
+    sources = memo.get(("sources", plan.findings), lambda: frozenset(plan.findings))
+    return Snapshot(serial, resources, sources)
 
 
-def _clusters(plan: Plan, memo: Memo) -> list[Resource]:
+def _made(make: Maker, plan: Plan, memo: Memo) -> Resources:
+    return by_name(make(plan, memo))
+
+
+def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
     timeout = plan.inputs.mesh.connect_timeout
-    fixed = [
-        memo.get(("passthrough", timeout), lambda: clusters.passthrough(timeout)),
-        memo.get(("self",), clusters.self_cluster),
-    ]
-    specs = plan.clusters.values()
-    return fixed + [memo.get(("cluster", spec, timeout), partial(clusters.cluster, spec, timeout)) for spec in specs]
+    yield memo.get(("passthrough", timeout), lambda: clusters.passthrough(timeout))
+    yield memo.get(("self",), clusters.self_cluster)
+    for spec in plan.clusters.values():
+        yield memo.get(("cluster", spec, timeout), partial(clusters.cluster, spec, timeout))
 
 
-def _assignment(plan: Plan, spec: ClusterSpec, memo: Memo) -> Resource:
-    every = plan.inputs.endpoints.get(spec.service.key, ())
-    return memo.get(
-        ("endpoints", spec, every), lambda: clusters.assignment(spec.name, spec.pick(every), spec.port.name)
-    )
+def _assignments(plan: Plan, memo: Memo) -> Iterable[Resource]:
+    for spec in plan.clusters.values():
+        every = plan.inputs.endpoints.get(spec.service.key, NO_ENDPOINTS)
+        yield memo.get(("endpoints", spec, every), partial(_assignment, plan, spec))
 
 
-def _listener(plan: Plan, name: str, memo: Memo) -> Resource:
-    spec, patches = plan.listeners[name], plan.patches.get(name, ())
-    sources = frozenset(patch.owner.source for patch in patches)
-    if spec.table in plan.tables and spec.port_number != plan.inputs.mesh.proxy_port:
-        sources |= _gateways(plan.tables[spec.table].sources)
-    key = ("listener", spec, patches, plan.inputs.mesh, sources)
-    return memo.get(key, partial(listeners.listener, spec, plan.inputs.mesh, patches, sources, memo))
+def _assignment(plan: Plan, spec: ClusterSpec) -> Resource:
+    return clusters.assignment(spec.name, plan.picked(spec), spec.port.name)
+
+
+def _listeners(plan: Plan, memo: Memo) -> Iterable[Resource]:
+    mesh = plan.inputs.mesh
+    for name, spec in plan.listeners.items():
+        patches = plan.patches.get(name, ())
+        sources = frozenset(patch.owner.source for patch in patches)
+        if spec.table in plan.tables:
+            sources |= _gateways(plan.tables[spec.table].sources)
+        key = ("listener", spec, patches, mesh, sources)
+        yield memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo))
 
 
 def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
     return frozenset(source for source in sources if source.kind == "Gateway")
 
 
-def _table(plan: Plan, name: str, memo: Memo) -> Resource:
-    table = plan.tables[name]
-    key = ("table", table.name, table.hosts, table.sources)
-    return memo.get(key, partial(routes.table, table, memo))
+def _tables(plan: Plan, memo: Memo) -> Iterable[Resource]:
+    for table in plan.tables.values():
+        yield memo.stage(("table", table.name), table, partial(routes.table, table))

@@ -100,6 +100,7 @@ class _Channel:
     retried: dict[str, str] = field(default_factory=dict)
     suspects: list[Resource] = field(default_factory=list)
     again: bool = False
+    complete: Resources | None = None  # known to be held to the last resource, until something is sent
     answered: bool = False
     """Envoy starts only when its first request for clusters and listeners is answered, with nothing if need be."""
 
@@ -210,12 +211,13 @@ class Session:
     def _subscribe(self, channel: _Channel, request: Request) -> None:
         if not request.nonce:
             channel.held.clear()
-            channel.flight = None
+            channel.flight, channel.complete = None, None
             channel.answered = False
         if not channel.type.whole:
             channel.names = request.names
             for name in channel.held.keys() - request.names:
                 del channel.held[name]
+                channel.complete = None
 
     def _expect_endpoints(self, changed: Iterable[Resource]) -> None:
         """A cluster that changes waits for endpoints to be given anew, even the same ones, before it works.
@@ -223,6 +225,7 @@ class Session:
         Until then Envoy does not even acknowledge the clusters, so these endpoints follow on their heels.
         """
         channel = self._channels[Type.ENDPOINTS]
+        channel.complete = None
         for cluster in changed:
             channel.held.pop(cluster.name, None)
             if channel.flight is not None:
@@ -277,43 +280,54 @@ class Session:
         return found
 
     def _send(self) -> Iterable[Response]:
-        for type, wanted in self._wanted():
-            channel = self._channels[type]
+        for type, snapshot in self._open():
+            channel, target = self._channels[type], snapshot.of(type)
+            if channel.complete is target:
+                continue
+            wanted = channel.wanted(target)
+            if type is Type.CLUSTER and self._step is Step.ADD:
+                wanted = channel.held | wanted
             flight = channel.next_flight(wanted)
             if flight is not None:
                 yield self._launch(channel, *flight)
 
-    def _wanted(self) -> Iterable[tuple[Type, dict[str, Resource]]]:
-        """What each type shall be in the present step, for the types that may be sent in it."""
-        clusters = self._channels[Type.CLUSTER]
+    def _open(self) -> Iterable[tuple[Type, Snapshot]]:
+        """The types that may be sent in the present step, and of which snapshot."""
         if self._step is Step.ADD:
-            yield Type.CLUSTER, clusters.held | clusters.wanted(self._target.of(Type.CLUSTER))
-            yield Type.ENDPOINTS, self._endpoints(self._target)
-        else:
-            yield Type.ENDPOINTS, self._endpoints(self._latest)
+            yield from ((Type.CLUSTER, self._target), (Type.ENDPOINTS, self._target))
+            return
+        yield Type.ENDPOINTS, self._latest
         if self._step is Step.ROUTE:
-            for type in (Type.LISTENER, Type.ROUTES):
-                yield type, self._channels[type].wanted(self._target.of(type))
-        if self._step is Step.PRUNE:
-            yield Type.CLUSTER, clusters.wanted(self._target.of(Type.CLUSTER))
-
-    def _endpoints(self, snapshot: Snapshot) -> dict[str, Resource]:
-        return self._channels[Type.ENDPOINTS].wanted(snapshot.of(Type.ENDPOINTS))
+            yield from ((Type.LISTENER, self._target), (Type.ROUTES, self._target))
+        elif self._step is Step.PRUNE:
+            yield Type.CLUSTER, self._target
 
     def _done(self) -> bool:
-        clusters, endpoints = self._channels[Type.CLUSTER], self._channels[Type.ENDPOINTS]
         if self._step is Step.ADD:
-            expected = self._endpoints(self._target)
-            needed = {name: each for name, each in expected.items() if name in clusters.held}
-            return clusters.settled(clusters.wanted(self._target.of(Type.CLUSTER))) and endpoints.settled(needed)
+            return self._has(Type.CLUSTER) and self._has(Type.ENDPOINTS)
         if self._step is Step.ROUTE:
-            found = (self._channels[type] for type in (Type.LISTENER, Type.ROUTES))
-            return all(channel.settled(channel.wanted(self._target.of(channel.type))) for channel in found)
-        wanted = clusters.wanted(self._target.of(Type.CLUSTER))
-        return clusters.settled(wanted) and wanted.keys() == clusters.held.keys()
+            return self._has(Type.LISTENER) and self._has(Type.ROUTES)
+        return self._has(Type.CLUSTER, exactly=True)
+
+    def _has(self, type: Type, *, exactly: bool = False) -> bool:
+        """Whether Envoy has acknowledged all of the target's resources of `type` that it can have."""
+        channel, target = self._channels[type], self._target.of(type)
+        if channel.complete is target:
+            return True
+        wanted = channel.wanted(target)
+        if type is Type.ENDPOINTS:
+            clusters = self._channels[Type.CLUSTER].held
+            wanted = {name: each for name, each in wanted.items() if name in clusters}
+        if not channel.settled(wanted):
+            return False
+        same = wanted.keys() == channel.held.keys()
+        if same and len(wanted) == len(target) and not channel.refused:
+            channel.complete = target
+        return same or not exactly
 
     def _launch(self, channel: _Channel, sent: dict[str, Resource], changed: tuple[Resource, ...]) -> Response:
         self._nonce += 1
+        channel.complete = None
         channel.flight = _Flight(str(self._nonce), sent, changed)
         if channel.type is Type.CLUSTER:
             self._expect_endpoints((*changed, *self._unsettled))

@@ -1,0 +1,160 @@
+"""How fast the mesh is: VS write → first request on the new route, compile time, bytes pushed, memory, added latency.
+
+Shell. In: numbers of services on the command line (default 10 100 1000). Out: one line per figure. Real Envoy, no API
+server: the clock starts where the mesh learns of a change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import resource
+import statistics
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from graylane.mesh.inputs import MeshConfig
+from graylane.mesh.snapshot import Snapshot, Type
+from graylane.mesh.store import Store
+from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
+from graylane.model.meta import Obj, key_of
+from graylane.testing import envoys, meshes
+
+_CHANGES = 200
+
+
+def objects(count: int, network: str) -> list[tuple[Kind, Obj]]:
+    """`count` services with a VirtualService, a DestinationRule with two subsets and one pod each; all pods are one."""
+    found: list[tuple[Kind, Obj]] = []
+    for number in range(count):
+        name = f"s{number}"
+        meta = {"name": name, "namespace": "default", "generation": 1, "uid": name, "creationTimestamp": ""}
+        ports = [{"name": "http", "port": 8000}]
+        labels = {"app": name, "version": "v1"}
+        pod = meshes.pod(name, f"127.{100 + number // 60000}.{number // 250 % 250 + 1}.{number % 250 + 1}", labels)
+        entry = {
+            "addresses": [f"{network}.1"],
+            "conditions": {"ready": True},
+            "targetRef": {"kind": "Pod", "name": name},
+        }
+        slices = {
+            "metadata": {**meta, "labels": {"kubernetes.io/service-name": name}},
+            "ports": ports,
+            "endpoints": [entry],
+        }
+        subsets = [{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}]
+        found += [
+            (SERVICE, {"metadata": meta, "spec": {"ports": ports, "selector": {"app": name}}}),
+            (POD, pod),
+            (ENDPOINT_SLICE, slices),
+            (DESTINATION_RULE, {"metadata": meta, "spec": {"host": name, "subsets": subsets}}),
+            (VIRTUAL_SERVICE, virtual_service(name, 1, "a")),
+        ]
+    return found
+
+
+def virtual_service(name: str, generation: int, mark: str) -> Obj:
+    meta = {"name": name, "namespace": "default", "generation": generation, "uid": name, "creationTimestamp": ""}
+    rule = {
+        "route": [{"destination": {"host": name, "subset": "v1"}}],
+        "headers": {"response": {"set": {"x-mark": mark}}},
+    }
+    return {"metadata": meta, "spec": {"hosts": [name], "http": [rule]}}
+
+
+def pushed(old: Snapshot, new: Snapshot) -> int:
+    """The bytes of resources that differ, or of the whole type where xDS wants it whole."""
+    total = 0
+    for type in Type:
+        differing = [each for name, each in new.of(type).items() if old.of(type).get(name) is not each]
+        sent = new.of(type).values() if type.whole and differing else differing
+        total += sum(len(each.body) for each in sent)
+    return total
+
+
+@contextlib.asynccontextmanager
+async def town(count: int) -> AsyncIterator[tuple[envoys.Rig, Store, str]]:
+    network = envoys.own_network()
+    async with envoys.upstream("all", f"{network}.1", 8000), envoys.rig(workers=2) as rig:
+        store = Store(MeshConfig(access_log=""))
+        for kind, obj in objects(count, network):
+            store.take(kind, key_of(obj), None, obj)
+        start = time.perf_counter()
+        await rig.push(store.inputs(), 60)
+        print(f"  first compile, push and acknowledgement: {(time.perf_counter() - start) * 1000:.0f} ms")
+        yield rig, store, network
+
+
+async def measure(count: int) -> None:
+    print(f"{count} services")
+    async with town(count) as (rig, store, _):
+        proxy = "http://127.100.1.1:15001"
+        route, acked, built, sizes = [], [], [], []
+        old = virtual_service("s0", 1, "a")
+        for turn in range(_CHANGES):
+            mark = f"m{turn}"
+            new = virtual_service("s0", turn + 2, mark)
+            before = rig.snapshot
+            start = time.perf_counter()
+            store.take(VIRTUAL_SERVICE, key_of(new), old, new)
+            await rig.publish(store.inputs())
+            built.append(time.perf_counter() - start)
+            pushing = asyncio.create_task(rig.acknowledged())
+            while True:
+                answer = await rig.get("http://s0:8000/", proxy=proxy)
+                if answer.headers["x-mark"] == mark:
+                    break
+            route.append(time.perf_counter() - start)
+            await pushing
+            acked.append(rig.live_at - start)
+            sizes.append(pushed(before, rig.snapshot))
+            old = new
+        for name, values in (
+            ("write → compiled and sent", built),
+            ("→ acknowledged", acked),
+            ("→ first request", route),
+        ):
+            print(f"  {name}: {_ms(values)}")
+        print(f"  bytes pushed per change: {statistics.median(sizes):.0f}")
+        print(f"  memory: mesh {_mesh_mib():.0f} MiB (peak), Envoy {_rss_mib(rig.process.pid):.0f} MiB")
+        await latency(rig, proxy)
+
+
+async def latency(rig: envoys.Rig, proxy: str) -> None:
+    async def timed(url: str, through: str | None) -> list[float]:
+        found = []
+        for _ in range(500):
+            start = time.perf_counter()
+            await rig.get(url, proxy=through)
+            found.append(time.perf_counter() - start)
+        return found
+
+    await timed("http://s0:8000/", proxy)
+    print(f"  one request through one hop: {_ms(await timed('http://s0:8000/', proxy))}")
+
+
+def _ms(values: list[float]) -> str:
+    ordered = sorted(values)
+    return f"p50 {ordered[len(ordered) // 2] * 1000:.2f} ms, p99 {ordered[int(len(ordered) * 0.99)] * 1000:.2f} ms"
+
+
+def _rss_mib(pid: int) -> float:
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return int(fields["VmRSS"].split()[0]) / 1024
+
+
+def _mesh_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("services", nargs="*", type=int, default=[10, 100, 1000])
+    for count in parser.parse_args().services:
+        asyncio.run(measure(count))
+
+
+if __name__ == "__main__":
+    main()
