@@ -6,15 +6,24 @@ that asking the reconciler again leads somewhere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Protocol
 
 from graylane.client import ApiClient
-from graylane.errors import AlreadyExists, Conflict, NotFound
+from graylane.errors import AlreadyExists, ApiError, Conflict, NotFound, Timeout, TooManyRequests, Unavailable
 from graylane.kit.effects import Create, Delete, Effect, Event, Patch, Replace
 from graylane.kit.events import EventRecorder
 from graylane.model.kinds import Kind
 from graylane.model.meta import Key, Obj, key_of, uid_of
+
+_LOG = logging.getLogger(__name__)
+_PASSING = (AlreadyExists, Conflict, TooManyRequests, Unavailable, Timeout)
+
+
+def is_refusal(error: ApiError) -> bool:
+    """The API understood and said no, so a user should know; what a busy or racing API says passes by itself."""
+    return not isinstance(error, _PASSING)
 
 
 class Knowledge(Protocol):
@@ -57,6 +66,17 @@ class Applier:
         except AlreadyExists:
             await self._refresh(effect.kind, key_of(effect.obj))
             raise
+        except ApiError as error:
+            if is_refusal(error):
+                await self._suffer(effect.consequences(error.message))
+            raise
+
+    async def _suffer(self, consequences: Iterable[Effect]) -> None:
+        """The refusal itself is what matters to the caller: trouble with telling it is not raised instead of it."""
+        try:
+            await self.apply(consequences)
+        except ApiError as error:
+            _LOG.debug("refusal not kept: error=%s", error)
 
     async def _patch(self, effect: Patch) -> None:
         namespace, name = effect.key

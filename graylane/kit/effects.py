@@ -5,7 +5,8 @@ Pure. In: objects and patches. Out: the closed union `Effect`, and `Outcome`, a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +17,21 @@ from graylane.model.patches import PatchType
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """POST `obj`. If it exists already the loop re-reads it and asks the reconciler again."""
+    """POST `obj`. If it exists already the loop re-reads it and asks the reconciler again.
+
+    When the API refuses it, `refused` is recorded with the API's words at the end of its message, and `kept` makes of
+    these words the patch that keeps the refusal in a status: what is in the API outlives us, a memory would not.
+    """
 
     kind: Kind
     obj: Obj
+    refused: Event | None = None
+    kept: Callable[[str], Patch] | None = None
+
+    def consequences(self, words: str) -> tuple[Effect, ...]:
+        """What to do about a refusal, before anybody tries again."""
+        told = replace(self.refused, message=f"{self.refused.message}{words}") if self.refused else None
+        return tuple(effect for effect in (told, self.kept and self.kept(words)) if effect is not None)
 
 
 @dataclass(frozen=True, slots=True)

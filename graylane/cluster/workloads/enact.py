@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from graylane.cluster.workloads import progress
 from graylane.cluster.workloads.order import told_last
+from graylane.cluster.workloads.refusals import mirrored
 from graylane.cluster.workloads.revisions import (
     DESIRED,
     REVISION,
@@ -110,7 +111,9 @@ def enact(facts: Facts, step: Step) -> Outcome:
 def _create(facts: Facts, step: Step) -> Iterator[Effect]:
     if step.create is None:
         return
-    yield Create(REPLICA_SET, step.create)
+    said = f'Failed to create new replica set "{name_of(step.create)}": '
+    refused = Event(DEPLOYMENT, facts.deployment, "Warning", "ReplicaSetCreateError", said)
+    yield Create(REPLICA_SET, step.create, refused)
     if wanted_replicas(step.create) > 0:
         yield _scaling_event(facts.deployment, name_of(step.create), 0, wanted_replicas(step.create))
 
@@ -175,7 +178,10 @@ def _conditions(facts: Facts, step: Step) -> list[Obj]:
         conditions = progress.noticed(facts.deployment, conditions, news, facts.now)
     available = progress.counts(facts.deployment, facts.fleet)["availableReplicas"]
     conditions = progress.with_availability(conditions, facts.limits, available, facts.now)
-    return progress.advance(facts.progress(conditions), step.create or facts.fleet.new) if step.moves_on else conditions
+    if not step.moves_on:
+        return conditions
+    conditions = progress.advance(facts.progress(conditions), step.create or facts.fleet.new)
+    return mirrored(conditions, reversed(facts.fleet.all))  # the new set's failure is the one to tell
 
 
 def _status(facts: Facts, conditions: list[Obj]) -> Iterator[Effect]:

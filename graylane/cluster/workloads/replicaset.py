@@ -22,6 +22,8 @@ from graylane.cluster.workloads.pods import (
     new_names,
 )
 from graylane.cluster.workloads.ranking import deletion_order
+from graylane.cluster.workloads.refusals import failed_create, keeping, overcome
+from graylane.cluster.workloads.revisions import wanted_replicas
 from graylane.kit import Create, Delete, Effect, Event, Outcome, Patch, View
 from graylane.model.kinds import POD, REPLICA_SET
 from graylane.model.meta import (
@@ -57,21 +59,22 @@ def reconcile(view: View, key: Key, now: datetime) -> Outcome:
 
 
 def _manage(view: View, replica_set: Obj, pods: Sequence[Obj], now: datetime) -> list[Effect]:
-    missing = int(dig(replica_set, "spec", "replicas", default=1)) - len(pods)
+    missing = wanted_replicas(replica_set) - len(pods)
     if missing > 0 and not is_closing(view, namespace_of(replica_set)):
-        return _create(view, replica_set, min(missing, BURST))
+        return _create(view, replica_set, min(missing, BURST), now)
     if missing < 0:
         return _delete(view, replica_set, pods, min(-missing, BURST), now)
     return []
 
 
-def _create(view: View, replica_set: Obj, how_many: int) -> list[Effect]:
+def _create(view: View, replica_set: Obj, how_many: int, now: datetime) -> list[Effect]:
     namespace = namespace_of(replica_set)
+    refused, kept = failed_create(REPLICA_SET, replica_set), keeping(REPLICA_SET, replica_set, now)
     effects: list[Effect] = []
     for name in new_names(replica_set, how_many, lambda name: view.get(POD, namespace, name) is not None):
         pod = from_template(dig(replica_set, "spec", "template", default={}), replica_set, REPLICA_SET, name)
         effects += [
-            Create(POD, pod),
+            Create(POD, pod, refused, kept),
             Event(REPLICA_SET, replica_set, "Normal", "SuccessfulCreate", f"Created pod: {name}"),
         ]
     return effects
@@ -107,7 +110,9 @@ def _status(replica_set: Obj, pods: Sequence[Obj], now: datetime) -> list[Effect
     }
     new = {name: value for name, value in old.items() if name not in counts}
     new |= {"replicas": len(pods)} | {name: value for name, value in counts.items() if value}
-    patch = create_merge_patch(old, new)
+    if len(pods) >= wanted_replicas(replica_set):
+        new["conditions"] = overcome(new.get("conditions", [])) or None
+    patch = create_merge_patch(old, {name: value for name, value in new.items() if value is not None})
     return [Patch(REPLICA_SET, key_of(replica_set), {"status": patch}, subresource="status")] if patch else []
 
 
