@@ -268,8 +268,7 @@ async def test_what_is_stored_only_is_said_and_what_is_not_served_is_refused(kub
     output = await kubectl.run("apply", "-f", "-", stdin=yaml.safe_dump(quota))
     assert (output.code, output.err.strip()) == (0, "Warning: Graylane stores but does not act on ResourceQuota")
     await kubectl.apply(pod("one"))
-    refused = await kubectl.fails("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(deployment("web")))
-    assert "server-side apply" in refused.lower()
+    assert "does not serve pods/exec" in await kubectl.fails("exec", "one", "--", "ls")
 
 
 async def test_the_server_describes_itself(kubectl: Kubectl) -> None:
@@ -279,3 +278,21 @@ async def test_the_server_describes_itself(kubectl: Kubectl) -> None:
     assert {"pods", "deployments.apps", "customresourcedefinitions.apiextensions.k8s.io"} <= set(names.split())
     assert "apps/v1" in (await kubectl.ok("api-versions")).split()
     assert await kubectl.ok("get", "--raw", "/readyz") == "ok"
+
+
+async def test_server_side_apply_keeps_what_others_own_and_names_conflicts(kubectl: Kubectl) -> None:
+    mine = deployment("web", replicas=2)
+    assert "serverside-applied" in await kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(mine))
+    assert "serverside-applied" in await kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(mine))
+    await kubectl.ok("scale", "deploy/web", "--replicas=5")
+    conflict = await kubectl.fails("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(mine))
+    assert 'conflict with "kubectl" with subresource "scale"' in conflict
+    assert ".spec.replicas" in conflict
+    forced = ("apply", "--server-side", "--force-conflicts", "-f", "-")
+    await kubectl.ok(*forced, stdin=yaml.safe_dump(mine))
+    assert await kubectl.ok("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}") == "2"
+    del mine["spec"]["replicas"]
+    diff = await kubectl.run("diff", "--server-side", "-f", "-", stdin=yaml.safe_dump(mine))
+    assert diff.code == 1, diff
+    shown = await kubectl.ok("get", "deploy", "web", "-o", "yaml", "--show-managed-fields")
+    assert "operation: Apply" in shown

@@ -15,7 +15,7 @@ from graylane.cluster.apiserver.registry import Registry
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.testing.api.objects import Obj, config_map, deployment, pod, service, widget, widget_crd
-from graylane.testing.api.rig import JSON, MERGE, STRATEGIC, InProcess, Rig
+from graylane.testing.api.rig import APPLY, JSON, MERGE, STRATEGIC, InProcess, Rig
 
 REPOSITORY = Path(__file__).parents[2]
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -101,6 +101,8 @@ async def test_damaged_manifests_are_answered_and_never_met_with_a_bug(served: A
             ("PATCH", one, STRATEGIC),
             ("PATCH", f"{one}/status", MERGE),
             ("PATCH", f"{one}/scale", MERGE),
+            ("PATCH", f"{one}?fieldManager=fuzz&force=true", APPLY),
+            ("PATCH", f"{one}?fieldManager=other", APPLY),
         ):
             answer = await api.call(method, path, body, content_type=content_type)
             assert answer.status != 500, (method, path, body, answer.body)

@@ -28,9 +28,9 @@ def load(body: bytes, content_type: str) -> Obj:
     """The object in `body`, whatever it is written in. 400 if it is none, 415 for other media types."""
     kind = media.content_type(content_type)
     if kind == media.JSON_TYPE:
-        return _mapping(load_json(body))
+        return mapping(load_json(body))
     if kind == media.YAML_TYPE:
-        return _mapping(load_yaml(body))
+        return mapping(load_yaml(body))
     if kind == media.PROTOBUF_TYPE:
         return protobuf.decode(body)
     raise UnsupportedMediaType(
@@ -55,7 +55,7 @@ def load_yaml(body: bytes) -> Any:
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _mapping(value: Any) -> Obj:
+def mapping(value: Any) -> Obj:
     if not isinstance(value, dict):
         found = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}.get(type(value), "null")
         raise BadRequest(

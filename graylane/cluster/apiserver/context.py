@@ -71,6 +71,12 @@ class Call:
     def wanted(self) -> media.Wanted:
         return media.wanted(self.request.headers.get("accept", ""))
 
+    @property
+    def manager(self) -> str:
+        """Who writes: as the client names itself, else its program."""
+        agent = self.request.headers.get("user-agent", "")
+        return self.options.field_manager or agent.partition("/")[0] or "unknown"
+
     def shown(self, entry: Entry) -> Obj:
         """The object in the version this call speaks."""
         return conversion.to(entry.obj, self.resource.api_version)

@@ -5,11 +5,11 @@ Pure. In: `Query`. Out: `WriteOptions`; `Invalid` for values that do not exist.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from graylane.cluster.apiserver.exchange import Query
-from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, not_supported
+from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, not_supported, required
 
 
 class FieldValidation(StrEnum):
@@ -20,11 +20,16 @@ class FieldValidation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """`fieldValidation` defaults to Warn; `dryRun=All` does everything but the write."""
+    """`fieldValidation` defaults to Warn; `dryRun=All` does everything but the write.
+
+    `applying` is true for server-side apply, which says itself who owns what; `force` takes fields from other owners.
+    """
 
     dry_run: bool = False
     field_validation: FieldValidation = FieldValidation.WARN
     field_manager: str = ""
+    force: bool = False
+    applying: bool = False
 
     @staticmethod
     def of(query: Query, kind: str = "CreateOptions") -> WriteOptions:
@@ -37,3 +42,12 @@ class WriteOptions:
         if errors:
             raise as_api_error("meta.k8s.io", "v1", kind, "", errors)
         return WriteOptions(bool(dry_run), FieldValidation(validation), query.text("fieldManager"))
+
+    @staticmethod
+    def of_apply(query: Query) -> WriteOptions:
+        """Server-side apply wants to know who applies."""
+        options = WriteOptions.of(query, "PatchOptions")
+        if not options.field_manager:
+            errors = [required("fieldManager", "is required for apply patch")]
+            raise as_api_error("meta.k8s.io", "v1", "PatchOptions", "", errors)
+        return replace(options, force=query.flag("force"), applying=True)

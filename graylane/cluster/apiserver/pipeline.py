@@ -18,6 +18,7 @@ from collections.abc import Callable
 from graylane.cluster.apiserver import bodies, conversion, failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
 from graylane.cluster.apiserver.context import Call
+from graylane.cluster.apiserver.patch import managedfields
 from graylane.cluster.apiserver.schema import crd, shape
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
 from graylane.cluster.apiserver.store import Entry, Stale
@@ -35,7 +36,7 @@ _WRITES_TRIED = 50
 async def create(call: Call, obj: Obj) -> Entry:
     """A new object. Raises `AlreadyExists`, `Invalid`, `NotFound` for its namespace, or what admission says."""
     for attempt in range(_NAMES_TRIED):
-        born = metadata.born(call.resource, typed(call, obj), _birth(call))
+        born = _tracked(call, metadata.born(call.resource, typed(call, obj), _birth(call)), None)
         require_namespace(call, name_of(born))
         try:
             return await _create_once(call, born)
@@ -110,24 +111,48 @@ def _settled(call: Call, new: Obj, old: Obj) -> Obj:
     new = metadata.carried(new, old)
     sub = call.target.subresource
     if sub == "status":
-        new = {**old, "metadata": old["metadata"], **_only(new, "status")}
+        metadata_then = {**_less(old["metadata"], "managedFields"), **_only(new["metadata"], "managedFields")}
+        new = {**old, "metadata": metadata_then, **_only(new, "status")}
     elif sub == "finalize":
         new = {**old, **_only(new, "spec")}
     elif sub != "binding":  # which sets spec and status in one go
         if call.resource.has("status"):
-            new = {**{k: v for k, v in new.items() if k != "status"}, **_only(old, "status")}
+            new = {**_less(new, "status"), **_only(old, "status")}
         new = call.strategy.update(new, old)
-    return metadata.bumped(call.resource, new, old)
+    return _tracked(call, metadata.bumped(call.resource, new, old), old)
+
+
+def _tracked(call: Call, new: Obj, old: Obj | None) -> Obj:
+    """Who owns which field. Kept from an object's first server-side apply on: before that nobody asks, and keeping it
+    for every object would cost half as much again per write and per byte."""
+    if call.options.applying:
+        return new
+    if old is None or "managedFields" not in old["metadata"]:
+        return managedfields.without_managed(new)
+    return managedfields.update(
+        old,
+        new,
+        call.manager,
+        call.resource.api_version,
+        call.api.clock(),
+        call.structural,
+        subresource=call.target.subresource,
+        has_status=call.resource.has("status"),
+    )
 
 
 def _only(obj: Obj, name: str) -> Obj:
     return {name: obj[name]} if name in obj else {}
 
 
+def _less(obj: Obj, name: str) -> Obj:
+    return {key: value for key, value in obj.items() if key != name}
+
+
 def _without_status(call: Call, obj: Obj) -> Obj:
     if not call.resource.has("status") or call.strategy.keeps_first_status:
         return obj
-    return {name: value for name, value in obj.items() if name != "status"}
+    return _less(obj, "status")
 
 
 def _check(call: Call, new: Obj, old: Obj | None) -> None:

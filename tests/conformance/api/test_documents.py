@@ -143,8 +143,3 @@ async def test_what_is_not_served_is_refused_by_name(api: Rig, ns: str) -> None:
         answer = await api.call("GET", f"/api/v1/namespaces/{ns}/pods/a/{sub}", command="ls")
         assert answer.status == 501
         assert f"pods/{sub}" in answer.message
-    answer = await api.call(
-        "PATCH", f"/api/v1/namespaces/{ns}/pods/a", {}, content_type="application/apply-patch+yaml", fieldManager="x"
-    )
-    assert answer.status == 415
-    assert "server-side apply" in answer.message

@@ -15,7 +15,7 @@ from graylane.cluster.apiserver.strategy import names
 from graylane.model.meta import Obj, finalizers_of, format_time, is_deleting
 
 _OWNED_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
-_NEVER_STORED = ("selfLink", "managedFields", "resourceVersion")
+_NEVER_STORED = ("selfLink", "resourceVersion")
 
 
 @dataclass(frozen=True, slots=True)

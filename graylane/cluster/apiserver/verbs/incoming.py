@@ -24,7 +24,7 @@ def read(call: Call) -> Obj:
     for warning in warnings:
         call.warn(warning)
     warn_of_limits(call)
-    return _placed(call, obj)
+    return placed(call, obj)
 
 
 def warn_of_limits(call: Call) -> None:
@@ -36,7 +36,7 @@ def warn_of_limits(call: Call) -> None:
         call.warn(custom.deprecation)
 
 
-def _placed(call: Call, obj: Obj) -> Obj:
+def placed(call: Call, obj: Obj) -> Obj:
     """Namespace and name of the body agree with the URL's; an absent namespace is filled in."""
     metadata, key = obj["metadata"], call.key
     namespace = metadata.get("namespace") or key.namespace

@@ -1,7 +1,7 @@
 """PATCH: change an object by one of the four kinds of patch.
 
 Shell (store, admission). In: a patch and its media type. Out: 200 and the object as stored. Custom kinds have no
-strategic merge (415), as in Kubernetes. Server-side apply is refused by name.
+strategic merge (415), as in Kubernetes. Server-side apply has a file of its own, `apply.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from graylane.cluster.apiserver.options import FieldValidation, WriteOptions
 from graylane.cluster.apiserver.patch import strategic
 from graylane.cluster.apiserver.schema.fielderror import strict
 from graylane.cluster.apiserver.selection import view_of
+from graylane.cluster.apiserver.verbs import apply
 from graylane.cluster.apiserver.verbs.incoming import warn_of_limits
 from graylane.cluster.apiserver.wire import strict_json
 from graylane.errors import BadRequest, UnsupportedMediaType
@@ -29,21 +30,19 @@ Patch = Callable[[Obj], Obj]
 
 
 async def patch(call: Call) -> Reply:
+    if media.content_type(call.request.headers.get("content-type", "")) == PatchType.APPLY:
+        return await apply.apply(call)
     view = view_of(call)
     call = replace(call, options=WriteOptions.of(call.request.query, "PatchOptions"))
-    apply = read_patch(call)
+    change = read_patch(call)
     warn_of_limits(call)
-    entry = await pipeline.update(call, call.key, lambda old: _checked(call, apply(old), old))
+    entry = await pipeline.update(call, call.key, lambda old: _checked(call, change(old), old))
     return render.reply(render.one(entry, view), view.wanted)
 
 
 def read_patch(call: Call) -> Patch:
     """The patch in the body, as a function of the object."""
     kind = media.content_type(call.request.headers.get("content-type", ""))
-    if kind == PatchType.APPLY:
-        raise UnsupportedMediaType(
-            "Graylane does not serve server-side apply yet; use kubectl apply without --server-side"
-        )
     if kind == PatchType.STRATEGIC and call.resource.custom:
         raise UnsupportedMediaType(_accepted(PatchType.JSON, PatchType.MERGE))
     if kind not in (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC):
