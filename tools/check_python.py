@@ -6,7 +6,10 @@ Shell. In: the interpreter running it (any version 3). Out: exit 0, or one line 
 import sys
 
 if sys.version_info < (3, 11):
-    sys.exit("setup: Python 3.11 or later is needed, this is %d.%d; install it and run: make PYTHON=python3.11" % sys.version_info[:2])
+    sys.exit(
+        "setup: Python 3.11 or later is needed, this is %d.%d; install it and run: make PYTHON=python3.11"
+        % sys.version_info[:2]
+    )
 try:
     import ensurepip  # noqa: F401
     import venv  # noqa: F401
