@@ -23,7 +23,6 @@ from graylane.model.meta import (
     namespace_of,
     owner_reference,
 )
-from graylane.model.patches import create_merge_patch
 from graylane.model.revisions import bare_template, template_of
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, OVERLAY, REVISION, Rollout
 from graylane.model.selectors import LabelSelector
@@ -56,8 +55,8 @@ def overlay_of(rollout: Rollout) -> str:
 def free_name(view: View, rollout: Rollout, revision: str) -> str:
     """The name of this revision's canary: its living one's, else the first that is not taken.
 
-    Names follow from the Rollout and the revision, so a creation repeated after a crash meets the first one. A canary
-    that is on its way out keeps its name until it is gone; its replacement gets the next.
+    Names follow from the Rollout, the revision and the overlay, so a creation repeated after a crash meets the first
+    one. A canary that is on its way out keeps its name until it is gone; its replacement gets the next.
     """
     for name in _names(rollout, revision):
         taken = view.get(DEPLOYMENT, rollout.key.namespace, name)
@@ -67,9 +66,10 @@ def free_name(view: View, rollout: Rollout, revision: str) -> str:
 
 
 def _names(rollout: Rollout, revision: str) -> Iterator[str]:
+    """A changed overlay makes another canary: rolled in place, its old pods could go before the new ones are listed."""
     number = 0
     while True:
-        yield f"{rollout.workload.name}-{short_hash([rollout.uid, revision, number], 5)}"
+        yield f"{rollout.workload.name}-{short_hash([rollout.uid, revision, overlay_of(rollout), number], 5)}"
         number += 1
 
 
@@ -111,17 +111,13 @@ def build(stable: Obj, rollout: Rollout, name: str, revision: str, replicas: int
     }
 
 
-def correction(canary: Obj, stable: Obj, rollout: Rollout, replicas: int) -> Obj:
+def correction(canary: Obj, replicas: int) -> Obj:
     """The merge patch that makes a living canary right again; `{}` when it is. Never fewer replicas."""
     patch: Obj = {}
     if int(dig(canary, "spec", "replicas", default=1)) < replicas:
         patch["spec"] = {"replicas": replicas}
-    if overlay_on(canary) != overlay_of(rollout):
-        change = create_merge_patch(template_of(canary), template(stable, rollout))
-        patch["spec"] = patch.get("spec", {}) | ({"template": change} if change else {})
-        patch["metadata"] = {"annotations": {OVERLAY: overlay_of(rollout)}}
     if CANARY_FINALIZER not in finalizers_of(canary):
-        patch["metadata"] = patch.get("metadata", {}) | {"finalizers": [*finalizers_of(canary), CANARY_FINALIZER]}
+        patch["metadata"] = {"finalizers": [*finalizers_of(canary), CANARY_FINALIZER]}
     return patch
 
 

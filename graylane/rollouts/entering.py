@@ -94,12 +94,11 @@ def jump(facts: Facts, release: Release) -> Release:
 
 def replan(facts: Facts, release: Release) -> Release:
     """Go on at the first step of the new plan that wants at least the canary pods there are, as OpenKruise does."""
-    present = facts.canary.replicas if facts.canary else 0
     total = facts.stable.replicas if facts.stable else 0
     enough = (
         index
         for index, step in enumerate(facts.rollout.steps, 1)
-        if step_replicas(step.replicas, total) >= min(present, total)
+        if step_replicas(step.replicas, total) >= min(facts.grown, total)
     )
     return replace(_at(facts, release, next(enough, facts.total_steps)), plan_hash=facts.rollout.plan_hash)
 

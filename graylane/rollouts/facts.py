@@ -81,8 +81,8 @@ class Canary:
 class Lane:
     """The TrafficRouting the Rollout names. `held`: our finalizer is on it; `live`: it says our routes are confirmed.
 
-    `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing. `says`: its
-    own words while it is at work on routes.
+    `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing. `says`:
+    its own words while it is at work on routes.
     """
 
     name: str
@@ -242,16 +242,22 @@ class Facts:
 
     @property
     def canary(self) -> Canary | None:
-        """The canary of the workload's present template; others are superseded or on their way out."""
-        revision = self.stable.revision if self.stable else ""
-        live = (item for item in self.canaries if item.revision == revision and not item.deleting)
+        """The canary of the present template and overlay; others are superseded or on their way out."""
+        wanted = (self.stable.revision if self.stable else "", self.overlay)
+        live = (item for item in self.canaries if (item.revision, item.overlay) == wanted and not item.deleting)
         return next(live, None)
 
     @property
     def target(self) -> int:
         """Canary pods wanted at this step. Within a release the canary only grows, as in OpenKruise."""
         wanted = step_replicas(self.step.replicas, self.stable.replicas) if self.stable else 0
-        return max(wanted, self.canary.replicas if self.canary else 0)
+        return max(wanted, self.grown)
+
+    @property
+    def grown(self) -> int:
+        """How far this version's canary has come, also when a new overlay asks for another one."""
+        revision = self.stable.revision if self.stable else ""
+        return max((item.replicas for item in self.canaries if item.revision == revision), default=0)
 
     @property
     def needed(self) -> int:
@@ -261,7 +267,7 @@ class Facts:
         canary = self.canary
         if canary is None:
             return self.target == 0
-        settled = canary.observed and canary.overlay == self.overlay and canary.replicas >= self.target
+        settled = canary.observed and canary.replicas >= self.target
         return settled and canary.updated >= self.target and canary.available >= self.needed
 
     def canary_serves(self) -> bool:

@@ -173,7 +173,7 @@ def _grow(facts: Facts) -> Iterator[Effect]:
             obj = canaries.build(stable.obj, rollout, facts.free_name, stable.revision, facts.target)
             yield Create(DEPLOYMENT, obj)
         return
-    patch = canaries.correction(canary.obj, stable.obj, rollout, facts.target)
+    patch = canaries.correction(canary.obj, facts.target)
     if patch:
         yield Patch(DEPLOYMENT, Key(rollout.key.namespace, canary.name), _guarded(canary.obj, patch))
 

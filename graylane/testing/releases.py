@@ -75,8 +75,10 @@ def deployment(view: View, key: Key, now: datetime) -> Outcome:
         for item, size in sizes
         if wanted_replicas(item) != size
     ]
-    if fresh is None and not dig(obj, "spec", "paused"):
-        effects.append(Create(REPLICA_SET, _replica_set(obj)))
+    wanted = _replica_set(obj)
+    taken = view.get(REPLICA_SET, *key_of(wanted)) is not None  # by a namesake's set that awaits its collection
+    if fresh is None and not taken and not dig(obj, "spec", "paused"):
+        effects.append(Create(REPLICA_SET, wanted))
     status = {
         "observedGeneration": generation_of(obj),
         "replicas": sum(_count(item, "replicas") for item in sets),
@@ -129,7 +131,7 @@ def replica_set(view: View, key: Key, now: datetime) -> Outcome:
     surplus = sorted(present - set(wanted))
     return Outcome(
         (
-            *(Create(POD, _pod(obj, name)) for name in wanted if name not in present),
+            *(Create(POD, _pod(obj, name)) for name in wanted if view.get(POD, key.namespace, name) is None),
             *(Delete(POD, Key(key.namespace, name)) for name in surplus),
             *_status(REPLICA_SET, obj, status),
         )
