@@ -13,12 +13,12 @@ from graylane.cluster.workloads.controllers import controllers
 from graylane.cluster.workloads.pods import is_active, is_ready
 from graylane.errors import ApiError, Conflict
 from graylane.kit import Cache, Controller, View
-from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, NODE, POD, REPLICA_SET, SERVICE, Kind
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, NODE, POD, REPLICA_SET, SERVICE, Kind
 from graylane.model.meta import Obj, key_of, name_of
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 from graylane.testing.world import World
 
-KINDS = (NAMESPACE, NODE, DEPLOYMENT, REPLICA_SET, POD, SERVICE, ENDPOINT_SLICE, ENDPOINTS)
+KINDS = tuple({kind for c in controllers() for kind in (c.primary, *c.watches, *c.extra_caches)})
 NS = "shop"
 
 

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graylane.cluster.workloads import deployment, endpoints, legacy_endpoints, replicaset
+from graylane.cluster.workloads import deployment, endpoints, legacy_endpoints, replicaset, statefulset
 from graylane.cluster.workloads.attraction import Attraction, label_selector, service_selector
+from graylane.cluster.workloads.history import CONTROLLER_REVISION
 from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import HASH_LABEL
 from graylane.cluster.workloads.scheduler import Scheduler
 from graylane.kit import Controller
-from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, NAMESPACE, POD, REPLICA_SET, SERVICE, Kind
+from graylane.model.kinds import (
+    DEPLOYMENT,
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    NAMESPACE,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    STATEFUL_SET,
+    Kind,
+)
 from graylane.model.meta import Key, Obj, controller_of, is_deleting, key_of, labels_of, namespace_of
 
 KeysOf = Callable[[Obj], Iterable[Key]]
@@ -22,8 +33,9 @@ _CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are cl
 
 
 def controllers() -> list[Controller]:
-    """Deployments, ReplicaSets, both kinds of endpoints and the scheduler."""
-    return [_deployments(), _replica_sets(), _endpoint_slices(), _endpoints(), Scheduler().controller()]
+    """Every kind of workload, both kinds of endpoints and the scheduler."""
+    workloads = [_deployments(), _replica_sets(), _stateful_sets()]
+    return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller()]
 
 
 def _deployments() -> Controller:
@@ -43,6 +55,15 @@ def _replica_sets() -> Controller:
     watches = {REPLICA_SET: _remember(attraction), POD: owner_or_attracted(REPLICA_SET, attraction)}
     return Controller(
         "replicaset-controller", REPLICA_SET, replicaset.reconcile, watches, workers=4, extra_caches=_CREATES
+    )
+
+
+def _stateful_sets() -> Controller:
+    attraction = Attraction(label_selector)
+    mine = owner_or_attracted(STATEFUL_SET, attraction)
+    watches = {STATEFUL_SET: _remember(attraction), POD: mine, CONTROLLER_REVISION: mine}
+    return Controller(
+        "statefulset-controller", STATEFUL_SET, statefulset.reconcile, watches, workers=2, extra_caches=_CREATES
     )
 
 

@@ -55,8 +55,8 @@ class Fleet:
     def of(deployment: Obj, sets: Iterable[Obj]) -> Fleet:
         """Of several sets with the present template the oldest is the new one, as Kubernetes chooses."""
         ordered = sorted(sets, key=_age)
-        template = _comparable(deployment["spec"].get("template"))
-        new = next((rs for rs in ordered if _comparable(rs["spec"].get("template")) == template), None)
+        template = comparable(deployment["spec"].get("template"))
+        new = next((rs for rs in ordered if comparable(rs["spec"].get("template")) == template), None)
         return Fleet(new, tuple(rs for rs in ordered if rs is not new))
 
     @property
@@ -73,7 +73,7 @@ def _age(replica_set: Obj) -> tuple[str, int, str]:
     return dig(replica_set, "metadata", "creationTimestamp", default=""), revision_of(replica_set), name_of(replica_set)
 
 
-def _comparable(template: Mapping[str, Any] | None) -> Any:
+def comparable(template: Mapping[str, Any] | None) -> Any:
     """The template without our own label; absent, null and empty metadata or lists are the same thing."""
     plain = _without_empties(template or {})
     metadata = dict(plain.get("metadata", {}))
@@ -118,7 +118,7 @@ def _number(text: str | None) -> int:
 
 def template_hash(deployment: Obj) -> str:
     """Depends on the template, and on how many names it had to avoid so far (`status.collisionCount`)."""
-    return short_hash([_comparable(deployment["spec"].get("template")), collisions_of(deployment)])
+    return short_hash([comparable(deployment["spec"].get("template")), collisions_of(deployment)])
 
 
 def collisions_of(deployment: Obj) -> int:
