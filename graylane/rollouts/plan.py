@@ -112,12 +112,12 @@ def _mark(facts: Facts) -> Obj:
 def _hold(facts: Facts, patch: Obj) -> Obj:
     stable = facts.stable
     assert stable is not None
-    metadata: Obj = patch.get("metadata", {})
+    metadata: Obj = dict(patch.get("metadata", {}))
     if stable.labelled != facts.release.stable_revision and facts.release.stable_revision:
         metadata["labels"] = metadata.get("labels", {}) | {STABLE_REVISION: facts.release.stable_revision}
     if not facts.claimed():
         metadata["annotations"] = {IN_PROGRESSING: claim(facts.rollout.key.name)}
-    held = ({"metadata": metadata} if metadata else {}) | patch
+    held = patch | ({"metadata": metadata} if metadata else {})
     return held if stable.paused else held | {"spec": {"paused": True}}
 
 
