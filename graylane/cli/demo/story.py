@@ -35,6 +35,7 @@ async def start(stage: Stage) -> list[Check]:
     await stage.apply("01", "02", "03", "04")
     await waits.until_rolled_out(stage)
     await waits.until_confirmed(stage)
+    await waits.until_answered(stage, {}, "base→base")
     answers = await stage.asker.batch(1, {})
     return [
         checks.deployments_ready(await stage.deployments()),
@@ -102,7 +103,7 @@ async def dye_at_the_edge(stage: Stage) -> list[Check]:
 
 async def stop_dyeing(stage: Stage) -> list[Check]:
     await stage.client.delete(ENVOY_FILTER, FILTER, "istio-system")
-    await waits.until_undyed(stage)
+    await waits.until_answered(stage, {"agent": "pc"}, "base→base")
     found: list[Check] = []
     for words, fresh in (("new connections", True), ("kept-alive connections", False)):
         plain = await stage.asker.batch(100, {}, fresh=fresh)

@@ -6,7 +6,9 @@ of a release's end is judged.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from graylane.chain.problems import Confirmation, confirmation
@@ -20,6 +22,7 @@ from graylane.model.kinds import DEPLOYMENT, ENVOY_FILTER, ROLLOUT, TRAFFIC_ROUT
 from graylane.model.meta import Obj, condition, dig, is_deleting, labels_of
 from graylane.model.rollout import CANARY_DEPLOYMENT, Phase, StepState
 
+_ASK_AGAIN_SECONDS = 0.02
 REQUESTS_PER_STATE = 100  # that the background client asks in each state, before the story goes on
 
 
@@ -95,12 +98,13 @@ async def until_dyeing(stage: Stage) -> None:
     await stage.recorder.until(confirmed, PATIENCE_SECONDS, "the EnvoyFilter confirmed by the gateway")
 
 
-async def until_undyed(stage: Stage) -> None:
-    """A deleted object has no status to read, so the gateway itself is asked until it no longer dyes."""
+async def until_answered(stage: Stage, headers: Mapping[str, str], path: str) -> None:
+    """For what no object's status tells: that endpoints have reached the proxies, that a filter is gone."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (answer := await stage.asker.ask({"agent": "pc"}, fresh=True)).path != "base→base":
+    while (answer := await stage.asker.ask(headers, fresh=True)).path != path:
         if time.monotonic() > deadline:
-            raise GaveUp(f"the gateway still dyes agent:pc after {PATIENCE_SECONDS:g} s: {answer.path}")
+            raise GaveUp(f"the gateway does not answer {path} within {PATIENCE_SECONDS:g} s, but {answer.path}")
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
 
 def moments(stage: Stage, app: str) -> list[tuple[str, float | None]]:
