@@ -131,7 +131,6 @@ def test_limits_become_requests_of_pods_only() -> None:
             'spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`',
         ),
         ({"selector": {}}, "spec.selector: Invalid value: {}: empty selector is invalid for deployment"),
-        ({"selector": None}, "spec.selector: Required value"),
         ({"replicas": -1}, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
         (
             {"strategy": {"type": "Recreate", "rollingUpdate": {}}},
@@ -153,6 +152,13 @@ def test_limits_become_requests_of_pods_only() -> None:
 )
 def test_a_deployment_is_refused(spec: dict[str, Any], error: str) -> None:
     assert errors("apps", "Deployment", deployment(**spec)) == [error]
+
+
+def test_a_deployment_without_a_selector_selects_nothing() -> None:
+    assert errors("apps", "Deployment", deployment(selector=None)) == [
+        "spec.selector: Required value",
+        'spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`',
+    ]
 
 
 def test_a_selector_is_for_ever() -> None:
@@ -237,7 +243,7 @@ def test_a_pod_is_refused(obj: dict[str, Any], error: str) -> None:
         ({"type": "ExternalName"}, "spec.externalName: Required value"),
         (
             {"ports": [{"port": 1}], "clusterIP": "x"},
-            "spec.clusterIPs[0]: Invalid value: \"x\": must be empty, 'None', or a valid IP address",
+            'spec.clusterIPs[0]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
         ),
     ],
 )

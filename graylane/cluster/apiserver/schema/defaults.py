@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graylane.cluster.apiserver.schema import podspec
-from graylane.cluster.apiserver.schema.filling import Fill, at, each, given, put, put_all, sub
+from graylane.cluster.apiserver.schema.filling import Fill, at, each, given, is_reachable, put, put_all, sub
 from graylane.model.meta import Obj, name_of
 
 _SERVICE_FAMILIES: Obj = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
@@ -50,7 +50,7 @@ def _job_counts(spec: Obj) -> Obj:
 
 
 def _template_labels(obj: Obj) -> Obj:
-    """ReplicaSets, and formerly others, take missing labels from their template."""
+    """Jobs and ReplicationControllers take missing labels from their template."""
     labels = ((obj.get("spec") or {}).get("template") or {}).get("metadata", {}).get("labels")
     metadata = obj.get("metadata") or {}
     return {**obj, "metadata": {**metadata, "labels": labels}} if labels and not metadata.get("labels") else obj
@@ -58,11 +58,11 @@ def _template_labels(obj: Obj) -> Obj:
 
 def _service_spec(spec: Obj) -> Obj:
     spec = put_all(spec, {"type": "ClusterIP", "sessionAffinity": "None"})
-    if spec["type"] != "ExternalName":
+    if spec["type"] in ("ClusterIP", "NodePort", "LoadBalancer"):
         spec = put_all(
             spec, {"internalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
         )
-    if spec["type"] in ("NodePort", "LoadBalancer"):
+    if is_reachable(spec):
         spec = put(spec, "externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec = put(spec, "allocateLoadBalancerNodePorts", True)
@@ -187,8 +187,8 @@ def _job(spec: Obj) -> Obj:
     return _template(put_all(_job_counts(spec), {"completionMode": "NonIndexed", "suspend": False}))
 
 
-def _replica_set(obj: Obj) -> Obj:
-    return _spec(given({"replicas": 1}), _template)(_template_labels(obj))
+def _labelled(fill: Fill) -> Fill:
+    return lambda obj: fill(_template_labels(obj))
 
 
 _ROLLING: dict[str, Any] = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
@@ -197,9 +197,9 @@ _DAEMON = {"revisionHistoryLimit": 10}
 _STATEFUL = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10}
 
 _TABLE: dict[tuple[str, str], Fill] = {
-    ("", "Pod"): _spec(podspec.fill, podspec.requests_from_limits),
+    ("", "Pod"): _spec(podspec.fill, podspec.pods_only),
     ("", "PodTemplate"): lambda obj: at(obj, "template", podspec.template),
-    ("", "ReplicationController"): _spec(given({"replicas": 1}), _template),
+    ("", "ReplicationController"): _labelled(_spec(given({"replicas": 1}), _template)),
     ("", "Service"): _spec(_service_spec),
     ("", "Endpoints"): _endpoints,
     ("", "Secret"): _secret,
@@ -207,12 +207,12 @@ _TABLE: dict[tuple[str, str], Fill] = {
     ("", "PersistentVolume"): _spec(given({"persistentVolumeReclaimPolicy": "Retain"}), _volume_claim),
     ("", "PersistentVolumeClaim"): _spec(_volume_claim),
     ("apps", "Deployment"): _spec(given(_ROLLING), _rolling("strategy", _QUARTER), _template),
-    ("apps", "ReplicaSet"): _replica_set,
+    ("apps", "ReplicaSet"): _spec(given({"replicas": 1}), _template),
     ("apps", "StatefulSet"): _spec(given(_STATEFUL), _rolling("updateStrategy", {"partition": 0}), _volumes, _template),
     ("apps", "DaemonSet"): _spec(
         given({"revisionHistoryLimit": 10}), _rolling("updateStrategy", _ONE_BY_ONE), _template
     ),
-    ("batch", "Job"): _spec(_job),
+    ("batch", "Job"): _labelled(_spec(_job)),
     ("batch", "CronJob"): _spec(given(_CRON), _job_template),
     ("autoscaling", "HorizontalPodAutoscaler"): _spec(_hpa_v1),
     ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,

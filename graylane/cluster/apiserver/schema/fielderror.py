@@ -54,7 +54,7 @@ def required(path: str, detail: str = "") -> FieldError:
 
 
 def invalid(path: str, value: Any, detail: str) -> FieldError:
-    return FieldError(path, INVALID, f"Invalid value: {shown(value)}: {detail}")
+    return FieldError(path, INVALID, f"Invalid value: {shown(value)}" + (f": {detail}" if detail else ""))
 
 
 def type_invalid(path: str, value: Any, detail: str) -> FieldError:

@@ -47,6 +47,12 @@ def sub(obj: Obj, name: str, fill: Fill) -> Obj:
     return obj if filled is present else {**obj, name: filled}
 
 
+def is_reachable(spec: Obj) -> bool:
+    """Whether a Service can be reached from outside the cluster."""
+    kind = spec.get("type")
+    return kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and bool(spec.get("externalIPs")))
+
+
 def each(fill: Fill) -> Callable[[list[Any]], list[Any]]:
     """A fill for every object in a list."""
 

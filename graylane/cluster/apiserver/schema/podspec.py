@@ -36,9 +36,6 @@ def fill(spec: Obj) -> Obj:
         spec = put(spec, "serviceAccount", spec["serviceAccountName"])  # the deprecated alias follows
     for name in ("containers", "initContainers", "ephemeralContainers"):
         spec = at(spec, name, each(_container))
-    if spec.get("hostNetwork"):
-        for name in ("containers", "initContainers"):
-            spec = at(spec, name, each(_host_ports))
     return at(spec, "volumes", each(_volume))
 
 
@@ -54,8 +51,8 @@ def _container(container: Obj) -> Obj:
 
 
 def pull_policy(image: str) -> str:
-    """Always for `latest` or no tag, IfNotPresent otherwise; a digest is a version."""
-    if "@" in image:
+    """Always for `latest` or no tag, IfNotPresent otherwise: a digest is a version, a bad reference has no tag."""
+    if "@" in image or not image or image != image.strip():
         return "IfNotPresent"
     tag = image.rpartition("/")[2].partition(":")[2]
     return "IfNotPresent" if tag and tag != "latest" else "Always"
@@ -120,10 +117,12 @@ _VOLUME_SOURCES: dict[str, Fill] = {
 }
 
 
-def requests_from_limits(spec: Obj) -> Obj:
-    """A pod asks for at least what it is limited to; templates are left as written, as Kubernetes leaves them."""
+def pods_only(spec: Obj) -> Obj:
+    """What pods get and templates do not: a pod asks for at least what it is limited to."""
     for name in ("containers", "initContainers"):
         spec = at(spec, name, each(lambda container: at(container, "resources", _requests)))
+        if spec.get("hostNetwork"):
+            spec = at(spec, name, each(_host_ports))
     return put(spec, "enableServiceLinks", True)
 
 

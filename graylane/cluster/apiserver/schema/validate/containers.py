@@ -36,7 +36,10 @@ _FIELDS = (
     "status.podIP",
     "status.podIPs",
 )
+# Known to Kubernetes, but not to be had as environment variables.
+_OTHER_FIELDS = ("metadata.annotations", "metadata.labels", "spec.restartPolicy", "spec.schedulerName", "status.phase")
 _NUMBERS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
+_QUOTA_RESOURCES = ("storage", "pods", "services", "secrets", "configmaps", "replicationcontrollers", "resourcequotas")
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
@@ -47,7 +50,8 @@ def container(obj: Obj, path: str, volumes: frozenset[str]) -> Errors:
     yield from one_of(obj, "terminationMessagePolicy", path, _MESSAGES)
     yield from _ports(obj, path)
     yield from every(obj, "env", path, _env)
-    yield from every(obj, "envFrom", path, _env_from)
+    for index, source in enumerate(obj.get("envFrom") or ()):
+        yield from _env_from(source, f"{path}.envFrom", f"[{index}]")
     yield from _mounts(obj, path, volumes)
     yield from one_of(obj, "imagePullPolicy", path, _PULL)
     yield from _resources(obj.get("resources") or {}, f"{path}.resources")
@@ -116,16 +120,20 @@ def _field_ref(source: Obj, path: str) -> Errors:
     base, bracket, _ = field.partition("['")
     if bracket and base in ("metadata.labels", "metadata.annotations") and field.endswith("']"):
         return
-    if field not in _FIELDS:
+    reason = "does not support subscript" if bracket else "not supported"
+    if bracket or field not in _FIELDS + _OTHER_FIELDS:
+        yield invalid(f"{path}.fieldPath", field, f"error converting fieldPath: field label {reason}: {field}")
+    elif field not in _FIELDS:
         yield not_supported(f"{path}.fieldPath", field, _FIELDS)
 
 
-def _env_from(source: Obj, path: str) -> Errors:
+def _env_from(source: Obj, path: str, index: str) -> Errors:
+    """Kubernetes names the list, not the element, when the element as a whole is wrong."""
     named = [name for name in ("configMapRef", "secretRef") if source.get(name) is not None]
     if source.get("prefix"):
-        yield from given(source, "prefix", path, syntax.env_name)
+        yield from given(source, "prefix", path + index, syntax.env_name)
     for name in named:
-        yield from needed(source[name], "name", f"{path}.{name}")
+        yield from needed(source[name], "name", f"{path}{index}.{name}")
     if not named:
         yield invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
     elif len(named) > 1:
@@ -152,10 +160,10 @@ def _probe(probe: Obj, path: str, *, once: bool) -> Errors:
     if once and probe.get("successThreshold", 1) != 1:
         yield invalid(f"{path}.successThreshold", probe["successThreshold"], "must be 1")
     grace = probe.get("terminationGracePeriodSeconds")
+    if grace is not None and grace <= 0:
+        yield invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than 0")
     if grace is not None and not once:
         yield invalid(f"{path}.terminationGracePeriodSeconds", grace, "must not be set for readinessProbes")
-    elif grace is not None and grace <= 0:
-        yield invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than 0")
 
 
 def _handler(handler: Obj, path: str) -> Errors:
@@ -188,6 +196,8 @@ def _resources(resources: Obj, path: str) -> Errors:
 
 def _resource(name: str, value: Any, path: str) -> Errors:
     if "/" not in name and name not in _RESOURCES and not name.startswith("hugepages-"):
+        if name not in _QUOTA_RESOURCES:
+            yield invalid(f"{path}[{name}]", name, "must be a standard resource type or fully qualified")
         yield invalid(f"{path}[{name}]", name, "must be a standard resource for containers")
     if amount(value) < 0:
         yield invalid(f"{path}[{name}]", value, syntax.NOT_NEGATIVE)

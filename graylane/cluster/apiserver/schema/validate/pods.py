@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from graylane.cluster.apiserver.schema.fielderror import duplicate, forbidden, invalid, required
 from graylane.cluster.apiserver.schema.validate import syntax
-from graylane.cluster.apiserver.schema.validate.checks import Errors, given, labels, needed, one_of, spelled
+from graylane.cluster.apiserver.schema.validate.checks import Errors, given, labels, needed, one_of
 from graylane.cluster.apiserver.schema.validate.containers import container, running
 from graylane.model.meta import Obj, dig
 
 RESTART = ("Always", "OnFailure", "Never")
 _DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
-_NOT_A_SOURCE = ("name",)
-_NUMBERS = ("terminationGracePeriodSeconds",)
 
 
 def pod(new: Obj, old: Obj | None) -> Errors:
@@ -38,19 +36,17 @@ def template(found: Obj | None, path: str) -> Errors:
 
 
 def pod_spec(spec: Obj, path: str) -> Errors:
-    volumes = frozenset(volume.get("name", "") for volume in spec.get("volumes") or ())
-    yield from _volumes(spec, path)
-    yield from _containers(spec, path, volumes)
-    yield from _init_containers(spec, path, volumes)
+    volumes: set[str] = set()
+    yield from _volumes(spec, path, volumes)
+    known = frozenset(volumes)
+    yield from _containers(spec, path, known)
+    yield from _init_containers(spec, path, known)
     yield from one_of(spec, "restartPolicy", path, RESTART)
     yield from one_of(spec, "dnsPolicy", path, _DNS)
     yield from labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
-    if spec.get("serviceAccountName"):
-        yield from given(spec, "serviceAccountName", path, syntax.subdomain)
-    if spec.get("nodeName"):
-        yield from given(spec, "nodeName", path, syntax.subdomain)
-    for name in _NUMBERS:
-        yield from given(spec, name, path, syntax.not_negative)
+    for name in ("serviceAccountName", "nodeName"):
+        if spec.get(name):
+            yield from given(spec, name, path, syntax.subdomain)
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and not 1 <= deadline <= 2147483647:
         yield invalid(f"{path}.activeDeadlineSeconds", deadline, "must be between 1 and 2147483647, inclusive")
@@ -89,21 +85,24 @@ def _init_containers(spec: Obj, path: str, volumes: frozenset[str]) -> Errors:
                 yield forbidden(f"{where}.{name}", "may not be set for init containers without restartPolicy=Always")
 
 
-def _volumes(spec: Obj, path: str) -> Errors:
-    names: set[str] = set()
+def _volumes(spec: Obj, path: str, good: set[str]) -> Errors:
+    """Leaves the names of faultless volumes in `good`; only those can be mounted, or be given twice."""
     for index, volume in enumerate(spec.get("volumes") or ()):
-        where = f"{path}.volumes[{index}]"
-        sources = [name for name in volume if name not in _NOT_A_SOURCE]
-        if not sources:
-            yield required(where, "must specify a volume type")
-        for extra in sources[1:]:
-            yield forbidden(f"{where}.{extra}", "may not specify more than 1 volume type")
-        for name, key in (("configMap", "name"), ("secret", "secretName"), ("persistentVolumeClaim", "claimName")):
-            if volume.get(name) is not None:
-                yield from needed(volume[name], key, f"{where}.{name}")
-        yield from needed(volume, "name", where)
-        if volume.get("name"):
-            yield from spelled(volume["name"], f"{where}.name", syntax.label)
-        if volume.get("name") in names:
-            yield duplicate(f"{where}.name", volume["name"])
-        names.add(volume.get("name") or "")
+        found = list(_volume(volume, f"{path}.volumes[{index}]", good))
+        yield from found
+        if not found:
+            good.add(volume["name"])
+
+
+def _volume(volume: Obj, where: str, taken: set[str]) -> Errors:
+    sources = [name for name in volume if name != "name"]
+    if not sources:
+        yield required(where, "must specify a volume type")
+    for extra in sources[1:]:
+        yield forbidden(f"{where}.{extra}", "may not specify more than 1 volume type")
+    for name, key in (("configMap", "name"), ("secret", "secretName"), ("persistentVolumeClaim", "claimName")):
+        if name in sources[:1]:
+            yield from needed(volume[name], key, f"{where}.{name}")
+    yield from needed(volume, "name", where, syntax.label)
+    if volume.get("name") in taken:
+        yield duplicate(f"{where}.name", volume["name"])

@@ -7,6 +7,7 @@ in the cluster, are the write strategy's business. Follows Kubernetes 1.32.
 from __future__ import annotations
 
 from graylane.cluster.apiserver.schema.fielderror import duplicate, forbidden, invalid, required
+from graylane.cluster.apiserver.schema.filling import is_reachable
 from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import (
     Errors,
@@ -67,8 +68,8 @@ def _port(port: Obj, path: str, *, named: bool) -> Errors:
 
 def _addresses(spec: Obj) -> Errors:
     address = spec.get("clusterIP")
-    if address and address != "None" and list(syntax.ip(address)):
-        yield invalid("spec.clusterIPs[0]", address, "must be empty, 'None', or a valid IP address")
+    if address and address != "None":
+        yield from spelled(address, "spec.clusterIPs[0]", syntax.ip)
     for index, external in enumerate(spec.get("externalIPs") or ()):
         yield from spelled(external, f"spec.externalIPs[{index}]", syntax.ip)
 
@@ -96,13 +97,13 @@ def _same_ports(spec: Obj) -> Errors:
 
 
 def _traffic_policies(spec: Obj) -> Errors:
-    for name in ("internalTrafficPolicy", "externalTrafficPolicy"):
-        if spec.get(name):
-            yield from one_of(spec, name, "spec", _POLICIES)
-    reachable = spec.get("type") in ("NodePort", "LoadBalancer") or spec.get("externalIPs")
-    if spec.get("externalTrafficPolicy") and not reachable:
+    if is_reachable(spec):
+        yield from one_of(spec, "externalTrafficPolicy", "spec", _POLICIES)
+    elif spec.get("externalTrafficPolicy"):
         detail = "may only be set for externally-accessible services"
         yield invalid("spec.externalTrafficPolicy", spec["externalTrafficPolicy"], detail)
+    if spec.get("internalTrafficPolicy"):
+        yield from one_of(spec, "internalTrafficPolicy", "spec", _POLICIES)
 
 
 def endpoints(new: Obj, old: Obj | None) -> Errors:

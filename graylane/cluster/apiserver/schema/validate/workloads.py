@@ -11,6 +11,7 @@ from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import (
     Errors,
     given,
+    labels,
     matches,
     needed,
     one_of,
@@ -24,6 +25,8 @@ from graylane.model.meta import Obj, dig
 _COUNTS = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
 _JOB_COUNTS = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
 _CRON_COUNTS = ("startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit")
+_POD_MANAGEMENT = ("OrderedReady", "Parallel")
+_STATEFUL_STRATEGIES = ("RollingUpdate", "OnDelete")
 _STATEFUL_MUTABLE = frozenset(
     (
         "replicas",
@@ -43,7 +46,7 @@ _STATEFUL_SENTENCE = (
 
 def deployment(new: Obj, old: Obj | None) -> Errors:
     spec = new.get("spec") or {}
-    yield from _controlled(spec, "deployment", "ReplicaSet")
+    yield from _replicated(spec)
     yield from _deployment_strategy(spec.get("strategy") or {})
     deadline, ready = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds") or 0
     if deadline is not None and deadline <= ready:
@@ -52,22 +55,26 @@ def deployment(new: Obj, old: Obj | None) -> Errors:
 
 
 def replica_set(new: Obj, old: Obj | None) -> Errors:
-    yield from _controlled(new.get("spec") or {}, "deployment", "ReplicaSet")
+    yield from _replicated(new.get("spec") or {})
     yield from unchanged(new, old, "spec", "selector")
 
 
-def _controlled(spec: Obj, word: str, kind: str) -> Errors:
-    """What all long-running workloads share: counts, a selector that selects its own template, Always restart."""
+def _replicated(spec: Obj) -> Errors:
+    """What Deployments and ReplicaSets share; a selector that cannot be read ends the reading."""
+    yield from _counts(spec)
+    problems = list(_selector(spec, "deployment"))
+    yield from problems
+    if not _readable(spec):
+        yield invalid("spec.selector", spec["selector"], "invalid label selector")
+        return
+    yield from _selected(spec)
+    yield from template(spec.get("template"), "spec.template")
+    yield from _always_running(spec, "ReplicaSet")
+
+
+def _counts(spec: Obj) -> Errors:
     for name in _COUNTS:
         yield from given(spec, name, "spec", syntax.not_negative)
-    yield from _selector(spec, word)
-    yield from template(spec.get("template"), "spec.template")
-    pod_spec = dig(spec, "template", "spec", default={})
-    if pod_spec.get("restartPolicy") in ("OnFailure", "Never"):
-        yield not_supported("spec.template.spec.restartPolicy", pod_spec["restartPolicy"], ("Always",))
-    if pod_spec.get("activeDeadlineSeconds") is not None:
-        where = "spec.template.spec.activeDeadlineSeconds"
-        yield forbidden(where, f"activeDeadlineSeconds in {kind} is not Supported")
 
 
 def _selector(spec: Obj, word: str) -> Errors:
@@ -75,14 +82,31 @@ def _selector(spec: Obj, word: str) -> Errors:
     if found is None:
         yield required("spec.selector")
         return
-    problems = list(selector(found, "spec.selector"))
-    yield from problems
+    yield from selector(found, "spec.selector")
     if not found.get("matchLabels") and not found.get("matchExpressions"):
         yield invalid("spec.selector", found, f"empty selector is invalid for {word}")
-    elif not problems:
-        own = dig(spec, "template", "metadata", "labels", default={})
-        if not matches(found, own):
-            yield invalid("spec.template.metadata.labels", own, "`selector` does not match template `labels`")
+
+
+def _readable(spec: Obj) -> bool:
+    return not list(selector(spec.get("selector") or {}, ""))
+
+
+def _selected(spec: Obj) -> Errors:
+    """The selector selects its own template. None at all selects nothing, an empty one everything."""
+    found = spec.get("selector")
+    own = dig(spec, "template", "metadata", "labels", default={})
+    if found is None or not matches(found, own):
+        yield invalid("spec.template.metadata.labels", own, "`selector` does not match template `labels`")
+
+
+def _always_running(spec: Obj, kind: str) -> Errors:
+    """Pods that are kept running restart always and have no deadline."""
+    pod_spec = dig(spec, "template", "spec", default={})
+    if pod_spec.get("restartPolicy") != "Always":
+        yield not_supported("spec.template.spec.restartPolicy", pod_spec.get("restartPolicy", ""), ("Always",))
+    if pod_spec.get("activeDeadlineSeconds") is not None:
+        where = "spec.template.spec.activeDeadlineSeconds"
+        yield forbidden(where, f"activeDeadlineSeconds in {kind} is not Supported")
 
 
 def _deployment_strategy(strategy: Obj) -> Errors:
@@ -108,15 +132,36 @@ def _bounds(rolling: Obj, path: str) -> Errors:
 
 
 def _is_zero(value: int | str | None) -> bool:
-    return value in (0, "0%", None)
+    """What is neither a number nor a percentage counts as nothing."""
+    if isinstance(value, str):
+        return not (value.endswith("%") and value[:-1].isdigit() and int(value[:-1]))
+    return not value
 
 
 def stateful_set(new: Obj, old: Obj | None) -> Errors:
-    yield from _controlled(new.get("spec") or {}, "statefulset", "StatefulSet")
-    policies = ("OrderedReady", "Parallel")
-    yield from one_of(new.get("spec") or {}, "podManagementPolicy", "spec", policies)
+    """Its pod template is not judged here, as Kubernetes does not: mounts may name volume claims."""
+    spec = new.get("spec") or {}
+    for name, choices in (("podManagementPolicy", _POD_MANAGEMENT), ("updateStrategy", _STATEFUL_STRATEGIES)):
+        yield from _either(spec, name, choices)
+    yield from _counts(spec)
+    yield from _selector(spec, "statefulset")
+    if _readable(spec):
+        yield from _selected(spec)
+        yield from labels(dig(spec, "template", "metadata", "labels"), "spec.template.labels")
+    else:
+        yield invalid("spec.selector", spec["selector"], "")
+    yield from _always_running(spec, "StatefulSet")
     if old is not None and _fixed(new) != _fixed(old):
         yield forbidden("spec", _STATEFUL_SENTENCE)
+
+
+def _either(spec: Obj, name: str, choices: tuple[str, str]) -> Errors:
+    value = spec.get(name)
+    word = value.get("type") if isinstance(value, dict) else value
+    if not word:
+        yield required(f"spec.{name}")
+    elif word not in choices:
+        yield invalid(f"spec.{name}", value, f"must be '{choices[0]}' or '{choices[1]}'")
 
 
 def _fixed(obj: Obj) -> Obj:
@@ -125,17 +170,29 @@ def _fixed(obj: Obj) -> Obj:
 
 def daemon_set(new: Obj, old: Obj | None) -> Errors:
     spec = new.get("spec") or {}
-    yield from _controlled(spec, "daemonset", "DaemonSet")
-    rolling, path = dig(spec, "updateStrategy", "rollingUpdate"), "spec.updateStrategy.rollingUpdate"
-    if rolling:
-        yield from _bounds(rolling, path)
-        unavailable, surge = _is_zero(rolling.get("maxUnavailable")), _is_zero(rolling.get("maxSurge"))
-        if unavailable and surge:
-            yield required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
-        elif not unavailable and not surge:
-            detail = "may not be set when maxUnavailable is non-zero"
-            yield invalid(f"{path}.maxSurge", rolling["maxSurge"], detail)
+    found = spec.get("selector")
+    yield from selector(found or {}, "spec.selector")
+    if _readable(spec):
+        yield from _selected(spec)
+    if found is not None and not found.get("matchLabels") and not found.get("matchExpressions"):
+        yield invalid("spec.selector", found, "empty selector is invalid for daemonset")
+    yield from template(spec.get("template"), "spec.template")
+    yield from _always_running(spec, "DaemonSet")
+    yield from _counts(spec)
+    yield from _daemon_set_strategy(spec.get("updateStrategy") or {})
     yield from unchanged(new, old, "spec", "selector")
+
+
+def _daemon_set_strategy(strategy: Obj) -> Errors:
+    rolling, path = strategy.get("rollingUpdate"), "spec.updateStrategy.rollingUpdate"
+    if not rolling or strategy.get("type") != "RollingUpdate":
+        return
+    yield from _bounds(rolling, path)
+    unavailable, surge = _is_zero(rolling.get("maxUnavailable")), _is_zero(rolling.get("maxSurge"))
+    if unavailable and surge:
+        yield required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
+    elif not unavailable and not surge:
+        yield invalid(f"{path}.maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero")
 
 
 def job(new: Obj, old: Obj | None) -> Errors:
@@ -151,8 +208,10 @@ def _job_spec(spec: Obj, path: str) -> Errors:
         yield from given(spec, name, path, syntax.not_negative)
     yield from template(spec.get("template"), f"{path}.template")
     where, policy = f"{path}.template.spec", dig(spec, "template", "spec", "restartPolicy")
-    if policy == "Always":
+    if policy in (None, "", "Always"):
         yield required(f"{where}.restartPolicy", 'valid values: "OnFailure", "Never"')
+    elif policy not in ("OnFailure", "Never"):
+        yield not_supported(f"{where}.restartPolicy", policy, ("OnFailure", "Never"))
 
 
 def cron_job(new: Obj, old: Obj | None) -> Errors:
