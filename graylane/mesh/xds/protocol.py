@@ -267,17 +267,14 @@ class Session:
         """All that can be sent now."""
         found: list[Response] = []
         while True:
-            if self._step is Step.REST:
-                if self._latest is self._target:
-                    break
+            if self._step is Step.REST and self._latest is not self._target:
                 self._target, self._step = self._latest, Step.ADD
             found.extend(self._send())
-            if not self._done():
-                break
+            if self._step is Step.REST or not self._done():
+                return found
             self._step = Step(self._step + 1)
             if self._step is Step.REST:
                 self._reports.append(Live(self._target.serial))
-        return found
 
     def _send(self) -> Iterable[Response]:
         for type, snapshot in self._open():
@@ -298,9 +295,10 @@ class Session:
             return
         yield Type.ENDPOINTS, self._latest
         if self._step is Step.ROUTE:
-            yield from ((Type.LISTENER, self._target), (Type.ROUTES, self._target))
-        elif self._step is Step.PRUNE:
+            yield Type.LISTENER, self._target
+        if self._step is Step.PRUNE:
             yield Type.CLUSTER, self._target
+        yield Type.ROUTES, self._target  # at any time from here: Envoy may ask late
 
     def _done(self) -> bool:
         if self._step is Step.ADD:
@@ -315,9 +313,12 @@ class Session:
         if channel.complete is target:
             return True
         wanted = channel.wanted(target)
+        # What Envoy refused to have, it does not ask endpoints or routes for.
         if type is Type.ENDPOINTS:
             clusters = self._channels[Type.CLUSTER].held
             wanted = {name: each for name, each in wanted.items() if name in clusters}
+        elif type is Type.ROUTES:
+            wanted = {name: each for name, each in wanted.items() if name in channel.names}
         if not channel.settled(wanted):
             return False
         same = wanted.keys() == channel.held.keys()
