@@ -31,7 +31,7 @@ from graylane.mesh.inputs import MeshConfig
 from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
 from graylane.trafficrouting.lua.engine import LuaPool
-from graylane.webhooks.server import WebhookConfig, WebhookServer, configurations
+from graylane.webhooks.server import WATCHED, WebhookConfig, WebhookServer, configurations
 
 _LOG = logging.getLogger(__name__)
 
@@ -144,6 +144,8 @@ class Cluster:
         return await self._stack.enter_async_context(LuaPool())
 
     async def _webhooks(self, secrets: _Secrets, manager: Manager) -> WebhookServer:
+        for kind in WATCHED:
+            manager.watch(kind)
         config = WebhookConfig(self.config.node_ip, 0, secrets.server.certificate, secrets.server.key)
         return await self._stack.enter_async_context(WebhookServer(config, manager.view))
 

@@ -24,7 +24,7 @@ def plan(obj: Obj, world: World, status: dict[str, Any], writes: Iterable[Compos
     if not world.protected and (release := _set_finalizer(obj, present=False)):
         return (*map(write, writes), *release)
     protect = _set_finalizer(obj, present=True) if world.protected else ()
-    return (*protect, *_set_status(obj, status), *map(write, writes))
+    return (*protect, *_set_status(obj, status, as_read=not protect), *map(write, writes))
 
 
 def due(composed: Sequence[Composed], *, blocked: bool) -> tuple[Composed, ...]:
@@ -65,6 +65,14 @@ def _set_finalizer(obj: Obj, *, present: bool) -> tuple[Effect, ...]:
     return (Patch(TRAFFIC_ROUTING, key_of(obj), {"metadata": metadata}),)
 
 
-def _set_status(obj: Obj, status: dict[str, Any]) -> tuple[Effect, ...]:
+def _set_status(obj: Obj, status: dict[str, Any], *, as_read: bool) -> tuple[Effect, ...]:
+    """Conditional, because a Rollout may have let go while a script ran: routes must not follow its farewell.
+
+    Not so right behind the finalizer, whose own condition has just said that nothing changed, and changed the version.
+    """
     patch = create_merge_patch(obj.get("status") or {}, status)
-    return (Patch(TRAFFIC_ROUTING, key_of(obj), {"status": patch}, subresource="status"),) if patch else ()
+    if not patch:
+        return ()
+    version = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}} if as_read else {}
+    body = version | {"status": patch}
+    return (Patch(TRAFFIC_ROUTING, key_of(obj), body, subresource="status"),)
