@@ -73,6 +73,18 @@ class Traffic:
         self._answered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After `stop` there is nothing left to do; without it we were interrupted, and nobody counts any more."""
+        left = [task for task in (self._task, *self._flying) if task is not None]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run())
 

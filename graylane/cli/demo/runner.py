@@ -43,17 +43,17 @@ def run(data: Path | None, keep: bool) -> int:
     place = DataDir((data or Path(tempfile.mkdtemp(prefix="graylane-demo-"))).absolute())
     narrator = Narrator()
     reader, writer = os.pipe()  # the cluster stops when our end closes, even if we are killed
-    held = False
+    outcome = Exit.FAILED
     try:
         cluster = _start(place, narrator, None if keep else reader)
-        held = asyncio.run(_tell(cluster, narrator))
+        outcome = Exit.DONE if asyncio.run(_tell(cluster, narrator)) else Exit.FAILED
     except KeyboardInterrupt:
-        return Exit.INTERRUPTED
+        outcome = Exit.INTERRUPTED
     finally:
-        _clean_up(place, keep=keep, failed=not held, narrator=narrator)
+        _clean_up(place, keep=keep, failed=outcome is Exit.FAILED, narrator=narrator)
         os.close(reader)
         os.close(writer)
-    return Exit.DONE if held else Exit.FAILED
+    return outcome
 
 
 def _start(place: DataDir, narrator: Narrator, lifeline: int | None) -> Running:
@@ -93,8 +93,7 @@ async def _tell(cluster: Running, narrator: Narrator) -> bool:
     async with ApiClient(load_kubeconfig(Path(cluster.kubeconfig))) as client, Asker(cluster.gateway) as asker:
         manager = Manager(client)
         recorder = Recorder(manager, timeline)
-        async with running(manager):
-            traffic = Traffic(asker)
+        async with running(manager), Traffic(asker) as traffic:
             rows = await _steps(Stage(client, recorder, asker, traffic, timeline, narrator))
             await traffic.stop()
     rows.append(_traffic_row(judge(traffic.answers, timeline), narrator))
