@@ -12,7 +12,6 @@ from typing import Any
 
 from graylane.cluster.apiserver.schema.printers.durations import human_duration
 from graylane.model.meta import Obj, dig, name_of, parse_time
-from graylane.model.selectors import LabelSelector
 
 Row = Callable[[Obj, datetime], list[Any]]
 NONE = "<none>"
@@ -80,8 +79,18 @@ def labels_text(labels: Obj | None) -> str:
 
 
 def selector_text(selector: Obj | None) -> str:
-    """A label selector as users write it; an empty one is `<none>`."""
-    return str(LabelSelector.of(selector)) or NONE if selector else NONE
+    """A label selector as Kubernetes writes it, by key; none at all is `<none>`."""
+    if selector is None:
+        return NONE
+    parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    parts += [(entry["key"], _requirement(entry)) for entry in selector.get("matchExpressions") or ()]
+    return ",".join(text for _, text in sorted(parts))
+
+
+def _requirement(entry: Obj) -> str:
+    key, values = entry["key"], ",".join(sorted(entry.get("values") or ()))
+    forms = {"Exists": key, "DoesNotExist": f"!{key}", "In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})"}
+    return forms.get(entry.get("operator", ""), key)
 
 
 def containers(template_spec: Obj | None) -> tuple[str, str]:

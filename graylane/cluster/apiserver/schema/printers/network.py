@@ -85,15 +85,22 @@ def endpoint_slice(obj: Obj, now: datetime) -> list[Any]:
 
 def ingress(obj: Obj, now: datetime) -> list[Any]:
     spec = obj.get("spec") or {}
-    hosts = [rule["host"] for rule in spec.get("rules") or () if rule.get("host")]
     return [
         name_of(obj),
         spec.get("ingressClassName") or NONE,
-        limited(hosts, _SHOWN) or "*",
+        _hosts(spec.get("rules") or []),
         ",".join(sorted(set(_balancers(obj)))),
         "80, 443" if spec.get("tls") else "80",
         age(obj, now),
     ]
+
+
+def _hosts(rules: list[Obj]) -> str:
+    """What is left out is counted in rules, with a host or without."""
+    named = [index for index, rule in enumerate(rules) if rule.get("host")][:_SHOWN]
+    text = ",".join(rules[index]["host"] for index in named) or "*"
+    cut = len(named) == _SHOWN and named[-1] < len(rules) - 1
+    return f"{text} + {len(rules) - _SHOWN} more..." if cut else text
 
 
 def ingress_class(obj: Obj, now: datetime) -> list[Any]:

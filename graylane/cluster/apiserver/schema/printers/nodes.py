@@ -71,9 +71,9 @@ def event(obj: Obj, now: datetime) -> list[Any]:
 def _source(obj: Obj) -> str:
     """Who reported it, old style or new."""
     source = obj.get("source") or {}
-    parts = (source.get("component") or obj.get("reportingComponent") or obj.get("reportingController"),)
+    component = source.get("component") or obj.get("reportingComponent") or obj.get("reportingController") or ""
     host = source.get("host") or obj.get("reportingInstance")
-    return ", ".join(str(part) for part in (*parts, host) if part)
+    return f"{component}, {host}" if host else str(component)
 
 
 _EVENT = columns(
