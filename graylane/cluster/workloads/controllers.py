@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graylane.cluster.workloads import deployment, endpoints, legacy_endpoints, replicaset, statefulset
+from graylane.cluster.workloads import daemonset, deployment, endpoints, legacy_endpoints, replicaset, statefulset
 from graylane.cluster.workloads.attraction import Attraction, label_selector, service_selector
 from graylane.cluster.workloads.history import CONTROLLER_REVISION
 from graylane.cluster.workloads.pods import is_finished
@@ -15,10 +15,12 @@ from graylane.cluster.workloads.revisions import HASH_LABEL
 from graylane.cluster.workloads.scheduler import Scheduler
 from graylane.kit import Controller
 from graylane.model.kinds import (
+    DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
     ENDPOINTS,
     NAMESPACE,
+    NODE,
     POD,
     REPLICA_SET,
     SERVICE,
@@ -34,7 +36,7 @@ _CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are cl
 
 def controllers() -> list[Controller]:
     """Every kind of workload, both kinds of endpoints and the scheduler."""
-    workloads = [_deployments(), _replica_sets(), _stateful_sets()]
+    workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets()]
     return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller()]
 
 
@@ -64,6 +66,21 @@ def _stateful_sets() -> Controller:
     watches = {STATEFUL_SET: _remember(attraction), POD: mine, CONTROLLER_REVISION: mine}
     return Controller(
         "statefulset-controller", STATEFUL_SET, statefulset.reconcile, watches, workers=2, extra_caches=_CREATES
+    )
+
+
+def _daemon_sets() -> Controller:
+    attraction, everyone = Attraction(label_selector), set[Key]()
+    mine = owner_or_attracted(DAEMON_SET, attraction)
+
+    def note(daemon_set: Obj) -> Iterable[Key]:
+        everyone.add(key_of(daemon_set))
+        attraction.note(daemon_set)
+        return ()
+
+    watches = {DAEMON_SET: note, POD: mine, CONTROLLER_REVISION: mine, NODE: lambda _: tuple(everyone)}
+    return Controller(
+        "daemonset-controller", DAEMON_SET, daemonset.reconcile, watches, workers=2, extra_caches=_CREATES
     )
 
 

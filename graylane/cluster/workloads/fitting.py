@@ -7,13 +7,14 @@ cordons, taints, nodeSelector and required node affinity. Resource requests are 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from graylane.model.meta import Obj, dig, is_true, labels_of, name_of
 
 _REPELLING = ("NoSchedule", "NoExecute")
+_CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}  # what a cordon is to those who tolerate
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +46,34 @@ def _first_objection(pod: Obj, node: Obj) -> str | None:
 
 
 def _cordoned(pod: Obj, node: Obj) -> str | None:
-    return "node(s) were unschedulable" if dig(node, "spec", "unschedulable") else None
+    if not dig(node, "spec", "unschedulable") or any(_tolerates(tol, _CORDON) for tol in _tolerations(pod)):
+        return None
+    return "node(s) were unschedulable"
 
 
-def _mismatch(pod: Obj, node: Obj) -> str | None:
+def mismatch(pod: Obj, node: Obj) -> str | None:
     selector: dict[str, str] = dig(pod, "spec", "nodeSelector", default={})
     labels = labels_of(node)
     matches = all(labels.get(name) == value for name, value in selector.items()) and _affine(pod, node)
     return None if matches else "node(s) didn't match Pod's node affinity/selector"
 
 
-def _tainted(pod: Obj, node: Obj) -> str | None:
-    tolerations: list[Obj] = dig(pod, "spec", "tolerations", default=[])
+def tainted(pod: Obj, node: Obj, effects: Collection[str] = _REPELLING) -> str | None:
     for taint in dig(node, "spec", "taints", default=[]):
-        if taint.get("effect") in _REPELLING and not any(_tolerates(tol, taint) for tol in tolerations):
+        if taint.get("effect") in effects and not any(_tolerates(tol, taint) for tol in _tolerations(pod)):
             return f"node(s) had untolerated taint {{{taint['key']}: {taint.get('value', '')}}}"
     return None
+
+
+def _tolerations(pod: Obj) -> list[Obj]:
+    return dig(pod, "spec", "tolerations", default=[])  # type: ignore[no-any-return]
 
 
 def _not_ready(pod: Obj, node: Obj) -> str | None:
     return None if is_true(node, "Ready") else "node(s) were not ready"
 
 
-OBJECTIONS: tuple[Callable[[Obj, Obj], str | None], ...] = (_cordoned, _tainted, _mismatch, _not_ready)
+OBJECTIONS: tuple[Callable[[Obj, Obj], str | None], ...] = (_cordoned, tainted, mismatch, _not_ready)
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
