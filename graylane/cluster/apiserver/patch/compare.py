@@ -51,6 +51,8 @@ def compare(root: Node, old: Obj, new: Obj) -> Comparison:
 
 
 def _compare(node: Node, old: Any, new: Any, path: Path, found: _Found) -> None:
+    if old is new or (old == new and type(old) is type(new)):
+        return  # most of an object does not change, and comparing whole values is fast
     kind = _common_relation(node, old, new)
     if kind is Relation.LEAF or (_is_empty(old) and _is_empty(new)):
         _compare_leaf(old, new, path, found)

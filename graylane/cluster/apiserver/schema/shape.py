@@ -10,6 +10,8 @@ from typing import Any
 from graylane.cluster.apiserver.schema.node import ABSENT, Node
 from graylane.model.meta import Obj
 
+_NESTED = (dict, list)  # only these have anything inside; most values have not
+
 
 def unknown(root: Node, obj: Obj) -> list[str]:
     """Paths of fields that the schema does not name, in the object's own order."""
@@ -21,12 +23,12 @@ def unknown(root: Node, obj: Obj) -> list[str]:
 def _find_unknown(node: Node, value: Any, path: str, found: list[str]) -> None:
     if isinstance(value, dict):
         for name, child in value.items():
-            where = f"{path}.{name}" if path else name
-            known = node.child(name)
-            if known is not None:
-                _find_unknown(known, child, where, found)
-            elif not node.open:
-                found.append(where)
+            known = node.fields.get(name) or node.extra
+            if known is None:
+                if not node.open:
+                    found.append(f"{path}.{name}" if path else name)
+            elif isinstance(child, _NESTED):
+                _find_unknown(known, child, f"{path}.{name}" if path else name, found)
     elif isinstance(value, list) and node.items is not None:
         for index, item in enumerate(value):
             _find_unknown(node.items, item, f"{path}[{index}]", found)
@@ -40,22 +42,29 @@ def prune(root: Node, obj: Obj, *, drop_nulls: bool) -> Obj:
 
 def _prune(node: Node, value: Any, drop_nulls: bool) -> Any:
     if isinstance(value, dict):
-        kept = {}
-        for name, child in value.items():
-            known = node.child(name)
-            if known is None:
-                if node.open:
-                    kept[name] = child
-            elif child is not None or not drop_nulls:
-                kept[name] = _prune(known, child, drop_nulls)
-            elif name not in node.fields and known.type == "string":
-                kept[name] = ""  # a null value of a string map decodes as the empty string
-        return kept if len(kept) != len(value) or any(kept[name] is not value[name] for name in kept) else value
+        return _prune_map(node, value, drop_nulls)
     if isinstance(value, list) and node.items is not None:
         items = node.items
-        kept_items = [_prune(items, item, drop_nulls) for item in value]
-        return kept_items if any(a is not b for a, b in zip(kept_items, value, strict=True)) else value
+        kept = [_prune(items, item, drop_nulls) if isinstance(item, _NESTED) else item for item in value]
+        return kept if any(a is not b for a, b in zip(kept, value, strict=True)) else value
     return value
+
+
+def _prune_map(node: Node, value: Obj, drop_nulls: bool) -> Obj:
+    kept, changed = {}, False
+    for name, child in value.items():
+        known = node.fields.get(name) or node.extra
+        if known is None:
+            if node.open:
+                kept[name] = child
+        elif isinstance(child, _NESTED):
+            kept[name] = _prune(known, child, drop_nulls)
+            changed = changed or kept[name] is not child
+        elif child is not None or not drop_nulls:
+            kept[name] = child
+        elif name not in node.fields and known.type == "string":
+            kept[name], changed = "", True  # a null value of a string map decodes as the empty string
+    return kept if changed or len(kept) != len(value) else value
 
 
 def default(root: Node, obj: Obj) -> Obj:

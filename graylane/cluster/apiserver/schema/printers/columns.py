@@ -79,16 +79,15 @@ def labels_text(labels: Obj | None) -> str:
 
 
 def selector_text(selector: Obj | None) -> str:
-    """A label selector as Kubernetes writes it, by key; none at all is `<none>`."""
-    if selector is None:
-        return NONE
-    parts = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
-    parts += [(entry["key"], _requirement(entry)) for entry in selector.get("matchExpressions") or ()]
-    return ",".join(text for _, text in sorted(parts))
+    """A label selector as Kubernetes writes it, by key; an empty one is `<none>`."""
+    parts = [(key, f"{key}={value}") for key, value in ((selector or {}).get("matchLabels") or {}).items()]
+    parts += [(entry["key"], _requirement(entry)) for entry in (selector or {}).get("matchExpressions") or ()]
+    return ",".join(text for _, text in sorted(parts)) or NONE
 
 
 def _requirement(entry: Obj) -> str:
-    key, values = entry["key"], ",".join(sorted(entry.get("values") or ()))
+    key: str = entry["key"]
+    values = ",".join(sorted(entry.get("values") or ()))
     forms = {"Exists": key, "DoesNotExist": f"!{key}", "In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})"}
     return forms.get(entry.get("operator", ""), key)
 
