@@ -16,8 +16,12 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from graylane.mesh.compile.plan import Plan
 from graylane.mesh.compiler import Compiled
 from graylane.mesh.inputs import MeshConfig
+from graylane.mesh.match import Request
+from graylane.mesh.simulate import Decision, Lost, Reached, Refusal, from_pod, simulate
+from graylane.mesh.table import DirectResponse, Redirect
 from graylane.model.meta import Obj
 from graylane.testing import envoys, meshes
 
@@ -53,6 +57,9 @@ spec:
 """
 
 
+PODS = {"v1": 4, "v2": 5, "c": 6}
+
+
 @dataclass
 class Town:
     """The services above and the Envoy between them."""
@@ -62,6 +69,7 @@ class Town:
     node_port: int
     seen: dict[str, list[Any]]
     cluster: meshes.Cluster = field(default_factory=meshes.Cluster)
+    plan: Plan | None = None  # what Envoy has, None while that is changing
 
     def address(self, number: int) -> str:
         return f"{self.network}.{number}"
@@ -84,19 +92,54 @@ class Town:
 
     async def push(self) -> Compiled:
         self.rig.refused.clear()
-        return await self.rig.push(self.cluster.inputs())
+        self.plan = None
+        compiled = await self.rig.push(self.cluster.inputs())
+        self.plan = compiled.plan
+        return compiled
 
     async def ask(self, url: str, source: str = "client", *, method: str = "GET", **headers: str) -> envoys.Answer:
         """From a pod, through its outbound listener."""
-        number = {"client": 2, "stranger": 3}[source]
+        address = self.address({"client": 2, "stranger": 3}[source])
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        proxy = f"http://{self.address(number)}:15001"
-        return await self.rig.get(url, proxy=proxy, method=method, headers=named)
+        plan = self.plan
+        answer = await self.rig.get(url, proxy=f"http://{address}:15001", method=method, headers=named)
+        authority, slash, path = url.removeprefix("http://").partition("/")
+        asked = Request(authority, slash + path, method, headers=tuple(named.items()))
+        if plan is not None and plan is self.plan:
+            self.compare(from_pod(plan, address, asked), answer)
+        return answer
 
     async def enter(self, path: str = "/", *, method: str = "GET", **headers: str) -> envoys.Answer:
         """From outside, through the gateway."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.rig.get(f"http://127.0.0.1:{self.node_port}{path}", method=method, headers=named)
+        plan = self.plan
+        answer = await self.rig.get(f"http://127.0.0.1:{self.node_port}{path}", method=method, headers=named)
+        asked = Request(named.pop("host", f"127.0.0.1:{self.node_port}"), path, method, headers=tuple(named.items()))
+        if plan is not None and plan is self.plan:
+            self.compare(simulate(plan, f"127.0.0.1_{self.node_port}", asked), answer)
+        return answer
+
+    def compare(self, decision: Decision, answer: envoys.Answer) -> None:
+        """Every request of this file is also put to the simulator, which must agree with Envoy."""
+        if self.rig.refused or decision.filters or decision.fault:
+            return  # Envoy has something else, or what is done to the request cannot be known
+        outcome = decision.outcome
+        if isinstance(outcome, Refusal):
+            assert answer.status == outcome.status, decision
+        elif isinstance(outcome, Redirect):
+            assert answer.status == outcome.code, decision
+        elif isinstance(outcome, DirectResponse):
+            assert answer.status == outcome.status, decision
+        elif isinstance(outcome, tuple):
+            self.compare_pods(decision, outcome, answer)
+
+    def compare_pods(self, decision: Decision, outcome: tuple[Reached | Lost, ...], answer: envoys.Answer) -> None:
+        if answer.text.startswith("{") and answer.json["by"] in PODS:
+            address = self.address(PODS[answer.json["by"]])
+            reached = {each.address for part in outcome if isinstance(part, Reached) for each in part.endpoints}
+            assert address in reached, decision
+        elif all(isinstance(part, Lost) for part in outcome):
+            assert answer.status == 503, decision
 
     async def who(self, url: str = "http://b:8000/", source: str = "client", **options: str) -> str | int:
         """Which pod answered, or the status if none did."""
@@ -109,7 +152,7 @@ async def shared() -> AsyncIterator[Town]:
     network, seen = envoys.own_network(), {}
     async with contextlib.AsyncExitStack() as stack:
         rig = await stack.enter_async_context(envoys.rig())
-        for number, name in ((4, "v1"), (5, "v2"), (6, "c")):
+        for name, number in PODS.items():
             seen[name] = await stack.enter_async_context(envoys.upstream(name, f"{network}.{number}", 8000))
         yield Town(rig, network, envoys.free_port(), seen)
 

@@ -12,6 +12,7 @@ from functools import partial
 
 from graylane.mesh import fields, hosts
 from graylane.mesh.compile.delegates import delegates_of
+from graylane.mesh.compile.policy import balancers, hashing_fault
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
 from graylane.mesh.findings import Finding, invalid, no_workloads, not_found, unknown_fields, unsupported
@@ -90,8 +91,10 @@ def _fields(config: Config) -> tuple[Finding, ...]:
     if isinstance(config, VirtualService):
         faults = (regex_fault(pattern) for pattern in _patterns(config))
         findings += [invalid(fault) for fault in dict.fromkeys(faults) if fault]
-    if isinstance(config, DestinationRule) and not config.host:
-        findings.append(invalid("spec.host is missing"))
+    if isinstance(config, DestinationRule):
+        if not config.host:
+            findings.append(invalid("spec.host is missing"))
+        findings += [invalid(fault) for block in balancers(config.spec) if (fault := hashing_fault(block))]
     return tuple(findings)
 
 

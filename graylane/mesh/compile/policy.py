@@ -5,7 +5,9 @@ Pure. In: a merged `Rule`, a port, a subset. Out: `Policy`. Blocks replace one a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 from graylane.mesh import durations
@@ -42,7 +44,10 @@ def policy_for(rule: Rule | None, port: int, subset: Subset | None) -> Policy:
             blocks = at_port
         else:
             blocks.update({name: subset.policy[name] for name in _BLOCKS if subset.policy.get(name) is not None})
-    return Policy(blocks.get("connectionPool") or {}, blocks.get("outlierDetection"), blocks.get("loadBalancer") or {})
+    balancer = blocks.get("loadBalancer") or {}
+    if hashing_fault(balancer):
+        balancer = {}  # told in the object's findings
+    return Policy(blocks.get("connectionPool") or {}, blocks.get("outlierDetection"), balancer)
 
 
 def _at_port(policy: Block, port: int) -> dict[str, Any] | None:
@@ -66,3 +71,32 @@ def _hash_keys(block: Block | None) -> tuple[HashKey, ...]:
     if block.get("httpQueryParameterName"):
         return (HashKey("query", str(block["httpQueryParameterName"])),)
     return ()
+
+
+_LARGEST_TABLE = 5_000_011
+_LARGEST_RING = 8 << 20
+
+
+def hashing_fault(balancer: Block) -> str:
+    """Why Envoy could not build this hashing, and would then fall silent about every cluster; "" if it can."""
+    hashing = balancer.get("consistentHash") or {}
+    size = (hashing.get("maglev") or {}).get("tableSize")
+    if size is not None and not (1 < int(size) <= _LARGEST_TABLE and _is_prime(int(size))):
+        return f"consistentHash.maglev.tableSize {size} must be a prime number of at most {_LARGEST_TABLE}"
+    ring = (hashing.get("ringHash") or {}).get("minimumRingSize") or hashing.get("minimumRingSize") or 0
+    if int(ring) > _LARGEST_RING:
+        return f"consistentHash.ringHash.minimumRingSize {ring} must be at most {_LARGEST_RING}"
+    return ""
+
+
+def _is_prime(number: int) -> bool:
+    return all(number % divisor for divisor in range(2, isqrt(number) + 1))
+
+
+def balancers(rule: Block) -> Iterable[Block]:
+    """Every `loadBalancer` block of a DestinationRule's spec, at all its levels."""
+    policies = [rule.get("trafficPolicy"), *(subset.get("trafficPolicy") for subset in rule.get("subsets") or ())]
+    for policy in filter(None, policies):
+        for block in (policy, *(policy.get("portLevelSettings") or ())):
+            if block.get("loadBalancer"):
+                yield block["loadBalancer"]

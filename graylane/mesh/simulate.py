@@ -1,0 +1,177 @@
+"""Where one request goes, decided as Envoy decides, without Envoy.
+
+Pure. In: a `Plan`, the listener the request arrives at, the request. Out: `Decision`: the virtual host, the route with
+the object that asked for it, and what becomes of the request. Reads the same tables Envoy is given; what an
+EnvoyFilter's code does to a request cannot be told from outside, so a decision names such filters before the route.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from graylane.mesh.compile.listeners import ListenerSpec, Role
+from graylane.mesh.compile.plan import Plan
+from graylane.mesh.inputs import Endpoint, Source
+from graylane.mesh.match import Request
+from graylane.mesh.table import (
+    PASSTHROUGH,
+    SELF,
+    DirectResponse,
+    Fault,
+    Forward,
+    Redirect,
+    Route,
+    RouteTable,
+    Target,
+    VirtualHost,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Envoy's own answer: status, response flag and details as its access log has them."""
+
+    status: int
+    flag: str
+    details: str
+
+
+NO_LISTENER = Refusal(0, "", "nothing listens there")
+NO_ROUTE = Refusal(404, "NR", "route_not_found")
+NO_CLUSTER = Refusal(503, "NC", "cluster_not_found")
+NO_ENDPOINT = Refusal(503, "UH", "no_healthy_upstream")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A cluster gets `share` of such requests; `endpoints` are those it chooses among."""
+
+    cluster: str
+    share: float
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A destination that cannot be had refuses `share` of such requests."""
+
+    cluster: str
+    share: float
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class PassedThrough:
+    """The host is no service: the request goes where its own name leads."""
+
+    host: str
+
+
+Outcome = Refusal | tuple[Reached | Lost, ...] | Redirect | DirectResponse | PassedThrough
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`passed_over` are the routes of the virtual host that were tried before, in order."""
+
+    outcome: Outcome
+    listener: str = ""
+    virtual_host: str = ""
+    route: Route | None = None
+    passed_over: tuple[Route, ...] = ()
+    filters: tuple[Source, ...] = ()
+
+    @property
+    def source(self) -> Source | None:
+        return self.route.source if self.route else None
+
+    @property
+    def fault(self) -> Fault | None:
+        return self.route.fault if self.route else None
+
+
+def from_pod(plan: Plan, address: str, request: Request) -> Decision:
+    """A pod at `address` calls out; what `request.authority` says is where to."""
+    return simulate(plan, f"{address}_{plan.inputs.mesh.proxy_port}", request)
+
+
+def simulate(plan: Plan, listener: str, request: Request) -> Decision:
+    """`listener` is named `address_port`."""
+    spec = plan.listeners.get(listener)
+    if spec is None:
+        return Decision(NO_LISTENER, listener)
+    if spec.role is Role.NODE_PORT:
+        return Decision((_target(plan, Target(spec.cluster), 1.0),), listener)
+    found = _in_table(plan, plan.tables[spec.table], request)
+    return replace(found, listener=listener, filters=_filters(plan, spec))
+
+
+def _filters(plan: Plan, spec: ListenerSpec) -> tuple[Source, ...]:
+    return tuple(dict.fromkeys(patch.owner.source for patch in plan.patches.get(spec.name, ())))
+
+
+def _in_table(plan: Plan, table: RouteTable, request: Request) -> Decision:
+    host = choose_host(table, request.authority)
+    if host is None:
+        return Decision(NO_ROUTE)
+    if host.https_only and request.scheme == "http":
+        return Decision(Redirect(scheme="https"), virtual_host=host.name)
+    if request.method == "CONNECT" and _tunnels(host):
+        # The tunnel ends at the same listener, where what is inside is routed; its first request names the same host.
+        return _in_table(plan, table, replace(request, method="GET"))
+    for number, route in enumerate(host.routes):
+        if route.match.accepts(request):
+            outcome = _outcome(plan, route, request)
+            return Decision(outcome, virtual_host=host.name, route=route, passed_over=host.routes[:number])
+    return Decision(NO_ROUTE, virtual_host=host.name, passed_over=host.routes)
+
+
+def _tunnels(host: VirtualHost) -> bool:
+    actions = (route.action for route in host.routes if route.match.connect)
+    return any(isinstance(action, Forward) and action.targets[0].cluster == SELF for action in actions)
+
+
+def choose_host(table: RouteTable, authority: str) -> VirtualHost | None:
+    """Exact name first, then the longest wildcard, then `*`. Case does not matter."""
+    name = re.sub(r":\d+$", "", authority.lower()) if table.ignore_port else authority.lower()
+    best: tuple[int, VirtualHost | None] = (-1, None)
+    for host in table.hosts:
+        for domain in host.domains:
+            rank = _rank(domain.lower(), name)
+            if rank > best[0]:
+                best = (rank, host)
+    return best[1]
+
+
+def _rank(domain: str, name: str) -> int:
+    if domain == name:
+        return 1 << 16
+    if domain.startswith("*") and name.endswith(domain[1:]) and len(name) >= len(domain):
+        return len(domain)
+    return 0 if domain == "*" else -1
+
+
+def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:
+    action = route.action
+    if not isinstance(action, Forward):
+        return action
+    only = action.targets[0].cluster
+    if only == PASSTHROUGH:
+        return PassedThrough(request.authority)
+    return tuple(_targets(plan, action))
+
+
+def _targets(plan: Plan, forward: Forward) -> Iterable[Reached | Lost]:
+    total = sum(target.weight for target in forward.targets)
+    for target in forward.targets:
+        yield _target(plan, target, target.weight / total)
+
+
+def _target(plan: Plan, target: Target, share: float) -> Reached | Lost:
+    spec = plan.clusters.get(target.cluster)
+    if spec is None:
+        return Lost(target.cluster, share, NO_CLUSTER)
+    endpoints = plan.picked(spec)
+    return Reached(target.cluster, share, endpoints) if endpoints else Lost(target.cluster, share, NO_ENDPOINT)

@@ -1,0 +1,85 @@
+"""Who is kept out when Envoy refuses a resource, and for how long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graylane.mesh import read
+from graylane.mesh.inputs import Inputs, Source, VirtualService
+from graylane.mesh.quarantine import Quarantine
+from graylane.mesh.snapshot import Resource, Type, of_bytes
+
+
+def service(name: str, generation: int = 1) -> VirtualService:
+    metadata = {"name": name, "namespace": "d", "generation": generation}
+    return read.virtual_service({"metadata": metadata, "spec": {"hosts": [name]}}, "cluster.local")
+
+
+def inputs(*services: VirtualService) -> Inputs:
+    return Inputs(virtual_services=services)
+
+
+def table(*services: VirtualService) -> Resource:
+    return of_bytes(Type.ROUTES, "t", b"", frozenset(each.source for each in services))
+
+
+def kept(found: Inputs) -> list[tuple[str, int]]:
+    return [(each.source.name, each.source.generation) for each in found.virtual_services]
+
+
+def test_a_single_suspect_is_guilty_and_replaced_by_what_last_worked() -> None:
+    quarantine, old, new, other = Quarantine(), service("a"), service("a", 2), service("b")
+    quarantine.live(inputs(old, other))
+    assert quarantine.refused(table(new, other), table(old, other), "bad")
+    assert quarantine.guilty == {new.source: "bad"}
+    assert kept(quarantine.admitted(inputs(new, other))) == [("a", 1), ("b", 1)]
+
+
+def test_a_culprit_that_never_worked_is_left_out() -> None:
+    quarantine, new = Quarantine(), service("a")
+    quarantine.refused(table(new), None, "bad")
+    assert kept(quarantine.admitted(inputs(new, service("b")))) == [("b", 1)]
+
+
+def test_the_snapshot_that_was_refused_does_not_count_as_what_last_worked() -> None:
+    quarantine, old, new = Quarantine(), service("a"), service("a", 2)
+    quarantine.live(inputs(old))
+    quarantine.refused(table(new), table(old), "bad")
+    quarantine.live(inputs(new))
+    assert kept(quarantine.admitted(inputs(new))) == [("a", 1)]
+
+
+def test_a_changed_object_gets_another_chance() -> None:
+    quarantine, bad, mended = Quarantine(), service("a"), service("a", 2)
+    quarantine.refused(table(bad), None, "bad")
+    assert kept(quarantine.admitted(inputs(mended))) == [("a", 2)]
+    assert quarantine.guilty == {}
+
+
+def test_several_suspects_are_held_back_and_let_in_one_at_a_time() -> None:
+    quarantine = Quarantine()
+    found = [service(name) for name in "abc"]
+    everything = inputs(*found)
+    quarantine.refused(table(*found), None, "bad")
+    tried: list[list[tuple[str, int]]] = []
+    guilty = found[1].source
+    while quarantine.held:
+        admitted = quarantine.admitted(everything)
+        tried.append(kept(admitted))
+        sources = {each.source for each in admitted.virtual_services}
+        if guilty in sources:
+            quarantine.refused(table(*admitted.virtual_services), table(found[0]), "bad")
+        quarantine.live(admitted)
+        if len(tried) > 6:
+            break
+    assert quarantine.guilty == {guilty: "bad"}
+    assert kept(quarantine.admitted(everything)) == [("a", 1), ("c", 1)]
+    assert tried[0] == []
+
+
+def test_a_refusal_nobody_new_is_part_of_asks_for_no_compilation() -> None:
+    quarantine, old = Quarantine(), service("a")
+    assert not quarantine.refused(table(old), table(old), "out of memory")
+    found = inputs(old)
+    assert quarantine.admitted(found) is found
+    assert isinstance(replace(found).virtual_services[0].source, Source)

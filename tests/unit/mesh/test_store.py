@@ -1,0 +1,123 @@
+"""What of the API's many changes makes the mesh compile again, and what does not."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from graylane.mesh.inputs import MeshConfig
+from graylane.mesh.store import Store
+from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
+from graylane.model.meta import Key, Obj, key_of
+from graylane.testing import meshes
+
+
+class Api:
+    """Feeds a store as informers do."""
+
+    def __init__(self) -> None:
+        self.store = Store(MeshConfig())
+        self.objects: dict[tuple[Kind, Key], Obj] = {}
+        self.store.inputs()
+
+    def put(self, kind: Kind, obj: Obj) -> bool:
+        old = self.objects.get((kind, key_of(obj)))
+        self.objects[kind, key_of(obj)] = obj
+        self.store.take(kind, key_of(obj), old, obj)
+        return self.store.dirty
+
+    def remove(self, kind: Kind, key: Key) -> bool:
+        self.store.take(kind, key, self.objects.pop((kind, key)), None)
+        return self.store.dirty
+
+
+SERVICE_B: Obj = {
+    "metadata": {"name": "b", "namespace": "default", "uid": "1"},
+    "spec": {"ports": [{"name": "http", "port": 8000}], "selector": {"app": "b"}},
+}
+SLICE_B: Obj = {
+    "metadata": {"name": "b-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "b"}},
+    "ports": [{"name": "http", "port": 8000}],
+    "endpoints": [
+        {"addresses": ["127.9.9.1"], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "name": "b-1"}}
+    ],
+}
+POD_B = meshes.pod("b-1", "127.9.9.1", {"app": "b", "version": "v1"})
+VS: Obj = {"metadata": {"name": "b", "namespace": "default", "uid": "2", "generation": 1}, "spec": {"hosts": ["b"]}}
+
+
+def filled() -> Api:
+    api = Api()
+    for kind, obj in ((SERVICE, SERVICE_B), (POD, POD_B), (ENDPOINT_SLICE, SLICE_B), (VIRTUAL_SERVICE, VS)):
+        api.put(kind, obj)
+    api.store.inputs()
+    return api
+
+
+def addresses(api: Api) -> list[str]:
+    return [each.address for each in api.store.inputs().endpoints[Key("default", "b")].each]
+
+
+def test_status_writes_heartbeats_and_annotations_change_nothing() -> None:
+    api = filled()
+    before = api.store.inputs()
+    busy = deepcopy(POD_B)
+    busy["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert not api.put(POD, busy)
+    assert not api.put(VIRTUAL_SERVICE, {**VS, "status": {"observedGeneration": 1}})
+    assert not api.put(SERVICE, {**SERVICE_B, "metadata": {**SERVICE_B["metadata"], "annotations": {"a": "b"}}})
+    assert not api.put(ENDPOINT_SLICE, {**deepcopy(SLICE_B), "extra": 1})
+    assert api.store.inputs() is before
+
+
+def test_what_did_not_change_stays_the_same_noun() -> None:
+    api = filled()
+    before = api.store.inputs()
+    changed = {**VS, "metadata": {**VS["metadata"], "generation": 2}, "spec": {"hosts": ["c"]}}
+    assert api.put(VIRTUAL_SERVICE, changed)
+    after = api.store.inputs()
+    assert after.virtual_services != before.virtual_services
+    assert after.services is before.services
+    assert after.endpoints is before.endpoints
+    assert after.proxies is before.proxies
+
+
+def test_a_terminating_pod_leaves_the_endpoints_before_its_slice_says_so() -> None:
+    api = filled()
+    assert addresses(api) == ["127.9.9.1"]
+    leaving = deepcopy(POD_B)
+    leaving["metadata"]["deletionTimestamp"] = "2024-01-01T00:00:00Z"
+    assert api.put(POD, leaving)
+    assert addresses(api) == []
+    assert api.store.terminating == {Key("default", "b-1")}
+    assert [proxy.name for proxy in api.store.inputs().proxies] == ["b-1"], "it may still call others"
+    assert api.remove(POD, Key("default", "b-1"))
+    assert (api.store.terminating, api.store.inputs().proxies) == (frozenset(), ())
+
+
+def test_an_endpoint_waits_for_its_pod_to_be_known() -> None:
+    api = Api()
+    api.put(SERVICE, SERVICE_B)
+    api.put(ENDPOINT_SLICE, SLICE_B)
+    assert [each.each for each in api.store.inputs().endpoints.values()] in ([], [()])
+    assert api.put(POD, POD_B)
+    assert addresses(api) == ["127.9.9.1"]
+
+
+def test_endpoints_of_several_slices_are_joined_and_follow_readiness() -> None:
+    api = filled()
+    other = deepcopy(SLICE_B)
+    other["metadata"]["name"] = "b-2"
+    other["endpoints"][0] = {"addresses": ["127.9.9.2"], "conditions": {}}
+    api.put(ENDPOINT_SLICE, other)
+    assert addresses(api) == ["127.9.9.1", "127.9.9.2"]
+    other = deepcopy(other)
+    other["endpoints"][0]["conditions"] = {"ready": False}
+    api.put(ENDPOINT_SLICE, other)
+    assert addresses(api) == ["127.9.9.1"]
+    api.remove(ENDPOINT_SLICE, Key("default", "b-1"))
+    assert addresses(api) == []
+
+
+def test_an_object_made_anew_under_the_same_name_is_another() -> None:
+    api = filled()
+    assert api.put(VIRTUAL_SERVICE, {**VS, "metadata": {**VS["metadata"], "uid": "3"}})
