@@ -226,12 +226,12 @@ class World:
 
     def _create(self, kind: Kind, obj: Obj) -> Obj:
         metadata = dict(obj.get("metadata") or {})
-        self._version += 1
         if not metadata.get("name"):
-            metadata["name"] = str(metadata.get("generateName", "")) + short_hash(self._version, 5)
+            metadata["name"] = str(metadata.get("generateName", "")) + short_hash(self._version + 1, 5)
         key = Key(str(metadata.get("namespace", "")), metadata["name"])
         if self.get(kind, *key) is not None:
             raise AlreadyExists(f'{kind} "{key.name}" already exists', details={"name": key.name})
+        self._version += 1
         metadata |= {
             "uid": f"uid-{self._version}",
             "resourceVersion": str(self._version),
