@@ -1,5 +1,5 @@
 """Child processes that never outlive us, and their logs; shared by the kubelet and the Envoy supervisor. Pure.
 
-`child` starts, signals and reaps; `guardian` kills what is left when we die; `records` sweeps what both missed;
-`logfiles` writes and `logreading` reads container logs in Kubernetes' layout.
+`child` starts, signals and reaps; `stdio` reads and feeds; `guardian` kills what is left when we die; `records` sweeps
+what both missed; `logfiles` writes and `logreading` reads container logs in Kubernetes' layout.
 """

@@ -1,34 +1,43 @@
 """One process group: started, signalled, and its end noticed at once.
 
 Shell. In: `Launch`. Out: `Child`, whose `exited` future holds an `Exit` as soon as the leader ends. No polling and no
-SIGCHLD: a pidfd becomes readable at the leader's end (elsewhere a thread waits for it).
+SIGCHLD: a pidfd becomes readable at the leader's end (elsewhere a thread waits for it). What it reads and writes goes
+through `stdio`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-_PIECE = 65536
-_LOOK_EVERY = 0.02
+from graylane.cluster.processes import on_terminal, sessions
+from graylane.cluster.processes.stdio import Ends, Inlet, Outlet, Output
 
-Output = Callable[[str, bytes], None]
+_LOOK_EVERY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to execute; `argv[0]` is looked up on the PATH of `env`."""
+    """What to execute; `argv[0]` is looked up on the PATH of `env`.
+
+    With `stdin` it can be fed; with `terminal` it has one of its own, and writes all its output there, as stdout.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
+    stdin: bool = False
+    terminal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +58,24 @@ class Child:
     def __init__(self, launch: Launch, on_output: Output) -> None:
         """Start it. Raises OSError when there is nothing to execute or the directory is missing."""
         self._loop = asyncio.get_running_loop()
-        self._popen = subprocess.Popen(
-            launch.argv,
-            env=dict(launch.env),
-            cwd=launch.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,  # a group of its own: one signal reaches it all, and Ctrl-C reaches none of it
-        )
+        ends = Ends.open(stdin=launch.stdin, terminal=launch.terminal)
+        try:
+            self._popen = _started(launch, ends)
+        except BaseException:
+            ends.abandon()
+            raise
+        ends.handed_over()
         self.pid = self._popen.pid
+        self.inlet = Inlet(ends)
+        self.outlet = Outlet(ends, on_output)
         self.exited: asyncio.Future[Exit] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()  # the whole group, not only its leader
         self._stopping = False
-        self._on_output = on_output
-        self._open: dict[int, str] = {}
-        self._follow("stdout", self._popen.stdout)
-        self._follow("stderr", self._popen.stderr)
+        self._terminal = launch.terminal
         self._watch()
 
-    async def stop(self, grace_seconds: float) -> Exit:
-        """SIGTERM to the whole group, SIGKILL to what is left of it after `grace_seconds`; safe to call again.
+    async def stop(self, grace_seconds: float, first: signal.Signals = signal.SIGTERM) -> Exit:
+        """`first` to the whole group, SIGKILL to what is left of it after `grace_seconds`; safe to call again.
 
         The group, because `sh -c "a; b"` does not hand signals on. Members that outlive the leader keep the rest of the
         grace period: the leader may be just that shell.
@@ -78,18 +83,20 @@ class Child:
         self._stopping = True
         deadline = self._loop.time() + grace_seconds
         if grace_seconds > 0:
-            self._signal(signal.SIGTERM)
+            self._signal(first)
             await asyncio.wait([self.exited], timeout=grace_seconds)
             while self._alive() and self._loop.time() < deadline:  # noqa: ASYNC110 - a group's end sends no event
                 await asyncio.sleep(_LOOK_EVERY)
-        self._signal(signal.SIGKILL)
+        self.kill()
         exit = await asyncio.shield(self.exited)
         self._group_is_gone()
         return exit
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, now."""
+        """SIGKILL to the whole group, now; to all jobs of a shell that had a terminal."""
         self._signal(signal.SIGKILL)
+        if self._terminal:
+            sessions.kill(self.pid)
 
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -124,44 +131,40 @@ class Child:
             os.close(pidfd)
         if not self._stopping:
             # As the end of a container's PID 1 ends the container. The leader is not reaped yet, so its group is ours.
-            self._signal(signal.SIGKILL)
+            self.kill()
         returncode = self._popen.wait()
-        for fd in list(self._open):
-            self._read(fd, until_dry=True)
+        self.outlet.drain()
         if not self.exited.done():
             self.exited.set_result(Exit.of(returncode))
         if not self._stopping:  # else members that outlive their leader may still have something to say
             self._group_is_gone()
 
     def _group_is_gone(self) -> None:
-        for fd in list(self._open):
-            self._read(fd, until_dry=True)
-            self._close(fd)
+        self.outlet.drain()
+        self.outlet.close()
+        self.inlet.close()
         if not self.gone.done():
             self.gone.set_result(None)
 
-    def _follow(self, stream: str, pipe: object) -> None:
-        assert pipe is not None
-        fd = os.dup(pipe.fileno())  # type: ignore[attr-defined]
-        pipe.close()  # type: ignore[attr-defined]
-        os.set_blocking(fd, False)
-        self._open[fd] = stream
-        self._loop.add_reader(fd, self._read, fd)
 
-    def _read(self, fd: int, until_dry: bool = False) -> None:
-        while fd in self._open:
-            try:
-                data = os.read(fd, _PIECE)
-            except BlockingIOError:
-                return
-            if data:
-                self._on_output(self._open[fd], data)
-            else:
-                self._close(fd)
-            if not until_dry:
-                return
+def _started(launch: Launch, ends: Ends) -> subprocess.Popen[bytes]:
+    stdin, stdout, stderr = ends.theirs
+    return subprocess.Popen(
+        _on_terminal(launch) if launch.terminal else launch.argv,
+        env=dict(launch.env),
+        cwd=launch.cwd,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,  # a group of its own: one signal reaches it all, and Ctrl-C reaches none of it
+    )
 
-    def _close(self, fd: int) -> None:
-        if self._open.pop(fd, None) is not None:
-            self._loop.remove_reader(fd)
-            os.close(fd)
+
+def _on_terminal(launch: Launch) -> list[str]:
+    """Looked up here, for the helper could tell only the terminal that there is no such program."""
+    program = launch.argv[0]
+    where = str(launch.cwd / program) if "/" in program else program
+    if shutil.which(where, path=launch.env.get("PATH", os.defpath)) is None:
+        reason = errno.EACCES if "/" in program and Path(where).exists() else errno.ENOENT
+        raise OSError(reason, os.strerror(reason), program)
+    return [sys.executable, "-I", "-S", on_terminal.__file__, *launch.argv]

@@ -22,9 +22,23 @@ def main() -> None:
     parent = os.getppid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    for group in _listen(parent):
+    groups = _listen(parent)
+    for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
+    for pid in _jobs(groups):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _jobs(sessions: set[int]) -> list[int]:
+    """What a shell with a terminal started: each job has a group of its own, all are in the shell's session."""
+    found = []
+    for name in os.listdir("/proc") if sessions and os.path.isdir("/proc/self") else ():
+        with contextlib.suppress(OSError):  # not a process, or one that has just ended
+            if name.isdigit() and os.getsid(int(name)) in sessions:
+                found.append(int(name))
+    return found
 
 
 def _listen(parent: int) -> set[int]:

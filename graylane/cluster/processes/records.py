@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from graylane.cluster.processes import sessions
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -66,7 +68,7 @@ class Records:
 def started(pid: int) -> str | None:
     """When `pid` started, as text that is equal only for the same process; None when there is no such process."""
     if sys.platform == "linux":
-        fields = _stat(pid)
+        fields = sessions.stat(pid)
         return f"{_boot()} {fields[19]}" if fields else None
     asked = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return asked.stdout.strip() or None
@@ -81,24 +83,11 @@ def _same(record: Record) -> bool:
 
 
 def _members(groups: set[int]) -> Iterator[tuple[int, int]]:
-    """(pid, group) of every process in `groups`; where there is no /proc, the leaders alone."""
-    if sys.platform != "linux":
+    """(pid, group) of every process that a group's leader brought about; where there is no /proc, the leaders alone."""
+    if sys.platform == "linux":
+        yield from sessions.members(groups)
+    else:
         yield from ((group, group) for group in groups)
-        return
-    for name in os.listdir("/proc") if groups else []:
-        fields = _stat(int(name)) if name.isdigit() else None
-        if fields and int(fields[2]) in groups:
-            yield int(name), int(fields[2])
-
-
-def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat behind the command name: [0] state, [1] parent, [2] group, [19] start in ticks."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else fields
 
 
 def _boot() -> str:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graylane.cluster.processes import guardian
-from graylane.cluster.processes.child import Child, Exit, Launch, Output
+from graylane.cluster.processes.child import Child, Exit, Launch
 from graylane.cluster.processes.records import Record, Records
+from graylane.cluster.processes.stdio import Output
 
 
 @dataclass(frozen=True, slots=True)
