@@ -13,8 +13,8 @@ from graylane.cluster.workloads.controllers import controllers
 from graylane.cluster.workloads.pods import is_active, is_ready
 from graylane.errors import ApiError, Conflict
 from graylane.kit import Cache, Controller, View
-from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, NODE, POD, REPLICA_SET, SERVICE, Kind
-from graylane.model.meta import Obj, key_of, name_of
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, JOB, NODE, POD, REPLICA_SET, SERVICE, Kind
+from graylane.model.meta import Obj, finalizers_of, is_true, key_of, name_of
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 from graylane.testing.world import World
 
@@ -178,3 +178,73 @@ def test_no_lost_write_makes_a_rollout_exceed_its_surge_or_drop_below_its_minimu
     assert most <= replicas + surge
     chaos.calm()
     assert chaos.by_image() == {"v2": replicas}
+
+
+class Shift(Chaos):
+    """A Job under the same fate; its writes are cut off anywhere, but keep their order as `kit.apply` keeps it."""
+
+    def __init__(self, dice: random.Random, start: Obj, *, stale: bool) -> None:
+        super().__init__(dice, start, stale=stale)
+        self.ends: Counter[str] = Counter()
+
+    def once(self, controller: Controller, view: View) -> None:
+        for obj in view.list(controller.primary):
+            wanted = list(controller.reconcile(view, key_of(obj), self.world.now()).effects)
+            for effect in wanted[: self.dice.randint(0, len(wanted))]:
+                try:
+                    self.world.apply([effect])
+                except ApiError:
+                    break
+
+    def end_one(self) -> None:
+        running = [pod for pod in self.pods() if is_ready(pod)]
+        if running:
+            pod = self.dice.choice(running)
+            self.end(pod, self.dice.choice(["Succeeded", "Succeeded", "Failed"]))
+            if self.dice.random() < 0.5:
+                self.world.delete(POD, NS, name_of(pod), grace_seconds=0)
+
+    def end(self, pod: Obj, phase: str) -> None:
+        self.ends[phase] += 1
+        self.world.patch(POD, NS, name_of(pod), {"status": {"phase": phase, "conditions": []}}, "status")
+
+
+def job(completions: int, parallelism: int, mode: str) -> Obj:
+    labels = {"batch.kubernetes.io/job-name": "batch"}
+    spec = {
+        "completions": completions,
+        "parallelism": parallelism,
+        "completionMode": mode,
+        "backoffLimit": 1000,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"image": "v1"}]}},
+    }
+    return {"metadata": {"name": "batch", "namespace": NS}, "spec": spec}
+
+
+@pytest.mark.parametrize("mode", ["NonIndexed", "Indexed"])
+@settings(max_examples=25, deadline=None)
+@given(dice=st.randoms(use_true_random=False), completions=st.integers(1, 5), parallelism=st.integers(1, 3))
+def test_a_job_counts_every_end_once_whatever_is_lost_or_deleted(
+    mode: str, dice: random.Random, completions: int, parallelism: int
+) -> None:
+    shift = Shift(dice, deployment(0, "v1", 1, 0), stale=False)
+    shift.world.put(JOB, job(completions, parallelism, mode))
+    for _ in range(dice.randint(10, 150)):
+        shift.step()
+        if dice.random() < 0.3:
+            shift.end_one()
+        if dice.random() < 0.2:
+            shift.world.clock.advance(dice.randint(0, 60))
+    for _ in range(completions + 1):
+        shift.world.run([*shift.ours, shift.kubelet], seconds=700)
+        for pod in shift.pods():
+            shift.end(pod, "Succeeded")
+    shift.world.run([*shift.ours, shift.kubelet], seconds=700)
+    found = shift.world.get(JOB, NS, "batch")
+    assert found is not None
+    assert is_true(found, "Complete")
+    assert found["status"]["succeeded"] == shift.ends["Succeeded"] == completions
+    assert found["status"].get("failed", 0) == shift.ends["Failed"]
+    assert found["status"]["uncountedTerminatedPods"] == {}
+    assert [pod for pod in shift.world.list(POD) if finalizers_of(pod)] == [], "none is kept"

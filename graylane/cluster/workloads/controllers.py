@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graylane.cluster.workloads import daemonset, deployment, endpoints, legacy_endpoints, replicaset, statefulset
+from graylane.cluster.workloads import daemonset, deployment, endpoints, job, legacy_endpoints, replicaset, statefulset
 from graylane.cluster.workloads.attraction import Attraction, label_selector, service_selector
 from graylane.cluster.workloads.history import CONTROLLER_REVISION
+from graylane.cluster.workloads.job_pods import JOB_NAME
 from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import HASH_LABEL
 from graylane.cluster.workloads.scheduler import Scheduler
@@ -19,6 +20,7 @@ from graylane.model.kinds import (
     DEPLOYMENT,
     ENDPOINT_SLICE,
     ENDPOINTS,
+    JOB,
     NAMESPACE,
     NODE,
     POD,
@@ -36,7 +38,7 @@ _CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are cl
 
 def controllers() -> list[Controller]:
     """Every kind of workload, both kinds of endpoints and the scheduler."""
-    workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets()]
+    workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets(), _jobs()]
     return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller()]
 
 
@@ -82,6 +84,19 @@ def _daemon_sets() -> Controller:
     return Controller(
         "daemonset-controller", DAEMON_SET, daemonset.reconcile, watches, workers=2, extra_caches=_CREATES
     )
+
+
+def _jobs() -> Controller:
+    attraction = Attraction(label_selector)
+    own = owner_or_attracted(JOB, attraction)
+
+    def job_of(pod: Obj) -> Iterable[Key]:
+        """By its label too: a pod that a gone Job left behind still carries the finalizer."""
+        name = labels_of(pod).get(JOB_NAME)
+        return {*own(pod), *((Key(namespace_of(pod), name),) if name else ())}
+
+    watches = {JOB: _remember(attraction), POD: job_of}
+    return Controller("job-controller", JOB, job.reconcile, watches, workers=4, extra_caches=_CREATES)
 
 
 def _endpoint_slices() -> Controller:

@@ -11,10 +11,11 @@ from typing import Any
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.strategy.base import Strategy
 from graylane.cluster.apiserver.strategy.crds import CRDS
+from graylane.cluster.apiserver.strategy.jobs import JOBS
 from graylane.cluster.apiserver.strategy.namespaces import NAMESPACES
 from graylane.cluster.apiserver.strategy.pods import PODS
 from graylane.cluster.apiserver.strategy.services import SERVICES
-from graylane.model.meta import Obj
+from graylane.model.meta import Obj, dig
 
 _PLAIN = Strategy()
 _UPSERT = Strategy(create_on_update=True)
@@ -29,10 +30,17 @@ def _starting_with(status: dict[str, Any], **more: Any) -> Strategy:
     return Strategy(create=create, **more)
 
 
+def _claims(stateful_set: Obj) -> list[str]:
+    if not dig(stateful_set, "spec", "volumeClaimTemplates"):
+        return []
+    return ["Graylane provides no persistent volumes: a StatefulSet with spec.volumeClaimTemplates gets no pods"]
+
+
 _TABLE: dict[str, Strategy] = {
     "customresourcedefinitions.apiextensions.k8s.io": CRDS,
     "endpoints": _UPSERT,
     "events": _UPSERT,
+    "jobs.batch": JOBS,
     "leases.coordination.k8s.io": _UPSERT,
     "limitranges": _UPSERT,
     "namespaces": NAMESPACES,
@@ -42,6 +50,7 @@ _TABLE: dict[str, Strategy] = {
     "pods": PODS,
     "serviceaccounts": Strategy(answers_deleted=True),
     "services": SERVICES,
+    "statefulsets.apps": Strategy(warnings=_claims),
 }
 
 
