@@ -22,7 +22,7 @@ from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE,
 from graylane.model.meta import Obj, key_of
 from graylane.testing import envoys, meshes
 
-_CHANGES = 200
+_CHANGES = 100
 
 
 def objects(count: int, network: str) -> list[tuple[Kind, Obj]]:

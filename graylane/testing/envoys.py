@@ -204,7 +204,7 @@ async def rig(*, workers: int = 1) -> AsyncIterator[Rig]:
     found.server = XdsServer(found.report)
     await found.server.start()
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(found.server.stop)
+        stack.push_async_callback(lambda: found.server.stop())  # whichever server it is by then
         found.admin_port, found.process = await stack.enter_async_context(
             envoy_process(found.server.port, workers=workers)
         )
