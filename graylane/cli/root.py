@@ -29,6 +29,7 @@ VERBS = (
     "pause",
     "resume",
     "abort",
+    "lua",
 )
 _DEBUG = "--debug"
 _EPILOG = "Exit codes: 0 done · 1 a check failed · 2 wrong input · 3 not found · 4 refused · 5 unreachable · 6 gave up."

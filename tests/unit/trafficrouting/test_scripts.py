@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from graylane.trafficrouting.cases import Outcome, differences, read_case
 from graylane.trafficrouting.lua.sandbox import Sandbox, ScriptFailed
+from graylane.trafficrouting.lua.script import LuaError, Script
 from graylane.trafficrouting.providers.custom import Contribution, script_input
 from graylane.trafficrouting.scripts import config_map_key, data_key, find, shipped
 
@@ -15,23 +17,19 @@ SCRIPTS = Path(__file__).parents[3] / "graylane" / "trafficrouting" / "scripts"
 CASES = sorted(SCRIPTS.glob("*/*/cases/*.yaml"))
 
 
-def run(path: Path, case: dict[str, Any]) -> dict[str, Any]:
-    kind, group = path.parents[1].name, path.parents[2].name
-    script = shipped(kind, group)
-    assert script is not None
-    wish = Contribution(case.get("service", "mocka"), "default", case["strategy"], case.get("canaryService", ""))
-    return Sandbox(lambda line: None).run(script.source, script_input(case["object"], wish))
-
-
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parents[1].name}-{path.stem}")
 def test_a_script_gives_what_its_case_expects(path: Path) -> None:
-    case = yaml.safe_load(path.read_text())
-    if "error" in case:
-        with pytest.raises(ScriptFailed) as caught:
-            run(path, case)
-        assert caught.value.message == case["error"]
-    else:
-        assert run(path, case) == case["expect"]
+    case = read_case(path.read_text(), path.name)
+    script = shipped(path.parents[1].name, path.parents[2].name)
+    assert script is not None
+    assert differences(case, run(script, case.obj)) == []
+
+
+def run(script: Script, obj: dict[str, Any]) -> Outcome:
+    try:
+        return Sandbox(lambda line: None).run(script.source, obj)
+    except ScriptFailed as failed:
+        return LuaError(script.name, failed.line, failed.message)
 
 
 def test_every_script_has_cases() -> None:
@@ -63,3 +61,10 @@ def test_the_documents_example_does_what_it_says() -> None:
         {"serviceName": "shop", "servicePort": 80, "weight": 80},
         {"serviceName": "shop-canary", "servicePort": 80, "weight": 20},
     ]
+
+
+def test_the_documents_case_holds() -> None:
+    script, case = (DOCUMENT.read_text().split("```yaml\n")[number].split("```")[0] for number in (1, -1))
+    source = yaml.safe_load(script)["data"]["lua.traffic.routing.ApisixRoute.apisix.apache.org"]
+    known = read_case(case, "twenty-percent.yaml")
+    assert differences(known, run(Script("apisix.lua", source), known.obj)) == []
