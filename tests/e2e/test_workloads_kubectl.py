@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import yaml
 
-from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, REPLICA_SET
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, JOB, POD, REPLICA_SET
 from graylane.model.meta import Obj, controller_of, is_deleting, name_of, uid_of
 from graylane.testing.waiting import eventually
 
@@ -232,3 +233,107 @@ def _shop(name: str, *owners: Obj) -> dict[str, Any]:
 def _settings(*owners: Obj) -> dict[str, Any]:
     metadata = {"name": "settings", "namespace": NS, "ownerReferences": list(owners)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+
+def workload(kind: str, **spec: Any) -> dict[str, Any]:
+    template = deployment()["spec"]["template"]
+    version = {"apiVersion": "batch/v1" if kind == "Job" else "apps/v1", "kind": kind}
+    return version | {"metadata": {"name": "web", "namespace": NS}, "spec": {"template": template} | spec}
+
+
+SELECTOR = {"matchLabels": {"app": "web"}}
+
+
+async def apply_without_warning(rig: Rig, obj: dict[str, Any]) -> None:
+    await rig.kubectl("apply", "--warnings-as-errors", "-f", "-", stdin=yaml.safe_dump(obj))
+
+
+async def rolled_back_and_forth(rig: Rig, name: str) -> None:
+    """Set another image, look at the history, and go back, as `kubectl rollout` does it."""
+    status = ("rollout", "status", name, "--timeout=20s")
+    await rig.kubectl(*status)
+    await rig.kubectl("set", "image", name, "app=shop/web:2")
+    await rig.kubectl(*status)
+    assert await images(rig) == {"shop/web:2"}
+    assert "shop/web:1" in await rig.kubectl("rollout", "history", name, "--revision=1")
+    await rig.kubectl("rollout", "undo", name)
+    await rig.kubectl(*status)
+    assert await images(rig) == {"shop/web:1"}
+    history = await rig.kubectl("rollout", "history", name)
+    assert [line.split()[0] for line in history.strip().splitlines()[2:]] == ["2", "3"]
+
+
+async def images(rig: Rig) -> set[str]:
+    return {pod["spec"]["containers"][0]["image"] for pod in await pods(rig)}
+
+
+async def deleted(rig: Rig, name: str) -> None:
+    await rig.kubectl("delete", name)
+    await rig.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=20s")
+
+
+async def test_a_stateful_set_is_rolled_out_undone_scaled_and_deleted(rig: Rig) -> None:
+    await apply_without_warning(rig, workload("StatefulSet", replicas=2, serviceName="db", selector=SELECTOR))
+    await rolled_back_and_forth(rig, "statefulset/web")
+    await rig.kubectl("scale", "statefulset/web", "--replicas=3")
+    await rig.kubectl("wait", "statefulset/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=20s")
+    assert sorted(map(name_of, await pods(rig))) == ["web-0", "web-1", "web-2"]
+    assert "3/3" in await rig.kubectl("get", "statefulset", "web")
+    await deleted(rig, "statefulset/web")
+
+
+async def test_a_stateful_set_that_asks_for_volumes_says_why_it_has_no_pods(rig: Rig) -> None:
+    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    claim["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
+    await rig.apply(workload("StatefulSet", serviceName="db", selector=SELECTOR, volumeClaimTemplates=[claim]))
+
+    async def said() -> bool:
+        return "asks for persistent volumes" in await rig.kubectl("describe", "statefulset", "web")
+
+    await eventually(said)
+    assert await pods(rig) == []
+
+
+async def test_a_daemon_set_is_rolled_out_undone_and_deleted(rig: Rig) -> None:
+    await apply_without_warning(rig, workload("DaemonSet", selector=SELECTOR))
+    await rolled_back_and_forth(rig, "daemonset/web")
+    assert len(await pods(rig)) == 1
+    await deleted(rig, "daemonset/web")
+
+
+async def test_a_job_completes_once_its_pods_have_succeeded(rig: Rig) -> None:
+    made = workload("Job", completions=2, parallelism=2)
+    made["spec"]["template"]["spec"]["restartPolicy"] = "Never"
+    await apply_without_warning(rig, made)
+    await apply_without_warning(rig, made)  # selector and labels are the server's: applying again changes nothing
+
+    async def both_run() -> list[Obj]:
+        running = [pod for pod in await pods(rig) if pod["status"].get("phase") == "Running"]
+        assert len(running) == 2
+        return running
+
+    for pod in await eventually(both_run):
+        status = {"status": {"phase": "Succeeded"}}
+        await rig.client.patch(POD, name_of(pod), NS, status, subresource="status")
+    await rig.kubectl("wait", "--for=condition=complete", "job/web", "--timeout=20s")
+    assert "2/2" in await rig.kubectl("get", "job", "web")
+    assert "Completed" in await rig.kubectl("describe", "job", "web")
+    await deleted(rig, "job/web")
+
+
+async def test_a_job_selects_by_its_uid_and_pretended_selectors_are_refused(rig: Rig) -> None:
+    await rig.kubectl("create", "job", "by-hand", "--image=shop/web:1")
+    uid = await rig.kubectl("get", "job", "by-hand", "-o", "jsonpath={.metadata.uid}")
+    found = await rig.client.get(JOB, "by-hand", NS)
+    assert found["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    labels = found["spec"]["template"]["metadata"]["labels"]
+    assert labels == {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": "by-hand",
+        "controller-uid": uid,
+        "job-name": "by-hand",
+    }
+    pretended = workload("Job", selector=SELECTOR)
+    pretended["spec"]["template"]["spec"]["restartPolicy"] = "Never"
+    said = await rig.kubectl("create", "-f", "-", stdin=yaml.safe_dump(pretended), fails=True)
+    assert "`selector` not auto-generated" in said

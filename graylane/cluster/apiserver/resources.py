@@ -95,7 +95,7 @@ def _row(
 
 
 _YES, _DATA = Acts.YES, Acts.DATA
-_POD_SUB = "attach binding eviction exec log portforward proxy status"
+_POD_SUB = "attach binding ephemeralcontainers eviction exec log portforward proxy status"
 
 # fmt: off
 BUILT_IN: tuple[Resource, ...] = (
@@ -108,7 +108,7 @@ BUILT_IN: tuple[Resource, ...] = (
     _row("v1", "ConfigMap", "configmaps", "cm", acts=_YES),
     _row("v1", "Secret", "secrets", acts=_YES),
     _row("v1", "Event", "events", "ev", acts=_DATA),
-    _row("v1", "ServiceAccount", "serviceaccounts", "sa", sub="token"),
+    _row("v1", "ServiceAccount", "serviceaccounts", "sa", sub="token", acts=_YES),
     _row("v1", "PersistentVolume", "persistentvolumes", "pv", sub="status", cluster=True),
     _row("v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc", sub="status"),
     _row("v1", "ReplicationController", "replicationcontrollers", "rc", sub="scale status", cats="all", gen=True),
@@ -118,10 +118,10 @@ BUILT_IN: tuple[Resource, ...] = (
     # workloads
     _row("apps/v1", "Deployment", "deployments", "deploy", sub="scale status", cats="all", acts=_YES, gen=True),
     _row("apps/v1", "ReplicaSet", "replicasets", "rs", sub="scale status", cats="all", acts=_YES, gen=True),
-    _row("apps/v1", "StatefulSet", "statefulsets", "sts", sub="scale status", cats="all", gen=True),
-    _row("apps/v1", "DaemonSet", "daemonsets", "ds", sub="status", cats="all", gen=True),
+    _row("apps/v1", "StatefulSet", "statefulsets", "sts", sub="scale status", cats="all", acts=_YES, gen=True),
+    _row("apps/v1", "DaemonSet", "daemonsets", "ds", sub="status", cats="all", acts=_YES, gen=True),
     _row("apps/v1", "ControllerRevision", "controllerrevisions", acts=_DATA),
-    _row("batch/v1", "Job", "jobs", sub="status", cats="all", gen=True),
+    _row("batch/v1", "Job", "jobs", sub="status", cats="all", acts=_YES, gen=True),
     _row("batch/v1", "CronJob", "cronjobs", "cj", sub="status", cats="all", gen=True),
     _row("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all"),
     _row("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all", stored="v2"),  # noqa: E501
@@ -132,10 +132,10 @@ BUILT_IN: tuple[Resource, ...] = (
     _row("networking.k8s.io/v1", "IngressClass", "ingressclasses", cluster=True, gen=True),
     _row("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", "netpol", gen=True),
     # access
-    _row("rbac.authorization.k8s.io/v1", "Role", "roles"),
-    _row("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
-    _row("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", cluster=True),
-    _row("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", cluster=True),
+    _row("rbac.authorization.k8s.io/v1", "Role", "roles", acts=_YES),
+    _row("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", acts=_YES),
+    _row("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", cluster=True, acts=_YES),
+    _row("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", cluster=True, acts=_YES),
     # the API's own
     _row("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", "crd crds",
          sub="status", cats="api-extensions", cluster=True, acts=_YES, gen=True),
@@ -163,6 +163,7 @@ class Review:
 
 REVIEWS: tuple[Review, ...] = (
     Review("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews"),
+    Review("authentication.k8s.io", "v1", "TokenReview", "tokenreviews"),
     Review("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews"),
     Review("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
     Review("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews"),
