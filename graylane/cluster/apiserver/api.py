@@ -10,6 +10,8 @@ import logging
 from dataclasses import replace
 
 from graylane.cluster.apiserver import auth, failures, paths, reviews
+from graylane.cluster.apiserver.authorization import attributes
+from graylane.cluster.apiserver.authorization.impersonation import acting
 from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.documents import Documents
 from graylane.cluster.apiserver.exchange import Answer, Reply, Request, Stream, User
@@ -31,7 +33,7 @@ class Front:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._documents = Documents(api.registry, api.config.git_version)
+        self._documents = Documents(api.registry, api.config.git_version, api.issuer)
 
     async def handle(self, request: Request) -> Answer:
         try:
@@ -45,26 +47,30 @@ class Front:
     async def _answer(self, request: Request) -> Answer:
         if auth.is_open(request.path) and request.method in ("GET", "HEAD"):
             return self._documents.answer(request)
-        user = auth.authenticate(request.headers.get("authorization", ""), self._api.config.tokens)
+        user = self._user(request)
         target = paths.parse(request.path)
         if target is None:
-            return self._document(request)
-        review = reviews.find(target.group, target.version, target.plural)
+            return self._document(request, user)
+        verb = _verb(request, target)
+        self._api.authorizer.require(user, attributes.of_target(target, verb, request.query))
+        review = reviews.find(target)
         if review is not None and request.method == "POST":
-            return reviews.answer(review, request, user)
-        return await self._resource(request, target, user)
+            return reviews.answer(self._api, review, target, request, user)
+        return await self._resource(request, target, verb, user)
 
-    def _document(self, request: Request) -> Reply:
+    def _user(self, request: Request) -> User:
+        user = self._api.authenticator.authenticate(request.headers.get("authorization", ""))
+        return acting(user, request.headers, self._api.authorizer)
+
+    def _document(self, request: Request, user: User) -> Reply:
+        self._api.authorizer.require(user, attributes.of_path(request.method, request.path))
         if request.method not in ("GET", "HEAD"):
             raise failures.not_allowed(request.method.lower())
         return self._documents.answer(request)
 
-    async def _resource(self, request: Request, target: Target, user: User) -> Answer:
+    async def _resource(self, request: Request, target: Target, verb: str, user: User) -> Answer:
         resource = self._find(target)
-        watching = request.query.flag("watch")
-        verb = verb_of(request.method, named=bool(target.name), watching=watching and not target.subresource)
         handler = _handler(resource, target, verb)
-        auth.authorize(user, verb, resource.store)
         if resource.namespaced and verb != "list" and verb != "watch" and not target.namespace:
             raise BadRequest(f"{resource.store} are namespaced: name the namespace in the path")
         call = Call(self._api, request, target, resource, user)
@@ -85,6 +91,11 @@ class Front:
         crd = self._api.store.get(str(CRD), Key("", resource.store))
         if crd is not None and is_deleting(crd.obj):
             raise failures.not_allowed("create not allowed while custom resource definition is terminating")
+
+
+def _verb(request: Request, target: Target) -> str:
+    watching = request.query.flag("watch") and not target.subresource
+    return verb_of(request.method, named=bool(target.name), watching=watching)
 
 
 def _handler(resource: Resource, target: Target, verb: str) -> Handler:

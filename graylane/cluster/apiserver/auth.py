@@ -1,43 +1,63 @@
-"""Who asks, and whether they may.
+"""Who asks.
 
-Pure. In: the Authorization header and the table of tokens. Out: a `User`, or 401; 403 for users who are not admins.
+Shell (asks the store about service accounts, logs what it refuses). In: the Authorization header. Out: a `User`, or
+401. What a user may do is decided in `authorization/`.
 """
 
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Mapping
 
+from graylane.cluster.apiserver.authorization.impersonation import completed
 from graylane.cluster.apiserver.exchange import User
-from graylane.errors import Forbidden, Unauthorized
+from graylane.cluster.apiserver.tokens.accounts import Accounts, Known
+from graylane.cluster.apiserver.tokens.claims import ISSUER
+from graylane.cluster.apiserver.tokens.jwt import BadToken
+from graylane.errors import Unauthorized
 
-ADMINS = "system:masters"
-_AUTHENTICATED = "system:authenticated"
+log = logging.getLogger(__name__)
+
 _OPEN_PATHS = ("/healthz", "/livez", "/readyz", "/version")
 
 
-def authenticate(header: str, tokens: Mapping[str, User]) -> User:
-    """The user of a bearer token. Every token is compared, in constant time, so that timing tells nothing."""
-    scheme, _, token = header.partition(" ")
-    found: User | None = None
-    for known, user in tokens.items():
-        if hmac.compare_digest(known.encode(), token.strip().encode()):
-            found = user
-    if scheme.lower() != "bearer" or found is None:
-        raise Unauthorized("Unauthorized")
-    groups = found.groups if _AUTHENTICATED in found.groups else (*found.groups, _AUTHENTICATED)
-    return User(found.name, groups, found.uid)
+class Authenticator:
+    """Tokens given at the start, then those of service accounts."""
+
+    def __init__(self, tokens: Mapping[str, User], accounts: Accounts) -> None:
+        self._tokens = tokens
+        self._accounts = accounts
+
+    def authenticate(self, header: str) -> User:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthorized("Unauthorized")
+        try:
+            return self.known(token.strip()).user
+        except BadToken as error:
+            log.info("Refused a bearer token", extra={"reason": str(error)})
+            raise Unauthorized("Unauthorized") from None
+
+    def known(self, token: str, audiences: tuple[str, ...] = ()) -> Known:
+        """The user of a token that is shown to `audiences`, by default this API. Raises `BadToken`."""
+        audiences = audiences or (ISSUER,)
+        given = self._given(token)
+        if given is None:
+            return self._accounts.known(token, audiences)
+        if ISSUER not in audiences:
+            raise BadToken(f"token audiences {[ISSUER]} is invalid for the target audiences {list(audiences)}")
+        return Known(given, (ISSUER,))
+
+    def _given(self, token: str) -> User | None:
+        """Every token is compared, in constant time, so that timing tells nothing."""
+        found: User | None = None
+        for known, user in self._tokens.items():
+            if hmac.compare_digest(known.encode(), token.encode()):
+                found = user
+        return found and User(found.name, completed(found.name, found.groups), found.uid, found.extra)
 
 
 def is_open(path: str) -> bool:
     """Health and version are told to anybody, as by a default kube-apiserver."""
     return path.rstrip("/") in _OPEN_PATHS or path.startswith(("/livez/", "/readyz/", "/healthz/"))
-
-
-def is_admin(user: User) -> bool:
-    return ADMINS in user.groups
-
-
-def authorize(user: User, verb: str, what: str) -> None:
-    if not is_admin(user):
-        raise Forbidden(f'{what} is forbidden: User "{user.name}" cannot {verb} it: not a member of {ADMINS}')

@@ -1,4 +1,4 @@
-"""What exists in every cluster from the first second: the system namespaces and the API's own Service.
+"""What exists in every cluster from the first second: system namespaces, the API's own Service, roles, the authority.
 
 Shell (store, through the API's own front). In: a started API. Out: nothing; what is there already is left alone.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 
 from graylane.cluster.apiserver import pipeline
+from graylane.cluster.apiserver.authorization import defaults
 from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.exchange import Request, User
 from graylane.cluster.apiserver.paths import Target
 from graylane.cluster.apiserver.resources import SYSTEM_NAMESPACES
 from graylane.errors import AlreadyExists
-from graylane.model.meta import Obj
+from graylane.model.meta import Key, Obj
 
 SYSTEM = User("system:apiserver", ("system:masters",))
 _PROVIDER = {"component": "apiserver", "provider": "kubernetes"}
@@ -22,13 +23,21 @@ _PROVIDER = {"component": "apiserver", "provider": "kubernetes"}
 async def bootstrap(api: Api, port: int) -> None:
     """Idempotent. The Service must come after the namespaces; the namespaces share one transaction."""
     await asyncio.gather(*(_ensure(api, "namespaces", "", _namespace(name)) for name in SYSTEM_NAMESPACES))
-    await _ensure(api, "services", "default", _service(port))
+    wanted = [("services", "default", _service(port))]
+    wanted += [("clusterroles", "", role) for role in defaults.cluster_roles()]
+    wanted += [("clusterrolebindings", "", binding) for binding in defaults.cluster_role_bindings()]
+    if bundle := api.config.bundle():
+        wanted.append(("configmaps", "kube-system", _authority(bundle)))
+    await asyncio.gather(*(_ensure(api, *what) for what in wanted))
 
 
 async def _ensure(api: Api, plural: str, namespace: str, obj: Obj) -> None:
-    resource = api.registry.find("", "v1", plural)
+    resource = api.registry.by_kind(obj["apiVersion"], obj["kind"])
     assert resource is not None
-    call = Call(api, Request("POST", ""), Target("", "v1", plural, namespace), resource, SYSTEM)
+    if api.store.head(resource.store, Key(namespace, obj["metadata"]["name"])) is not None:
+        return
+    target = Target(resource.group, resource.version, plural, namespace)
+    call = Call(api, Request("POST", ""), target, resource, SYSTEM)
     try:
         await pipeline.create(call, obj)
     except AlreadyExists:
@@ -37,6 +46,12 @@ async def _ensure(api: Api, plural: str, namespace: str, obj: Obj) -> None:
 
 def _namespace(name: str) -> Obj:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _authority(bundle: str) -> Obj:
+    """Whom to trust, where the workload controllers find it: they give a copy to every namespace."""
+    metadata = {"name": "kube-root-ca.crt", "namespace": "kube-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": bundle}}
 
 
 def _service(port: int) -> Obj:

@@ -23,6 +23,8 @@ class ApiServerConfig:
 
     `history` is how many changes a watch may be behind when it resumes.
 
+    `ca` is what clients need to trust this server; it is handed to pods as ConfigMap and Secret data.
+
     `kubelet_token` and `kubelet_ca` are what the server shows to, and checks of, a node when it fetches logs.
     """
 
@@ -31,6 +33,7 @@ class ApiServerConfig:
     port: int = 0
     certificate: Path | None = None
     key: Path | None = None
+    ca: Path | None = None
     tokens: Mapping[str, User] = field(default_factory=dict)
     kubelet_token: str = ""
     kubelet_ca: Path | None = None
@@ -39,3 +42,8 @@ class ApiServerConfig:
     max_body: int = MAX_BODY
     history: int = CAPACITY
     git_version: str = "v1.32.0+graylane"
+
+    def bundle(self) -> str:
+        """The authority's certificate as PEM, "" when there is none: one authority signs for all parts."""
+        path = self.ca or self.kubelet_ca
+        return path.read_text() if path else ""

@@ -12,6 +12,8 @@ from datetime import datetime
 
 from graylane.cluster.apiserver import conversion, media
 from graylane.cluster.apiserver.admission.chain import Admission
+from graylane.cluster.apiserver.auth import Authenticator
+from graylane.cluster.apiserver.authorization.authorizer import Authorizer
 from graylane.cluster.apiserver.config import ApiServerConfig
 from graylane.cluster.apiserver.exchange import Request, User
 from graylane.cluster.apiserver.nodes import Nodes
@@ -23,6 +25,7 @@ from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.cluster.apiserver.store import Entry, Store
 from graylane.cluster.apiserver.strategy.base import Ledger, Strategy
 from graylane.cluster.apiserver.strategy.table import strategy_of
+from graylane.cluster.apiserver.tokens.issuer import Issuer
 from graylane.cluster.apiserver.types import Types
 from graylane.model.meta import Key, Obj
 
@@ -37,6 +40,9 @@ class Api:
     types: Types
     admission: Admission
     nodes: Nodes
+    authenticator: Authenticator
+    authorizer: Authorizer
+    issuer: Issuer
     clock: Callable[[], datetime]
 
     def ledger(self) -> Ledger:

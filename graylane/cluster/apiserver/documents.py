@@ -1,4 +1,4 @@
-"""Paths that name no resource: health, version, discovery, OpenAPI.
+"""Paths that name no resource: health, version, discovery, OpenAPI, the keys of tokens.
 
 Pure but for a cache of the OpenAPI documents. In: a GET. Out: a document, or 404.
 """
@@ -17,6 +17,9 @@ from graylane.cluster.apiserver.registry import Registry
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.schema import openapi, openapi_v2
 from graylane.cluster.apiserver.schema.schemas import Schemas
+from graylane.cluster.apiserver.tokens.claims import ISSUER
+from graylane.cluster.apiserver.tokens.issuer import Issuer
+from graylane.cluster.apiserver.tokens.jwt import ALGORITHM
 from graylane.errors import NotAcceptable
 from graylane.model.meta import Obj
 
@@ -27,7 +30,8 @@ _FOREVER = ("Cache-Control", "public, max-age=31536000, immutable")
 class Documents:
     """Answers every GET outside resource paths."""
 
-    def __init__(self, registry: Registry, git_version: str) -> None:
+    def __init__(self, registry: Registry, git_version: str, issuer: Issuer) -> None:
+        self._issuer = issuer
         self._registry = registry
         self._version = _version(git_version)
         self._kept: dict[str, tuple[int, bytes]] = {}
@@ -44,6 +48,10 @@ class Documents:
             return self._groups(request, rest)
         if first == "openapi":
             return self._openapi(request, rest)
+        if (first, rest) == ("openid", ["v1", "jwks"]):
+            return Reply(200, orjson.dumps(self._issuer.key_set()), "application/jwk-set+json")
+        if (first, rest) == (".well-known", ["openid-configuration"]):
+            return Reply.json(_openid())
         if first == "":
             return Reply.json({"paths": self._paths()})
         raise failures.no_such_path()
@@ -133,6 +141,17 @@ def _revalidated(request: Request, body: bytes) -> Reply:
     if request.headers.get("if-none-match") == etag:
         return Reply(304, b"", headers=(("ETag", etag),))
     return Reply(200, body, headers=(("ETag", etag),))
+
+
+def _openid() -> Obj:
+    """Where somebody who is shown a ServiceAccount's token finds the keys to check it with (OpenID discovery)."""
+    return {
+        "issuer": ISSUER,
+        "jwks_uri": f"{ISSUER}/openid/v1/jwks",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [ALGORITHM],
+    }
 
 
 def _version(git_version: str) -> Obj:

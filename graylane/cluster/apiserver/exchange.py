@@ -16,15 +16,23 @@ from graylane.errors import BadRequest
 JSON = "application/json"
 _TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 _FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False", ""))
+SEPARATOR = "\n"  # between the values of a header that was sent several times: no value can contain it
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks. Members of `system:masters` may do everything."""
+    """Who asks. Members of `system:masters` may do everything. `extra` is what the credential says besides."""
 
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def info(self) -> dict[str, Any]:
+        """As `UserInfo` of authentication.k8s.io/v1, in reviews and in questions to webhooks."""
+        extra = {key: list(values) for key, values in self.extra}
+        info = {"username": self.name, "uid": self.uid, "groups": list(self.groups), "extra": extra}
+        return {name: value for name, value in info.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,8 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`headers` has lower-case names; `path` is already unquoted segment by segment where it matters."""
+    """`headers` has lower-case names; an Impersonate header that came several times has its values joined by
+    `SEPARATOR`. `path` is already unquoted segment by segment where it matters."""
 
     method: str
     path: str

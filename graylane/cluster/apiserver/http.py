@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from graylane.cluster.apiserver.api import failure
-from graylane.cluster.apiserver.exchange import Answer, CutOff, Query, Reply, Request, Stream
+from graylane.cluster.apiserver.exchange import SEPARATOR, Answer, CutOff, Query, Reply, Request, Stream
 from graylane.errors import BadRequest, TooLarge
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -70,8 +70,17 @@ class HttpServer:
             limit = self._max_body
             raise TooLarge(f"Request entity too large: limit is {limit}") from None
         path, _, query = raw.raw_path.partition("?")
-        headers = {name.lower(): value for name, value in raw.headers.items()}
-        return Request(raw.method, path, parse_query(query), headers, body)
+        return Request(raw.method, path, parse_query(query), _headers(raw.headers.items()), body)
+
+
+def _headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """By lower-case name. Every group to act in is a header of its own; of other headers the last one counts."""
+    headers: dict[str, str] = {}
+    for written, value in pairs:
+        name = written.lower()
+        repeated = name in headers and name.startswith("impersonate-")
+        headers[name] = f"{headers[name]}{SEPARATOR}{value}" if repeated else value
+    return headers
 
 
 def parse_query(text: str) -> Query:

@@ -10,8 +10,13 @@ import ssl
 from datetime import UTC, datetime
 
 from graylane.cluster.apiserver.admission.caller import Caller
+from graylane.cluster.apiserver.admission.chain import Steps
 from graylane.cluster.apiserver.admission.webhooks import Webhooks
 from graylane.cluster.apiserver.api import Front
+from graylane.cluster.apiserver.auth import Authenticator
+from graylane.cluster.apiserver.authorization.aggregator import Aggregator
+from graylane.cluster.apiserver.authorization.authorizer import Authorizer
+from graylane.cluster.apiserver.authorization.escalation import Escalation
 from graylane.cluster.apiserver.bootstrap import bootstrap
 from graylane.cluster.apiserver.cleanup import Definitions
 from graylane.cluster.apiserver.config import ApiServerConfig
@@ -21,6 +26,9 @@ from graylane.cluster.apiserver.http import HttpServer
 from graylane.cluster.apiserver.nodes import Nodes
 from graylane.cluster.apiserver.registry import Registry
 from graylane.cluster.apiserver.store import Store
+from graylane.cluster.apiserver.tokens.accounts import Accounts
+from graylane.cluster.apiserver.tokens.issuer import Issuer
+from graylane.cluster.apiserver.tokens.keeper import Keeper
 from graylane.cluster.apiserver.types import Types
 from graylane.errors import UserError
 
@@ -33,17 +41,22 @@ class ApiServer:
     def __init__(self, config: ApiServerConfig) -> None:
         self.config = config
         store, registry = Store(config.data_dir, config.history), Registry()
+        issuer = Issuer(config.data_dir / "service-accounts.key")
         self._caller = Caller(lambda namespace: [e.obj for e in store.entries(_SLICES, namespace)])
         self.api = Api(
             config=config,
             store=store,
             registry=registry,
             types=Types(registry),
-            admission=Webhooks(store, self._caller),
+            admission=Steps((Escalation(), Webhooks(store, self._caller))),
             nodes=Nodes(config.kubelet_token, config.kubelet_ca),
-            clock=lambda: datetime.now(UTC),
+            authenticator=Authenticator(config.tokens, Accounts(store, issuer, _now)),
+            authorizer=Authorizer(store),
+            issuer=issuer,
+            clock=_now,
         )
         self._definitions = Definitions(self.api)
+        self._aggregator, self._keeper = Aggregator(self.api), Keeper(self.api)
         self.front = Front(self.api)
         self._http = HttpServer(self.front.handle, config.max_body)
 
@@ -61,6 +74,8 @@ class ApiServer:
         await self.api.store.open()
         self._definitions.start()
         await bootstrap(self.api, self.config.port or 443)
+        self._aggregator.start()
+        self._keeper.start()
 
     async def start(self) -> None:
         """Raises `UserError` when the port is taken, the data directory in use, or its content unreadable."""
@@ -78,13 +93,18 @@ class ApiServer:
         await self._close()
 
     async def _close(self) -> None:
-        await self._definitions.stop()
+        for part in (self._keeper, self._aggregator, self._definitions):
+            await part.stop()
         await self._caller.close()
         await self.api.nodes.close()
         await self.api.store.close()
 
 
 _SLICES = "endpointslices.discovery.k8s.io"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _tls(config: ApiServerConfig) -> ssl.SSLContext | None:

@@ -5,7 +5,7 @@ Pure. In: nothing. Out: `Admitted`, the change under review, and the `Admission`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -38,3 +38,21 @@ class Admission(Protocol):
     async def validate(self, call: Any, admitted: Admitted) -> None:
         """Raises to refuse."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Several admissions as one: each sees what the one before made of the object."""
+
+    steps: tuple[Admission, ...]
+
+    async def mutate(self, call: Any, admitted: Admitted) -> Obj:
+        obj = admitted.obj
+        for step in self.steps:
+            changed = await step.mutate(call, replace(admitted, obj=obj))
+            obj = changed if obj is not None else None
+        return obj if obj is not None else admitted.old or {}
+
+    async def validate(self, call: Any, admitted: Admitted) -> None:
+        for step in self.steps:
+            await step.validate(call, admitted)

@@ -43,8 +43,7 @@ class Question:
     plural: str
     subresource: str
     namespace: str
-    user: str
-    groups: tuple[str, ...]
+    user: Obj
     dry_run: bool
 
 
@@ -62,7 +61,7 @@ def ask(question: Question, obj: Obj | None, old: Obj | None) -> Obj:
         "name": name_of(subject),
         "namespace": question.namespace,
         "operation": question.operation,
-        "userInfo": {"username": question.user, "groups": list(question.groups)},
+        "userInfo": question.user,
         "object": obj,
         "oldObject": old,
         "dryRun": question.dry_run,

@@ -114,8 +114,7 @@ def _question(call: Call, admitted: Admitted) -> review.Question:
         plural=call.resource.plural,
         subresource=call.target.subresource,
         namespace=namespace_of(admitted.obj or admitted.old or {}),
-        user=call.user.name,
-        groups=call.user.groups,
+        user=call.user.info(),
         dry_run=call.options.dry_run,
     )
 

@@ -13,7 +13,6 @@ _INSTEAD = {
     "attach": "use kubectl logs -f",
     "exec": "pods are processes on this machine; look at them there",
     "portforward": "pods listen on this machine; connect to the pod's address directly",
-    "token": "use the credential of the kubeconfig",
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Answer
-from graylane.cluster.apiserver.subresources import binding, eviction, logs, proxy, refused, scale
+from graylane.cluster.apiserver.subresources import binding, eviction, logs, proxy, refused, scale, token
 from graylane.cluster.apiserver.verbs.get import get
 from graylane.cluster.apiserver.verbs.patch import patch
 from graylane.cluster.apiserver.verbs.update import update
@@ -34,7 +34,7 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("exec", "create"): refused.refuse,
     ("portforward", "get"): refused.refuse,
     ("portforward", "create"): refused.refuse,
-    ("token", "create"): refused.refuse,
+    ("token", "create"): token.create,
 }
 
 
