@@ -14,7 +14,7 @@ from graylane.cluster.apiserver.exchange import Request, User
 from graylane.cluster.apiserver.paths import Target
 from graylane.cluster.apiserver.resources import SYSTEM_NAMESPACES
 from graylane.errors import AlreadyExists
-from graylane.model.meta import Key, Obj
+from graylane.model.meta import Key, Obj, key_of, name_of
 
 SYSTEM = User("system:apiserver", ("system:masters",))
 _PROVIDER = {"component": "apiserver", "provider": "kubernetes"}
@@ -26,22 +26,34 @@ async def bootstrap(api: Api, port: int) -> None:
     wanted = [("services", "default", _service(port))]
     wanted += [("clusterroles", "", role) for role in defaults.cluster_roles()]
     wanted += [("clusterrolebindings", "", binding) for binding in defaults.cluster_role_bindings()]
-    if bundle := api.config.bundle():
-        wanted.append(("configmaps", "kube-system", _authority(bundle)))
     await asyncio.gather(*(_ensure(api, *what) for what in wanted))
+    if bundle := api.config.bundle():
+        await _publish(api, _authority(bundle))
 
 
 async def _ensure(api: Api, plural: str, namespace: str, obj: Obj) -> None:
-    resource = api.registry.by_kind(obj["apiVersion"], obj["kind"])
-    assert resource is not None
-    if api.store.head(resource.store, Key(namespace, obj["metadata"]["name"])) is not None:
+    call = _call(api, plural, namespace, obj)
+    if api.store.head(call.resource.store, Key(namespace, name_of(obj))) is not None:
         return
-    target = Target(resource.group, resource.version, plural, namespace)
-    call = Call(api, Request("POST", ""), target, resource, SYSTEM)
     try:
         await pipeline.create(call, obj)
     except AlreadyExists:
         return
+
+
+async def _publish(api: Api, obj: Obj) -> None:
+    """A ConfigMap that says today's truth: the authority is another one when its directory was deleted."""
+    key = key_of(obj)
+    await _ensure(api, "configmaps", key.namespace, obj)
+    call = _call(api, "configmaps", key.namespace, obj)
+    await pipeline.update(call, key, lambda old: {**old, "data": obj["data"]})
+
+
+def _call(api: Api, plural: str, namespace: str, obj: Obj) -> Call:
+    resource = api.registry.by_kind(obj["apiVersion"], obj["kind"])
+    assert resource is not None
+    target = Target(resource.group, resource.version, plural, namespace)
+    return Call(api, Request("POST", ""), target, resource, SYSTEM)
 
 
 def _namespace(name: str) -> Obj:

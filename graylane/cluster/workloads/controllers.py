@@ -14,6 +14,7 @@ from graylane.cluster.workloads.job_pods import JOB_NAME
 from graylane.cluster.workloads.pods import is_finished
 from graylane.cluster.workloads.revisions import HASH_LABEL
 from graylane.cluster.workloads.scheduler import Scheduler
+from graylane.cluster.workloads.serviceaccounts import controller as namespace_identity
 from graylane.kit import Controller
 from graylane.model.kinds import (
     DAEMON_SET,
@@ -39,7 +40,7 @@ _CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are cl
 def controllers() -> list[Controller]:
     """Every kind of workload, both kinds of endpoints and the scheduler."""
     workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets(), _jobs()]
-    return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller()]
+    return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller(), namespace_identity()]
 
 
 def _deployments() -> Controller:
