@@ -35,7 +35,7 @@ check: setup
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache 2>/dev/null >/tmp/graylane-imports.$$$$ || { cat /tmp/graylane-imports.$$$$; rm -f /tmp/graylane-imports.$$$$; exit 1; }; rm -f /tmp/graylane-imports.$$$$
-	@$(BIN)/pytest -n 2 -m "not e2e"
+	@$(BIN)/pytest -n 2 -q -m "not e2e and not slow"
 
 bench: setup
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

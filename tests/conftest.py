@@ -1,6 +1,21 @@
-"""What holds for every test: properties are judged by what they find, never by how fast a shared machine runs them."""
+"""What holds for every test.
 
+Properties are judged by what they find, never by how fast a shared machine runs them; and they are `slow`, since they
+search whole input spaces: part of `make test`, not of the inner loop `make check`.
+"""
+
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("graylane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("graylane")
+
+_PROPERTIES = Path(__file__).parent / "properties"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _PROPERTIES in item.path.parents:
+            item.add_marker("slow")
