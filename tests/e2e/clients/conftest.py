@@ -35,11 +35,11 @@ def serving(directory: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def ns(cluster: Cluster) -> Iterator[str]:
+def ns(cluster: Cluster) -> str:
     """A namespace of the test's own."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     cluster.post("/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
+    return name
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,8 +23,8 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def client(cluster: Cluster, ns: str) -> Iterator[Any]:
-    yield Client(config=KubeConfig.from_file(cluster.kubeconfig), namespace=ns, field_manager="lightkube")
+def client(cluster: Cluster, ns: str) -> Any:
+    return Client(config=KubeConfig.from_file(cluster.kubeconfig), namespace=ns, field_manager="lightkube")
 
 
 def a_map(name: str, **data: str) -> Any:
