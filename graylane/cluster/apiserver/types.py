@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from graylane.cluster.apiserver.registry import CustomVersion, Registry
 from graylane.cluster.apiserver.resources import Resource
-from graylane.cluster.apiserver.schema import defaults, validate
+from graylane.cluster.apiserver.schema import celrules, defaults, validate
 from graylane.cluster.apiserver.schema.fielderror import FieldError
+from graylane.cluster.apiserver.schema.node import ABSENT
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.errors import InternalError
@@ -40,7 +41,10 @@ class Types:
 
     def problems(self, resource: Resource, new: Obj, old: Obj | None) -> list[FieldError]:
         """What is wrong with an object of the right types, e.g. a selector that does not match its template."""
-        return [] if resource.custom else validate.builtin(resource.group, resource.kind, new, old)
+        if not resource.custom:
+            return validate.builtin(resource.group, resource.kind, new, old)
+        rules = self.of(resource).rules
+        return list(celrules.check(rules, new, ABSENT if old is None else old)) if rules is not None else []
 
     def _compiled(self, resource: Resource, custom: CustomVersion) -> Structural:
         key = (resource.group, resource.version, resource.plural)

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from graylane.cluster.apiserver import cel
 from graylane.testing.api.objects import Obj, config_map, deployment
 from graylane.testing.api.rig import Rig
 
@@ -225,3 +226,29 @@ async def test_dry_run_is_refused_where_a_webhook_would_have_effects(api: Rig, p
     await register(api, "Validating", hook(peer, sideEffects="NoneOnDryRun"))
     await api.create(MAPS, config_map("a"), dryRun="All")
     assert reviewer.requests[0]["dryRun"] is True
+
+
+@pytest.mark.skipif(not cel.available(), reason="the extra cel is not installed")
+async def test_a_webhook_is_asked_only_when_its_conditions_hold(api: Rig, peer: Peer) -> None:
+    reviewer = Reviewer(peer, allowed=False)
+    condition = {"name": "named-b", "expression": "object.metadata.name == 'b'"}
+    await register(api, "Validating", hook(peer, matchConditions=[condition]))
+    assert (await api.call("POST", MAPS, config_map("a"))).status == 201
+    assert (await api.call("POST", MAPS, config_map("b"))).status == 403
+    assert len(reviewer.requests) == 1
+
+
+async def test_without_the_extra_conditions_are_named_and_the_webhook_always_asked(
+    api: Rig, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cel, "available", lambda: False)
+    Reviewer(peer, allowed=False)
+    body = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "test"},
+        "webhooks": [hook(peer, matchConditions=[{"name": "never", "expression": "false"}])],
+    }
+    answer = await api.call("POST", f"{HOOKS}/validatingwebhookconfigurations", body)
+    assert "does not evaluate matchConditions of hook.graylane.dev" in answer.warnings[0]
+    assert (await api.call("POST", MAPS, config_map("a"))).status == 403

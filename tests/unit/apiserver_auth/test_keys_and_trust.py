@@ -56,9 +56,9 @@ async def test_the_authority_is_published_and_follows_a_new_one(tmp_path: Path, 
 
 
 async def test_an_open_writes_nothing_when_all_is_there(tmp_path: Path, authority: pki.Authority) -> None:
-    server, api = await started(tmp_path, authority, "one")
+    server, _ = await started(tmp_path, authority, "one")
     await server.stop()
     before = server.api.store.revision
-    server, api = await started(tmp_path, authority, "one")
+    server, _ = await started(tmp_path, authority, "one")
     assert server.api.store.revision == before
     await server.stop()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from graylane.cluster.apiserver.admission import review
+from graylane.cluster.apiserver.admission import conditions, review
 from graylane.cluster.apiserver.admission.caller import Caller, Unreachable
 from graylane.cluster.apiserver.admission.chain import Admitted
 from graylane.cluster.apiserver.admission.rules import Subject, wants
@@ -91,7 +91,13 @@ class Webhooks:
         if call.options.dry_run and webhook.get("sideEffects") not in _HARMLESS:
             raise BadRequest(f'admission webhook "{webhook["name"]}" does not support dry run')
         question = _question(call, admitted)
-        body = orjson.dumps(review.ask(question, admitted.obj, admitted.old))
+        asked = review.ask(question, admitted.obj, admitted.old)
+        try:
+            if not conditions.hold(webhook, asked["request"]):
+                return []
+        except conditions.Undecided as error:
+            return _failed(webhook, error)
+        body = orjson.dumps(asked)
         timeout = float(webhook.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
         try:
             answer = await self._caller.call(webhook["clientConfig"], body, timeout)

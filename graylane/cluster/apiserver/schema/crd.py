@@ -1,7 +1,7 @@
 """Compile a CustomResourceDefinition's `openAPIV3Schema` into the nodes everything else walks.
 
 Pure. In: the schema as the CRD holds it. Out: the root `Node`, with the object head (apiVersion, kind, metadata) that
-every kind has whether its schema mentions it or not, and the paths of CEL rules, which are stored but not evaluated.
+every kind has whether its schema mentions it or not, and the paths of CEL rules (which `celrules.py` evaluates).
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graylane.cluster.apiserver.schema import check, crd, gojson, shape
+from graylane.cluster.apiserver import cel
+from graylane.cluster.apiserver.schema import celrules, check, crd, gojson, shape
 from graylane.cluster.apiserver.schema.fielderror import FieldError, decode
 from graylane.cluster.apiserver.schema.node import Node
 from graylane.model.meta import Obj
@@ -23,12 +24,16 @@ class Structural:
     root: Node
     decoded: Node  # the part that kube-apiserver decodes into Go structs: all of a built-in, only the head of a custom
     custom: bool
-    unenforced: tuple[str, ...] = ()  # paths with CEL rules, which are stored but not evaluated
+    rules: celrules.Spot | None = None  # what is demanded in CEL, where that can be evaluated
+    unenforced: tuple[str, ...] = ()  # paths with CEL rules that are stored but not evaluated
 
     @staticmethod
     def from_crd(schema: Mapping[str, Any] | None) -> Structural:
         """From `spec.versions[].schema.openAPIV3Schema`; None (no schema) keeps every field unchecked."""
-        return Structural(crd.root(schema), crd.head(), custom=True, unenforced=tuple(crd.cel_paths(schema or {})))
+        schema = schema or {}
+        unenforced = () if cel.available() else tuple(crd.cel_paths(schema))
+        rules = celrules.compile_schema(schema)
+        return Structural(crd.root(schema or None), crd.head(), custom=True, rules=rules, unenforced=unenforced)
 
     def check(self, obj: Obj) -> list[FieldError]:
         """What is wrong with `obj`; `fielderror.as_api_error` makes the answer. Unknown fields are not errors here."""

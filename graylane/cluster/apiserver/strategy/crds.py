@@ -5,8 +5,11 @@ Pure. In: definitions. Out: definitions with a status that is already final, or 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
+from graylane.cluster.apiserver import cel
+from graylane.cluster.apiserver.schema import celrules
 from graylane.cluster.apiserver.schema.fielderror import FieldError, forbidden, invalid
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.cluster.apiserver.strategy.base import Ledger, Strategy
@@ -46,7 +49,18 @@ def _check(new: Obj, old: Obj | None) -> list[FieldError]:
         errors.append(forbidden("spec.conversion.strategy", "Graylane does not call conversion webhooks"))
     if old is not None:
         errors += _immutable(spec, old["spec"])
+    errors += (invalid(path, p.rule, p.why) for path, p in _unevaluated(spec) if p.served)
     return errors
+
+
+def _unevaluated(spec: Obj) -> Iterator[tuple[str, celrules.Problem]]:
+    """Rules in CEL that do not compile, or need what Graylane does not have."""
+    if not cel.available():
+        return
+    for index, version in enumerate(spec["versions"]):
+        schema = dig(version, "schema", "openAPIV3Schema", default={})
+        for problem in celrules.problems(schema, f"spec.versions[{index}].schema.openAPIV3Schema"):
+            yield problem.path, problem
 
 
 def _immutable(new: Obj, old: Obj) -> list[FieldError]:
@@ -114,15 +128,16 @@ def _conditions(conflict: str) -> tuple[Condition, Condition]:
 
 
 def _warnings(crd: Obj) -> list[str]:
-    """Rules in CEL are kept, but not evaluated: whoever relies on them must know."""
+    """Rules in CEL that are kept, but not evaluated: whoever relies on them must know."""
     found: list[str] = []
     for version in crd["spec"]["versions"]:
         schema = dig(version, "schema", "openAPIV3Schema")
         paths = Structural.from_crd(schema).unenforced
         if paths:
             shown = ", ".join(path or "the root" for path in paths)
-            found.append(f"Graylane stores but does not evaluate CEL rules of {version['name']}: {shown}")
-    return found
+            found.append(f"Graylane stores but does not evaluate CEL rules of {version['name']}: {shown}; {cel.EXTRA}")
+    lacking = [(path, problem) for path, problem in _unevaluated(crd["spec"]) if not problem.served]
+    return found + [f"Graylane does not evaluate {path}: {problem.why}" for path, problem in lacking]
 
 
 CRDS = Strategy(create=_create, update=_update, check=_check, allocate=_allocate, warnings=_warnings)

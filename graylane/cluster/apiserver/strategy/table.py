@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from graylane.cluster.apiserver.admission import conditions
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.strategy.base import Strategy
 from graylane.cluster.apiserver.strategy.crds import CRDS
@@ -19,6 +20,7 @@ from graylane.model.meta import Obj, dig
 
 _PLAIN = Strategy()
 _UPSERT = Strategy(create_on_update=True)
+_WEBHOOKS = Strategy(check=conditions.check, warnings=conditions.warnings)
 
 
 def _starting_with(status: dict[str, Any], **more: Any) -> Strategy:
@@ -43,6 +45,7 @@ _TABLE: dict[str, Strategy] = {
     "jobs.batch": JOBS,
     "leases.coordination.k8s.io": _UPSERT,
     "limitranges": _UPSERT,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
     "namespaces": NAMESPACES,
     "nodes": Strategy(keeps_first_status=True),
     "persistentvolumeclaims": _starting_with({"phase": "Pending"}, answers_deleted=True),
@@ -50,6 +53,7 @@ _TABLE: dict[str, Strategy] = {
     "pods": PODS,
     "serviceaccounts": Strategy(answers_deleted=True),
     "services": SERVICES,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
     "statefulsets.apps": Strategy(warnings=_claims),
 }
 
