@@ -2,7 +2,7 @@
 
 Shell. In: that package's definitions for one Kubernetes minor (a development dependency, 108 MB installed). Out:
 `graylane/cluster/apiserver/schema/data/kubernetes.json.gz`, the stable groups only, in the shape kube-apiserver serves
-under `/openapi/v3`. Run it again to move to another minor: `python tools/extract_openapi.py 1.32`.
+under `/openapi/v3`. Run it again to move to another minor: `python tools/extract_openapi.py 1.36`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import Any
 OUTPUT = Path(__file__).parent.parent / "graylane/cluster/apiserver/schema/data/kubernetes.json.gz"
 REF = "#/components/schemas/"
 
-# Alpha and beta groups are not served; SelfSubjectReview v1beta1 is what kubectl 1.27 asks for in `auth whoami`.
+# Alpha and beta groups are not served.
 UNSTABLE = re.compile(r"\.v\d+(alpha|beta)\d+\.")
-KEEP = ("io.k8s.api.authentication.v1beta1.",)
 
 INT_OR_STRING = {"type": "string", "format": "int-or-string"}
 QUANTITY = {"type": "string", "format": "quantity"}
@@ -38,7 +37,7 @@ def definitions(minor: str) -> dict[str, Any]:
 
 
 def wanted(name: str) -> bool:
-    return name.startswith(KEEP) or not UNSTABLE.search(name)
+    return not UNSTABLE.search(name)
 
 
 def convert(schema: dict[str, Any]) -> dict[str, Any]:
@@ -72,7 +71,7 @@ def extract(minor: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    minor = sys.argv[1] if len(sys.argv) > 1 else "1.32"
+    minor = sys.argv[1] if len(sys.argv) > 1 else "1.36"
     text = json.dumps(extract(minor), separators=(",", ":"), sort_keys=True)
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     # mtime 0 and no file name: the same input gives the same bytes, so the file only changes with its content.

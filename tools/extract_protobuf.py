@@ -7,7 +7,7 @@ struct tags hold the numbers. Out: `graylane/cluster/apiserver/wire/data/fields.
 
 Numbers count up from 1 unless written; `*` keeps zero values (the Go field is a pointer or always written); `+` is a
 message whose fields stand in its parent's JSON. Numbers never change upstream, so this runs only to add kinds:
-`python tools/extract_protobuf.py .../k8s.io/api@v0.32.0 .../k8s.io/apimachinery@v0.32.0`.
+`python tools/extract_protobuf.py .../k8s.io/api@v0.36.0 .../k8s.io/apimachinery@v0.36.0`.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ MAX_BODY = 3 * 1024 * 1024
 class ApiServerConfig:
     """`tokens` maps bearer tokens to users; `port` 0 takes a free one. Paths are PEM files.
 
+    `git_version` is what `/version` says; by default that of the schemas that are served.
+
     `history` is how many changes a watch may be behind when it resumes.
 
     `ca` is what clients need to trust this server; it is handed to pods as ConfigMap and Secret data.
@@ -41,7 +43,7 @@ class ApiServerConfig:
     node_ports: range = range(30000, 32768)
     max_body: int = MAX_BODY
     history: int = CAPACITY
-    git_version: str = "v1.32.0+graylane"
+    git_version: str = ""
 
     def bundle(self) -> str:
         """The authority's certificate as PEM, "" when there is none: one authority signs for all parts."""

@@ -33,7 +33,7 @@ class Documents:
     def __init__(self, registry: Registry, git_version: str, issuer: Issuer) -> None:
         self._issuer = issuer
         self._registry = registry
-        self._version = _version(git_version)
+        self._version = _version(git_version or f"v{Schemas.load().components.version}.0+graylane")
         self._kept: dict[str, tuple[int, bytes]] = {}
 
     def answer(self, request: Request) -> Reply:
