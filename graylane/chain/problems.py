@@ -79,9 +79,12 @@ def _unreconciled(kind: Kind, obj: Obj) -> list[Problem]:
 
 
 def _refused(routing: Obj) -> list[Problem]:
+    """A routing that is not accepted confirms no routes either, for the same reason: that is one problem."""
+    label = _label(TRAFFIC_ROUTING, routing)
     entries = [condition(routing, kind) for kind in ("Accepted", "RoutesConfirmed")]
-    return [
-        Problem(_label(TRAFFIC_ROUTING, routing), str(entry.get("message") or entry.get("reason")))
+    refusals = [
+        str(entry.get("message") or entry.get("reason"))
         for entry in entries
         if entry is not None and entry.get("status") == "False"
     ]
+    return [Problem(label, text.removeprefix(f"{label}: ")) for text in dict.fromkeys(refusals)]

@@ -122,6 +122,14 @@ def test_a_release_whose_routes_are_refused_repeats_the_routing_s_reason() -> No
     ]
 
 
+def test_one_refusal_in_two_conditions_is_one_problem_that_names_its_object_once() -> None:
+    scene = base()
+    reason = "TrafficRouting default/mocka-tr: VirtualService vs-mocka not found; create it"
+    conditions = [{"type": kind, "status": "False", "message": reason} for kind in ("Accepted", "RoutesConfirmed")]
+    scene.get("TrafficRouting", "mocka-tr")["status"] = {"conditions": conditions}
+    assert [str(problem) for problem in shown(scene).problems] == [reason]
+
+
 def test_pause_resume_timed_and_aborting_releases_each_say_their_wait() -> None:
     scene = base()
     release(scene, "mocka", "rollouts-a")
