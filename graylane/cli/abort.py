@@ -16,19 +16,17 @@ _NEXT = "routes are restored first, then the stable template; then the canary po
 
 def command(
     rollouts: Rollouts,
-    revision: Annotated[str, typer.Option(help="Only if this revision is being released.")] = "",
+    revision: Annotated[str, typer.Option(metavar="HASH", help="Only if this revision is being released.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Return when everything is taken back.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits for each release.")] = 300,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long --wait waits for each release.")] = 300,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",
 ) -> None:
     """Abort releases: restore routes and the stable template, remove the canary."""
     from graylane.cli.connect import run_async
-    from graylane.cli.output import progress
     from graylane.cli.release_verbs import Wish, carry_out
     from graylane.cli.releasing import abort
 
-    progress(_NEXT)
-    wish = Wish(abort, tuple(rollouts), revision)
+    wish = Wish(abort, tuple(rollouts), revision, afterwards=_NEXT)
     run_async(carry_out(wish, Scope(kubeconfig, context, namespace), timeout if wait else None))

@@ -15,10 +15,12 @@ from graylane.cli.options import Context, Kubeconfig, Namespace, Rollouts, Scope
 
 def command(
     rollouts: Rollouts,
-    revision: Annotated[str, typer.Option(help="Only if this revision is being released.")] = "",
-    step: Annotated[int, typer.Option(help="Only if the release is in this step.")] = 0,
+    revision: Annotated[str, typer.Option(metavar="HASH", help="Only if this revision is being released.")] = "",
+    step: Annotated[
+        int, typer.Option(metavar="N", help="Only if the release is in this step.", show_default=False)
+    ] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the releases have ended.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits for each release.")] = 300,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long --wait waits for each release.")] = 300,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",

@@ -34,17 +34,25 @@ Kubeconfig = Annotated[
     Path | None,
     typer.Option(
         "--kubeconfig",
+        metavar="FILE",
         help="Default: $KUBECONFIG, else the cluster of a running `graylane up`, else ~/.kube/config.",
         show_default=False,
     ),
 ]
-Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.", show_default=False)]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.", show_default=False)
+]
 Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", help="Default: the context's namespace.", show_default=False)
+    str, typer.Option("--namespace", "-n", metavar="NAME", help="Default: the context's namespace.", show_default=False)
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
 Data = Annotated[
     Path | None,
-    typer.Option("--data", help="Where the embedded cluster keeps its state.", show_default="~/.local/state/graylane"),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Where the embedded cluster keeps its state; default: ~/.local/state/graylane.",
+        show_default=False,
+    ),
 ]
-Rollouts = Annotated[list[str], typer.Argument(metavar="ROLLOUT…", help="NAME or rollout/NAME; several at once.")]
+Rollouts = Annotated[list[str], typer.Argument(metavar="ROLLOUT", help="NAME or rollout/NAME; several at once.")]

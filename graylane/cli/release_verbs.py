@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from graylane.cli.connect import connect
 from graylane.cli.exits import Refused
 from graylane.cli.options import Scope
+from graylane.cli.output import progress
 from graylane.cli.releasing import Seen, Verb, parse_name
 from graylane.cli.watching import until
 from graylane.client import ApiClient
@@ -23,12 +24,16 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to do to which Rollouts; `revision` and `step` bind it to what the user has seen elsewhere."""
+    """What to do to which Rollouts; `revision` and `step` bind it to what the user has seen elsewhere.
+
+    `afterwards` tells what follows by itself; it is said only once the wish was granted.
+    """
 
     verb: Verb
     names: tuple[str, ...]
     revision: str = ""
     step: int = 0
+    afterwards: str = ""
 
 
 async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None) -> None:
@@ -38,6 +43,8 @@ async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None)
             _check(wish, rollout)
         for rollout in read:
             await _change(client, wish, rollout)
+        if wish.afterwards:
+            progress(wish.afterwards)
         if wait_seconds is not None:
             for rollout in read:
                 await _wait(client, Key(namespace, name_of(rollout)), wait_seconds)

@@ -22,12 +22,16 @@ class Until(StrEnum):
 
 
 def command(
-    rollouts: Annotated[list[str] | None, typer.Argument(metavar="[ROLLOUT…]", show_default=False)] = None,
+    rollouts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ROLLOUT", help="NAME or rollout/NAME; default: all.", show_default=False),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show every change; Ctrl-C ends it.")] = False,
     until: Annotated[
-        Until | None, typer.Option(help="Watch until all wait for approval, or have ended; 1 if one failed.")
+        Until | None,
+        typer.Option(help="Watch until all wait for approval, or have ended; 1 if one failed."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that --until waits.")] = 300,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long --until waits.")] = 300,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",

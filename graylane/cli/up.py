@@ -43,14 +43,17 @@ def command(
     data: Data = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready; stop with `down`.")] = False,
     filename: Annotated[
-        list[Path] | None, typer.Option("--filename", "-f", help="Apply this file or folder; - is standard input.")
+        list[Path] | None,
+        typer.Option("--filename", "-f", metavar="FILE", help="Apply this file or folder; - is standard input."),
     ] = None,
-    api_port: Annotated[int, typer.Option("--api-port", min=0, max=65535, help="0 takes a free one.")] = API_PORT,
+    api_port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = API_PORT,
     gateway_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="30000 to 32767; 0 takes a free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="30000 to 32767; 0 takes a free one.")
     ] = GATEWAY_PORT,
-    node_ip: Annotated[str, typer.Option(help="The node's own address, of 127.0.0.0/8.")] = "127.0.0.1",
-    images: Annotated[Path | None, typer.Option(help="A YAML file that maps images to commands.")] = None,
+    node_ip: Annotated[str, typer.Option(metavar="IP", help="The node's own address, of 127.0.0.0/8.")] = "127.0.0.1",
+    images: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A YAML file that maps images to commands.")
+    ] = None,
     report_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     lifeline_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:

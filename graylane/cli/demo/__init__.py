@@ -5,15 +5,19 @@ Shell. In: options. Out: the story on stdout, a table of all checks, exit 0 only
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graylane.cli.options import Data
-
 
 def command(
-    data: Data = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="A fresh directory for its state; default: a temporary one.", show_default=False
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the cluster running; `down` ends it.")] = False,
 ) -> None:
     """Run the scenario end to end, narrated, with checks."""

@@ -38,6 +38,13 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert f"graylane {verb}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_names_what_an_option_takes_in_words_of_its_user(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run([verb, "--help"])
+    options = capsys.readouterr().out.partition("Options:")[2]
+    assert not [word for word in ("<path>", "<str>", "<int", "<float>", "<list[") if word in options]
+
+
 def test_the_root_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     text = capsys.readouterr().out

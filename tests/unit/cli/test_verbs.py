@@ -180,6 +180,18 @@ async def test_an_abort_leaves_its_annotation_and_waits_for_the_end(server: Serv
     await waiting
 
 
+async def test_only_an_abort_that_was_granted_tells_what_follows(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    kubeconfig = ("--kubeconfig", str(server.kubeconfig))
+    assert await typed("abort", "rollouts-a", "nosuch", *kubeconfig) == Exit.NOT_FOUND
+    assert "routes are restored" not in capsys.readouterr().err
+    assert await typed("abort", "rollouts-a", *kubeconfig) == 0
+    assert "routes are restored" in capsys.readouterr().err
+
+
 async def test_a_wait_that_is_not_met_says_what_the_object_says(server: Server) -> None:
     await applied(server)
     await pause_release(server, "rollouts-a")
