@@ -1,6 +1,6 @@
 """The kubelet: runs the pods that the API assigns to this node, as processes.
 
-Shell. In: `KubeletConfig`, a client. Out: a Node, running pods and their statuses, a log server. One `PodWorker` per
+Shell. In: `KubeletConfig`, a client. Out: a Node, running pods, their statuses, logs and streams. One `PodWorker` per
 pod; pods mirrored for others (`kubernetes.io/config.mirror`) are left alone, though their logs are served.
 """
 
@@ -11,10 +11,13 @@ import logging
 
 from graylane.client import ApiClient
 from graylane.cluster.kubelet.addresses import gateway_address
-from graylane.cluster.kubelet.logserver import LogServer, LogSource
+from graylane.cluster.kubelet.console import Console
+from graylane.cluster.kubelet.logs import Logs, LogSource
 from graylane.cluster.kubelet.node import NodeFacts
 from graylane.cluster.kubelet.registration import Registration, this_machine
+from graylane.cluster.kubelet.server import NodeServer
 from graylane.cluster.kubelet.services import KubeletConfig, Services
+from graylane.cluster.kubelet.streams.server import Streams, StreamSource
 from graylane.cluster.kubelet.volumes import remove
 from graylane.cluster.kubelet.worker import PodWorker
 from graylane.cluster.processes.logfiles import forget_pod, uid_of_directory
@@ -42,14 +45,15 @@ class Kubelet:
         self._manager = Manager(client, self._clock)
         self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: LogServer | None = None
+        self._server: NodeServer | None = None
+        self._logs = Logs(LogSource(self._pod, self._services.log_directory, self._running), self._clock)
         self._registration: Registration | None = None
 
     async def start(self) -> None:
-        """Sweep leftovers, serve logs, register the node, take up its pods. Raises `UserError` or `ApiError`."""
+        """Sweep leftovers, open the server, register the node, take up its pods. Raises `UserError` or `ApiError`."""
         for record in self._services.processes.open():
             _LOG.info("killed a process left behind by an earlier run: group=%s pod=%s", record.group, record.owner)
-        self.port = await self._serve_logs()
+        self.port = await self._serve()
         self._registration = Registration(self._client, self._clock, self._node())
         await self._registration.register()
         self._tasks = [asyncio.create_task(self._manager.run()), asyncio.create_task(self._registration.run())]
@@ -69,6 +73,7 @@ class Kubelet:
         await asyncio.gather(*(worker.shut_down(_STOP_WITHIN) for worker, _ in workers))
         if self._registration is not None:
             await self._registration.withdraw()
+        self._logs.stop()
         if self._server is not None:
             await self._server.stop()
         await self._services.close()
@@ -78,10 +83,9 @@ class Kubelet:
         machine = this_machine(pods=max(network.num_addresses - 3, 1))
         return NodeFacts(self.config.node_name, self.config.node_ip, self.port, str(network), machine)
 
-    async def _serve_logs(self) -> int:
-        source = LogSource(self._pod, self._services.log_directory, self._running)
-        self._server = LogServer(source, self.config.token, self._clock)
-        config = self.config
+    async def _serve(self) -> int:
+        config, streams = self.config, Streams(StreamSource(self._pod, self._console))
+        self._server = NodeServer(config.token, [*self._logs.routes(), *streams.routes()])
         return await self._server.start(config.node_ip, config.port, config.certificate, config.key)
 
     def _pod(self, namespace: str, name: str) -> Obj | None:
@@ -93,6 +97,10 @@ class Kubelet:
         if known is not None:
             return known[0].running(container)
         return MIRROR in annotations_of(pod) and self._pod(*_key(pod)) is not None
+
+    def _console(self, pod: Obj, container: str) -> Console | None:
+        known = self._workers.get(uid_of(pod))
+        return known[0].console(container) if known is not None else None
 
     # -- pods
 

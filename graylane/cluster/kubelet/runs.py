@@ -26,6 +26,7 @@ from graylane.errors import NotFound, UserError
 from graylane.model.meta import Obj, name_of, namespace_of
 
 Spec = Mapping[str, Any]
+TERMINAL = {"TERM": "xterm"}  # what container runtimes say of the terminals they make
 
 
 class CannotRun(Exception):
@@ -47,13 +48,15 @@ async def launch_for(services: Services, pod: Obj, ip: str, container: Spec) -> 
         cwd = _working_directory(directory, image, container, mounts)
         base = base_environment(services, pod, ip) | dict(image.env) | dict(mounts.env)
         place = Place(ip, services.config.node_ip, services.config.node_name)
-        env = environment(pod, container, place, objects, base)
+        terminal = bool(container.get("tty"))
+        env = environment(pod, container, place, objects, base | (TERMINAL if terminal else {}))
     except ConfigProblem as problem:
         mount = str(problem).startswith("MountVolume")
         raise CannotRun("ContainerCreating" if mount else "CreateContainerConfigError", str(problem)) from problem
     except OSError as error:
         raise CannotRun("CreateContainerError", str(error)) from error
-    return Launch(_words(image, container, env), env, cwd), mounts.notes
+    stdin = bool(container.get("stdin"))
+    return Launch(_words(image, container, env), env, cwd, stdin, terminal), mounts.notes
 
 
 def base_environment(services: Services, pod: Obj, ip: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ from graylane.model.meta import Obj, name_of, namespace_of, uid_of
 class KubeletConfig:
     """One node. `data_dir` outlives restarts; `images` is the user's catalogue (default: images.yaml in `data_dir`).
 
-    `proxy_port` is set where a mesh gives every pod a proxy at `<podIP>:<proxy_port>`. The log server uses
+    `proxy_port` is set where a mesh gives every pod a proxy at `<podIP>:<proxy_port>`. The server uses
     `certificate` and `key` (PEM files), asks for the bearer `token`, and takes any free port when `port` is 0.
     """
 

@@ -38,9 +38,6 @@ def _containers(spec: Mapping[str, Any], field: str) -> Iterator[str]:
         path = f"spec.{field}[{index}]"
         if container.get("restartPolicy"):
             yield f"{path}.restartPolicy: sidecar containers are not supported; make it an ordinary container"
-        for kind in ("stdin", "tty"):
-            if container.get(kind):
-                yield f"{path}.{kind}: interactive containers are not supported"
         yield from _environment(container, path)
         yield from _handlers(container, path)
         yield from _mounts(container, path, volumes)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from graylane.cluster.kubelet.checks import Checker
+from graylane.cluster.kubelet.console import Console, not_executed
 from graylane.cluster.kubelet.prober import Listener, Prober
 from graylane.cluster.kubelet.probes import Purpose, check_of, probes_of
 from graylane.cluster.kubelet.runs import CannotRun, launch_for
@@ -50,6 +51,7 @@ class ContainerUnit:
         self._changed = changed
         self._launch: Launch | None = None
         self._child: Child | None = None
+        self.console = Console(services.processes)
         self._prober: Prober | None = None
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -128,18 +130,16 @@ class ContainerUnit:
         forget_older(directory, self.name, restart)
         log = LogWriter(instance_file(directory, self.name, restart))
         try:
-            child = self._services.processes.start(launch, uid_of(pod), log.write)
+            child = self._services.processes.start(launch, uid_of(pod), self.console.heard_by(log.write))
         except OSError:
             log.close()
             raise
+        self.console.began(child, launch, uid_of(pod), once=bool(self._spec.get("stdinOnce")))
         child.gone.add_done_callback(lambda _: log.close())
         return child
 
     def _failed_to_execute(self, error: OSError) -> None:
-        words = self._launch.argv if self._launch else ()
-        program = words[0] if words else "command"
-        missing = isinstance(error, FileNotFoundError) and "/" not in program
-        text = f'exec: "{program}": {"executable file not found in $PATH" if missing else error.strerror or error}'
+        text = not_executed(self._launch.argv if self._launch else (), error)
         self._services.events.warning(self._pod(), "Failed", f"Error: {text}")
         self._end(Terminated(128, "StartError", self._services.clock.now(), message=text))
 
@@ -245,6 +245,7 @@ class ContainerUnit:
             self._prober.stop()
             self._prober = None
         self._child = None
+        self.console.ended()
         self._know(state=state)
 
     def _know(self, **facts: Any) -> None:

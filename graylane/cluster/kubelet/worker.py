@@ -18,6 +18,7 @@ from graylane.cluster.kubelet import volumes
 from graylane.cluster.kubelet.addresses import AddressesExhausted
 from graylane.cluster.kubelet.adoption import adopted_containers, container_specs
 from graylane.cluster.kubelet.checks import listening
+from graylane.cluster.kubelet.console import Console
 from graylane.cluster.kubelet.lifecycle import Action, Assign, Expire, Facts, Finish, Start, Stop, decide
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Restart, Running, Waiting
@@ -88,6 +89,10 @@ class PodWorker:
     def running(self, container: str) -> bool:
         """Whether more may come to that container's present log."""
         return any(unit.name == container and unit.facts.alive for unit in self._units)
+
+    def console(self, container: str) -> Console | None:
+        """The way into that container, whether it runs or not; None when the pod has no such container."""
+        return next((unit.console for unit in self._units if unit.name == container), None)
 
     async def run(self) -> None:
         """Returns when the pod is gone."""

@@ -94,6 +94,8 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL to the whole group, now; to all jobs of a shell that had a terminal."""
+        if self.gone.done():
+            return  # its number may be another's by now
         self._signal(signal.SIGKILL)
         if self._terminal:
             sessions.kill(self.pid)

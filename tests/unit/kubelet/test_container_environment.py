@@ -217,7 +217,6 @@ def test_a_volume_of_nothing_is_told_as_kubelet_tells_it(tmp_path: Path) -> None
         ({"containers": [{"readinessProbe": {"httpGet": {"port": "web"}}}]}, "port 'web' is neither a number nor"),
         ({"containers": [{"env": [ref("X", resourceFieldRef={})]}]}, "valueFrom.resourceFieldRef is not supported"),
         ({"containers": [{"volumeMounts": [{"name": "d"}]}]}, "there is no volume 'd'"),
-        ({"containers": [{"tty": True}]}, "tty: interactive containers"),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(spec: Obj, refusal: str) -> None:

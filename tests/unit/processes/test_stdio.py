@@ -159,10 +159,10 @@ PARENT = """
 
 async def test_kill_9_of_the_supervisor_leaves_no_job_of_a_terminals_shell(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    pids = [int(word) for word in process.stdout.readline().split()]
+    pids = [int(word) for word in (await process.stdout.readline()).split()]
     assert len({os.getpgid(pid) for pid in pids}) == 2
     process.kill()
-    process.communicate()
+    await process.communicate()
     assert await eventually(lambda: all(map(gone, pids)), DEADLINE)
