@@ -1,4 +1,4 @@
-"""When a CustomResourceDefinition goes, its objects go first.
+"""When a CustomResourceDefinition goes, its objects go first, and its names are free for others.
 
 Shell (a task per definition, store through the pipeline). In: committed events. Out: deletions, and at last the removal
 of the finalizer that held the definition.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 
 from graylane.cluster.apiserver import deletion, pipeline
 from graylane.cluster.apiserver.bootstrap import SYSTEM
 from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.deletion import DeleteOptions
 from graylane.cluster.apiserver.exchange import Request
+from graylane.cluster.apiserver.internal import own_call
 from graylane.cluster.apiserver.paths import Target
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.store import Entry, Event, EventType
@@ -47,6 +49,7 @@ class Definitions:
                 self._api.registry.forget(event.entry.obj)
             else:
                 self._learn(event.entry.obj)
+            self._judge_those_that_wait(event.entry.obj)
         elif event.type is EventType.DELETED:
             self._release(event.resource)
 
@@ -58,10 +61,21 @@ class Definitions:
 
     def _begin(self, crd: Obj) -> None:
         name = crd["metadata"]["name"]
-        if name not in self._tasks:
-            task = asyncio.create_task(self._empty(name), name=f"empty-{name}")
-            self._tasks[name] = task
-            task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        self._run(f"empty-{name}", self._empty(name))
+
+    def _judge_those_that_wait(self, changed: Obj) -> None:
+        """Whoever lost a name to `changed` may have it now."""
+        for entry in self._api.store.entries(crds.STORE):
+            if crds.waits_for(entry.obj, changed) and not is_deleting(entry.obj):
+                self._run(f"judge-{entry.key.name}", self._judge(entry.key.name))
+
+    def _run(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """One task of a name at a time."""
+        if name in self._tasks:
+            work.close()
+            return
+        task = self._tasks[name] = asyncio.create_task(work, name=name)
+        task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
     def _release(self, store: str) -> None:
         """An object that lingered (a finalizer of its own) is gone: perhaps it was the last one."""
@@ -85,6 +99,15 @@ class Definitions:
             log.warning(
                 "Cannot delete an object of a kind that is going", extra={"key": str(entry.key), "error": str(error)}
             )
+
+    async def _judge(self, name: str) -> None:
+        store, now = self._api.store, self._api.clock()
+        key, everybody = Key("", name), [entry.obj for entry in store.heads(crds.STORE)]
+        call = own_call(self._api, crds.STORE, key, subresource="status")
+        try:
+            await pipeline.update(call, key, lambda old: crds.judged_again(old, everybody, now))
+        except ApiError as error:
+            log.warning("Cannot judge a definition's names again", extra={"crd": name, "error": str(error)})
 
     async def _let_go(self, name: str) -> None:
         resource = self._api.registry.by_store(crds.STORE)

@@ -1,7 +1,7 @@
 """One stored object, shown in any served version of its kind.
 
 Pure. In: an object and an apiVersion. Out: the object in that version. Versions of custom kinds differ in name only
-(`strategy: None`); the two built-in kinds that differ in shape have a row each.
+(`strategy: None`); the built-in kinds that differ in shape have a row each way.
 """
 
 from __future__ import annotations
@@ -43,7 +43,29 @@ def _hpa_up(obj: Obj) -> Obj:
     return {**obj, "spec": spec}
 
 
+_EVENT_FIELDS = {  # core → events.k8s.io; all others have the same name in both
+    "involvedObject": "regarding",
+    "message": "note",
+    "reportingComponent": "reportingController",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+}
+_CORE_FIELDS = {new: old for old, new in _EVENT_FIELDS.items()}
+
+
+def _event_up(obj: Obj) -> Obj:
+    return {_EVENT_FIELDS.get(name, name): value for name, value in obj.items()}
+
+
+def _event_down(obj: Obj) -> Obj:
+    return {_CORE_FIELDS.get(name, name): value for name, value in obj.items()}
+
+
 _SHAPES: dict[tuple[str, str, str], Callable[[Obj], Obj]] = {
     ("HorizontalPodAutoscaler", "autoscaling/v2", "autoscaling/v1"): _hpa_down,
     ("HorizontalPodAutoscaler", "autoscaling/v1", "autoscaling/v2"): _hpa_up,
+    ("Event", "v1", "events.k8s.io/v1"): _event_up,
+    ("Event", "events.k8s.io/v1", "v1"): _event_down,
 }

@@ -15,6 +15,7 @@ _INVOLVED = frozenset(
     f"involvedObject.{name}"
     for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
 )
+_OF_VIEWS = {"regarding": "involvedObject", "reportingController": "reportingComponent"}
 _MORE: dict[str, frozenset[str]] = {
     "events": _INVOLVED | {"reason", "reportingComponent", "source", "type"},
     "jobs.batch": frozenset(("status.successful",)),
@@ -41,8 +42,10 @@ _MORE: dict[str, frozenset[str]] = {
 
 
 def selector(resource: Resource, custom: CustomVersion | None, text: str) -> FieldSelector:
-    """Parsed and allowed. A custom kind adds its `selectableFields`."""
+    """Parsed and allowed. A custom kind adds its `selectableFields`; a view's words become those of what is stored."""
     parsed = FieldSelector.parse(text)
+    if resource.view_of:
+        parsed = FieldSelector(tuple((_stored(path), wanted, value) for path, wanted, value in parsed.terms))
     allowed = EVERY_KIND | _MORE.get(resource.store, frozenset())
     if custom is not None:
         allowed |= custom.selectable
@@ -50,3 +53,8 @@ def selector(resource: Resource, custom: CustomVersion | None, text: str) -> Fie
         if name not in allowed:
             raise BadRequest(f"field label not supported: {name}")
     return parsed
+
+
+def _stored(path: str) -> str:
+    first, dot, rest = path.partition(".")
+    return f"{_OF_VIEWS.get(first, first)}{dot}{rest}"

@@ -36,6 +36,7 @@ class Resource:
     generation: bool = False
     custom: bool = False
     storage_version: str = ""
+    view_of: str = ""  # the other group's store that this kind shows in its own words; then `storage_version` is whole
     singular: str = ""
     list_kind: str = ""
 
@@ -46,11 +47,15 @@ class Resource:
     @property
     def stored_api_version(self) -> str:
         version = self.storage_version or self.version
+        if self.view_of:
+            return version
         return f"{self.group}/{version}" if self.group else version
 
     @property
     def store(self) -> str:
         """`deployments.apps`; also how Kubernetes names a resource in messages."""
+        if self.view_of:
+            return self.view_of
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
@@ -77,6 +82,7 @@ def _row(
     cluster: bool = False,
     gen: bool = False,
     stored: str = "",
+    view_of: str = "",
 ) -> Resource:
     group, _, version = api_version.rpartition("/")
     return Resource(
@@ -91,6 +97,7 @@ def _row(
         acts=acts,
         generation=gen,
         storage_version=stored,
+        view_of=view_of,
     )
 
 
@@ -108,6 +115,7 @@ BUILT_IN: tuple[Resource, ...] = (
     _row("v1", "ConfigMap", "configmaps", "cm", acts=_YES),
     _row("v1", "Secret", "secrets", acts=_YES),
     _row("v1", "Event", "events", "ev", acts=_DATA),
+    _row("events.k8s.io/v1", "Event", "events", "ev", acts=_DATA, view_of="events", stored="v1"),
     _row("v1", "ServiceAccount", "serviceaccounts", "sa", sub="token", acts=_YES),
     _row("v1", "PersistentVolume", "persistentvolumes", "pv", sub="status", cluster=True),
     _row("v1", "PersistentVolumeClaim", "persistentvolumeclaims", "pvc", sub="status"),

@@ -35,6 +35,8 @@ from graylane.model.meta import Key, Obj, is_deleting, key_of, owner_refs, uid_o
 
 _LOG = logging.getLogger(__name__)
 _WORKERS = 4
+_EVENTS = Kind("events.k8s.io", "v1", "Event", "events")  # a view of EVENT
+_IGNORED = {EVENT, _EVENTS}
 _PAUSE_SECONDS = 0.5
 
 
@@ -74,8 +76,8 @@ class Collector:
 
     def _watch(self, kinds: frozenset[Kind]) -> None:
         """Events own nothing and are owned by nobody, and there are many of them."""
-        self._kinds = kinds
-        for kind in sorted(kinds - self._watched - {EVENT}, key=str):
+        self._kinds = kinds - {_EVENTS}
+        for kind in sorted(kinds - self._watched - _IGNORED, key=str):
             self._watched.add(kind)
             self._manager.listen(kind, partial(self._on_change, kind))
 

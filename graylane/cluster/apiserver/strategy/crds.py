@@ -5,7 +5,7 @@ Pure. In: definitions. Out: definitions with a status that is already final, or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from graylane.cluster.apiserver import cel
@@ -77,6 +77,17 @@ def _allocate(new: Obj, old: Obj | None, ledger: Ledger) -> Obj:
     """Names are taken by whoever came first; the loser is stored, but not served, and its status says why."""
     conflict = _conflict(new, [e.obj for e in ledger.heads.heads(STORE) if uid_of(e.obj) != uid_of(new)])
     return {**new, "status": _status(new, conflict, ledger.now)}
+
+
+def waits_for(crd: Obj, other: Obj) -> bool:
+    """Whether a change or the end of `other` may free a name that `crd` was refused."""
+    return not is_accepted(crd) and crd["spec"]["group"] == other["spec"]["group"] and uid_of(crd) != uid_of(other)
+
+
+def judged_again(crd: Obj, others: Iterable[Obj], now: datetime) -> Obj:
+    """`crd` with the status that follows from who holds which name today."""
+    conflict = _conflict(crd, [other for other in others if uid_of(other) != uid_of(crd)])
+    return {**crd, "status": _status(crd, conflict, now)}
 
 
 def _conflict(crd: Obj, others: list[Obj]) -> str:

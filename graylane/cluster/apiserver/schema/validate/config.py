@@ -148,9 +148,3 @@ def priority_class(new: Obj, old: Obj | None) -> Errors:
     if value > 1_000_000_000 and not new["metadata"].get("name", "").startswith("system-"):
         limit = "maximum allowed value of a user defined priority is 1000000000"
         yield forbidden("value", limit)
-
-
-def event(new: Obj, old: Obj | None) -> Errors:
-    about, own = dig(new, "involvedObject", "namespace", default=""), dig(new, "metadata", "namespace", default="")
-    if about != own and not (not about and own == "default"):
-        yield invalid("involvedObject.namespace", about, "does not match event.namespace")
