@@ -14,7 +14,7 @@ from graylane.cluster.apiserver.authorization import attributes
 from graylane.cluster.apiserver.authorization.impersonation import acting
 from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.documents import Documents
-from graylane.cluster.apiserver.exchange import Answer, Reply, Request, Stream, User
+from graylane.cluster.apiserver.exchange import Answer, Reply, Request, User
 from graylane.cluster.apiserver.paths import Target
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.subresources.table import SUBRESOURCES, Handler
@@ -117,7 +117,7 @@ def failure(error: ApiError) -> Reply:
 
 def with_warnings(answer: Answer, warnings: list[str]) -> Answer:
     """`Warning: 299 - "text"` headers, which kubectl prints; cut off before they outgrow a header block."""
-    if not warnings or isinstance(answer, Stream):
+    if not warnings or not isinstance(answer, Reply):
         return answer
     headers, size = list(answer.headers), 0
     for text in warnings:

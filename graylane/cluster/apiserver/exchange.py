@@ -106,4 +106,12 @@ class CutOff(Exception):
     """Drop the connection without a proper end: the reader was too slow and must not take the stream for complete."""
 
 
-Answer = Reply | Stream
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The connection becomes a WebSocket that speaks `protocol` ("": none named), joined with `peer`, a node's."""
+
+    protocol: str
+    peer: Any
+
+
+Answer = Reply | Stream | Upgrade

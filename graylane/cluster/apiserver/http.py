@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from graylane.cluster.apiserver import tunnel
 from graylane.cluster.apiserver.api import failure
-from graylane.cluster.apiserver.exchange import SEPARATOR, Answer, CutOff, Query, Reply, Request, Stream
+from graylane.cluster.apiserver.exchange import SEPARATOR, Answer, CutOff, Query, Reply, Request, Stream, Upgrade
 from graylane.errors import BadRequest, TooLarge
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -61,6 +62,8 @@ class HttpServer:
         answer = await self._handler(request)
         if isinstance(answer, Reply):
             return _whole(answer)
+        if isinstance(answer, Upgrade):
+            return await tunnel.serve(raw, answer)
         return await _stream(raw, answer)
 
     async def _read(self, raw: web.BaseRequest) -> Request:

@@ -1,6 +1,7 @@
-"""Reaching a node's kubelet, for logs.
+"""Reaching a node's kubelet, for logs and streams.
 
-Shell (network). In: a Node object and a path. Out: a stream of bytes, or an `ApiError` that names the node.
+Shell (network). In: a Node object and a path. Out: a stream of bytes or a WebSocket, or an `ApiError` that names the
+node.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import aiohttp
 from graylane.errors import ApiError, Unavailable
 from graylane.model.meta import Obj, dig, name_of
 
-_CHUNK = 2**16
+Params = list[tuple[str, str]]
+
+LARGEST_MESSAGE = 32 * 1024 * 1024
+_CLOSING_SECONDS = 2.0
 
 
 class Nodes:
@@ -29,14 +33,40 @@ class Nodes:
         """The body of `GET path` at the node's kubelet; its error answers are raised before the first byte."""
         url = f"https://{address_of(node)}{path}"
         try:
-            response = await self._ensure().get(url, params=params, headers={"Authorization": f"Bearer {self._token}"})
+            response = await self._ensure().get(url, params=params, headers=self._credential())
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"the kubelet of node {name_of(node)} does not answer at {url}: {error}") from error
+            raise _away(node, url, error) from error
         if response.status != 200:
             text = (await response.text()).strip()
             response.release()
             raise ApiError.from_status({"message": text, "reason": "", "code": response.status}, response.status)
         return _body(response)
+
+    async def dial(self, node: Obj, path: str, params: Params, protocol: str) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket with the node's kubelet. The caller closes it."""
+        url = f"https://{address_of(node)}{path}"
+        try:
+            return await self._ensure().ws_connect(
+                url,
+                params=params,
+                headers=self._credential(),
+                protocols=(protocol,) if protocol else (),
+                max_msg_size=LARGEST_MESSAGE,
+                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSING_SECONDS),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            told = f"the kubelet of node {name_of(node)} refuses {path}: {error.message}"
+            raise ApiError.from_status({"message": told, "reason": "", "code": error.status}, error.status) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _away(node, url, error) from error
+
+    async def require(self, node: Obj) -> None:
+        """Raises `Unavailable` when the node's kubelet does not answer."""
+        async for _ in await self.stream(node, "/healthz", {}):
+            pass
+
+    def _credential(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
 
     async def close(self) -> None:
         if self._session is not None:
@@ -49,6 +79,10 @@ class Nodes:
             timeout = aiohttp.ClientTimeout(total=None, connect=10)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
         return self._session
+
+
+def _away(node: Obj, url: str, error: Exception) -> Unavailable:
+    return Unavailable(f"the kubelet of node {name_of(node)} does not answer at {url}: {error}")
 
 
 async def _body(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

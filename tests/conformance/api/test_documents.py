@@ -139,7 +139,16 @@ async def test_what_is_not_served_is_refused_by_name(api: Rig, ns: str) -> None:
     if api.kind == "foreign":
         pytest.skip("a real cluster serves it")
     await api.create(f"/api/v1/namespaces/{ns}/pods", pod("a"))
-    for sub in ("exec", "attach", "portforward"):
-        answer = await api.call("GET", f"/api/v1/namespaces/{ns}/pods/a/{sub}", command="ls")
+    for method in ("GET", "PATCH", "PUT"):
+        answer = await api.call(method, f"/api/v1/namespaces/{ns}/pods/a/ephemeralcontainers")
         assert answer.status == 501
-        assert f"pods/{sub}" in answer.message
+        assert "pods/ephemeralcontainers" in answer.message
+
+
+async def test_streams_want_a_pod_that_runs_and_something_to_stream(api: Rig, ns: str) -> None:
+    path = f"/api/v1/namespaces/{ns}/pods/a"
+    assert (await api.call("GET", f"{path}/exec", command="ls", stdout="true")).status == 404
+    nowhere = {**pod("a")["spec"], "nodeSelector": {"graylane.dev/nowhere": "at-all"}}
+    await api.create(f"/api/v1/namespaces/{ns}/pods", {**pod("a"), "spec": nowhere})
+    answer = await api.call("GET", f"{path}/exec", command="ls", stdout="true")
+    assert (answer.status, answer.message) == (400, "pod a does not have a host assigned")

@@ -10,14 +10,12 @@ from graylane.cluster.apiserver.exchange import Reply
 from graylane.errors import NotImplementedByServer
 
 _INSTEAD = {
-    "attach": "use kubectl logs -f",
-    "exec": "pods are processes on this machine; look at them there",
-    "portforward": "pods listen on this machine; connect to the pod's address directly",
+    "ephemeralcontainers": "pods are processes on this machine: use kubectl exec, or look at them there",
 }
 
 
 async def refuse(call: Call) -> Reply:
     sub = call.target.subresource
     raise NotImplementedByServer(
-        f"Graylane does not serve {call.resource.plural}/{sub} yet; {_INSTEAD.get(sub, 'there is no substitute')}"
+        f"Graylane does not serve {call.resource.plural}/{sub}; {_INSTEAD.get(sub, 'there is no substitute')}"
     )

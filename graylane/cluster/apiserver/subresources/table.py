@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Answer
-from graylane.cluster.apiserver.subresources import binding, eviction, logs, proxy, refused, scale, token
+from graylane.cluster.apiserver.subresources import binding, eviction, logs, proxy, refused, scale, streams, token
 from graylane.cluster.apiserver.verbs.get import get
 from graylane.cluster.apiserver.verbs.patch import patch
 from graylane.cluster.apiserver.verbs.update import update
@@ -28,12 +28,15 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("eviction", "create"): eviction.create,
     ("log", "get"): logs.get,
     ("proxy", "get"): proxy.get,
-    ("attach", "get"): refused.refuse,
-    ("attach", "create"): refused.refuse,
-    ("exec", "get"): refused.refuse,
-    ("exec", "create"): refused.refuse,
-    ("portforward", "get"): refused.refuse,
-    ("portforward", "create"): refused.refuse,
+    ("attach", "get"): streams.attach,
+    ("attach", "create"): streams.attach,
+    ("ephemeralcontainers", "get"): refused.refuse,
+    ("ephemeralcontainers", "patch"): refused.refuse,
+    ("ephemeralcontainers", "update"): refused.refuse,
+    ("exec", "get"): streams.execute,
+    ("exec", "create"): streams.execute,
+    ("portforward", "get"): streams.port_forward,
+    ("portforward", "create"): streams.port_forward,
     ("token", "create"): token.create,
 }
 
