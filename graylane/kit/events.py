@@ -1,23 +1,38 @@
 """Kubernetes Events: one object per (subject, reason, message), counted when repeated.
 
 Shell. In: `Event` effects. Out: `v1.Event` objects in the subject's namespace. Best effort by design.
+
+Names follow time, as those of Kubernetes' own recorder do: readers list events by name and sort them by seconds at
+most, so the name alone tells which of several in the same second came first.
 """
 
 from __future__ import annotations
 
 import logging
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graylane.client import ApiClient
-from graylane.errors import AlreadyExists, ApiError, NotFound
+from graylane.errors import ApiError, NotFound
 from graylane.kit.clock import Clock
 from graylane.kit.effects import Event
-from graylane.model.hashing import short_hash
 from graylane.model.kinds import EVENT
 from graylane.model.meta import Obj, format_time, name_of, namespace_of, uid_of
 
 _LOG = logging.getLogger(__name__)
 _REMEMBERED = 4096
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The object that an event was written to, and how often."""
+
+    name: str
+    count: int
 
 
 class EventRecorder:
@@ -27,7 +42,8 @@ class EventRecorder:
         self._client = client
         self._clock = clock
         self._component = component
-        self._counts: dict[str, int] = {}
+        self._written: dict[tuple[str, ...], _Written] = {}
+        self._last = 0
 
     async def record(self, event: Event) -> None:
         """Create the event, or count it up. API errors are logged, never raised."""
@@ -37,35 +53,39 @@ class EventRecorder:
             _LOG.debug("event not recorded", extra={"reason": event.reason, "error": str(error)})
 
     async def _write(self, event: Event) -> None:
-        obj = event_object(event, self._component, format_time(self._clock.now()))
-        name, namespace = name_of(obj), namespace_of(obj)
-        seen = self._counts.get(name, 0)
-        if len(self._counts) > _REMEMBERED:
-            self._counts.clear()
-        self._counts[name] = seen + 1
+        identity = (uid_of(event.obj), event.type, event.reason, event.message)
+        now = self._clock.now()
+        known = self._written.get(identity)
+        if known is None or not await self._count_up(identity, known, namespace_of(event.obj) or "default", now):
+            await self._create(identity, event, now)
+
+    async def _create(self, identity: tuple[str, ...], event: Event, now: datetime) -> None:
+        """Each name is later than the one before, even where the clock stood still in between."""
+        self._last = max(self._last + 1, (now - _EPOCH) // _MICROSECOND)
+        obj = event_object(event, self._component, format_time(now), self._last)
+        await self._client.create(EVENT, obj)
+        if len(self._written) >= _REMEMBERED:
+            self._written.clear()
+        self._written[identity] = _Written(name_of(obj), 1)
+
+    async def _count_up(self, identity: tuple[str, ...], known: _Written, namespace: str, now: datetime) -> bool:
+        """Whether the event is still there to be counted: the API forgets events after a while."""
+        count = known.count + 1
         try:
-            if seen:
-                again = {"count": seen + 1, "lastTimestamp": obj["lastTimestamp"]}
-                await self._client.patch(EVENT, name, namespace, again)
-            else:
-                await self._client.create(EVENT, obj)
-        except AlreadyExists:
-            await self._count_up(name, namespace, obj)
+            await self._client.patch(EVENT, known.name, namespace, {"count": count, "lastTimestamp": format_time(now)})
         except NotFound:
-            self._counts.pop(name, None)
-
-    async def _count_up(self, name: str, namespace: str, obj: Obj) -> None:
-        """The event is from before our restart: go on counting where it stands."""
-        live = await self._client.get(EVENT, name, namespace)
-        count = int(live.get("count") or 1) + 1
-        self._counts[name] = count
-        await self._client.patch(EVENT, name, namespace, {"count": count, "lastTimestamp": obj["lastTimestamp"]})
+            return False
+        self._written[identity] = _Written(known.name, count)
+        return True
 
 
-def event_object(event: Event, component: str, at: str) -> Obj:
-    """The `v1.Event` for a first occurrence. Its name is a function of subject, reason and message."""
+def event_object(event: Event, component: str, at: str, microseconds: int) -> Obj:
+    """The `v1.Event` for a first occurrence, named by its time in nanoseconds since 1970.
+
+    Our clock ends at microseconds: the digits below keep components apart that tell of one subject at one instant.
+    """
     subject = event.obj
-    identity = [uid_of(subject), event.type, event.reason, event.message]
+    nanoseconds = microseconds * 1000 + zlib.crc32(component.encode()) % 1000
     involved: dict[str, Any] = {
         "apiVersion": event.kind.api_version,
         "kind": event.kind.kind,
@@ -77,7 +97,7 @@ def event_object(event: Event, component: str, at: str) -> Obj:
         involved["namespace"] = namespace_of(subject)
     return {
         "metadata": {
-            "name": f"{name_of(subject)}.{short_hash(identity, 16)}",
+            "name": f"{name_of(subject)}.{nanoseconds:016x}",
             "namespace": namespace_of(subject) or "default",
         },
         "involvedObject": involved,
