@@ -26,6 +26,7 @@ from graylane.model.meta import Key, is_deleting
 log = logging.getLogger(__name__)
 
 _BYTES_IN_WARNING = 4096
+_STREAMS = ("attach", "exec", "portforward")  # begin with a GET, but do more than look: Kubernetes wants `create`
 
 
 class Front:
@@ -74,6 +75,8 @@ class Front:
         if resource.namespaced and verb != "list" and verb != "watch" and not target.namespace:
             raise BadRequest(f"{resource.store} are namespaced: name the namespace in the path")
         call = Call(self._api, request, target, resource, user)
+        if target.subresource in _STREAMS:
+            call.require("create")
         if verb == "create":
             self._require_not_ending(resource)
         return with_warnings(await handler(call), call.warnings)

@@ -13,6 +13,7 @@ from datetime import datetime
 from graylane.cluster.apiserver import conversion, media
 from graylane.cluster.apiserver.admission.chain import Admission
 from graylane.cluster.apiserver.auth import Authenticator
+from graylane.cluster.apiserver.authorization.attributes import of_target
 from graylane.cluster.apiserver.authorization.authorizer import Authorizer
 from graylane.cluster.apiserver.config import ApiServerConfig
 from graylane.cluster.apiserver.exchange import Request, User
@@ -86,6 +87,10 @@ class Call:
     def shown(self, entry: Entry) -> Obj:
         """The object in the version this call speaks."""
         return conversion.to(entry.obj, self.resource.api_version)
+
+    def require(self, verb: str) -> None:
+        """403 unless the caller may do `verb` too, where one request does more than its method says."""
+        self.api.authorizer.require(self.user, of_target(self.target, verb, self.request.query))
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:

@@ -44,6 +44,7 @@ async def _upsert(call: Call, config: Obj) -> tuple[Entry, int]:
         except NotFound:
             if call.target.subresource or config["metadata"].get("resourceVersion"):
                 raise
+        call.require("create")
         try:
             return await pipeline.create(call, _applied(call, None, config)), 201
         except AlreadyExists:

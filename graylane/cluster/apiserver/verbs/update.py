@@ -26,5 +26,6 @@ async def update(call: Call) -> Reply:
     except NotFound:
         if not call.strategy.create_on_update or call.target.subresource or obj["metadata"].get("resourceVersion"):
             raise
+        call.require("create")
         entry, status = await pipeline.create(call, obj), 201
     return render.reply(render.one(entry, view), view.wanted, status)
