@@ -53,7 +53,7 @@ class Authenticator:
         """Every token is compared, in constant time, so that timing tells nothing."""
         found: User | None = None
         for known, user in self._tokens.items():
-            if hmac.compare_digest(known.encode(), token.encode()):
+            if hmac.compare_digest(known.encode(), token.encode(errors="surrogateescape")):
                 found = user
         return found and User(found.name, completed(found.name, found.groups), found.uid, found.extra)
 

@@ -39,7 +39,7 @@ def encode(claims: Obj, key: ec.EllipticCurvePrivateKey) -> str:
 def decode(token: str, key: ec.EllipticCurvePublicKey) -> Obj:
     """The claims, once the signature is known to be ours. What they say is not judged here."""
     parts = token.split(".")
-    if len(parts) != 3 or len(token) > _LONGEST:
+    if len(parts) != 3 or len(token) > _LONGEST or not token.isascii():
         raise BadToken("invalid bearer token")
     header = _object(parts[0])
     if header.get("alg") != ALGORITHM:
