@@ -92,11 +92,12 @@ async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
 def typed(call: Call, obj: Obj) -> Obj:
     """`obj` as its kind: right types, no unknown fields, defaults filled in. Raises for wrong types."""
     resource, structural = call.resource, call.structural
-    bodies.check_types(structural, obj, resource.group, resource.version, resource.kind)
-    pruned = structural.prune(obj)
-    if resource.custom:  # the metadata of every kind is decoded as Kubernetes' own type
-        pruned = shape.prune(crd.head(), pruned, drop_nulls=True)
-    return call.api.types.complete(resource, pruned)
+    if not structural.fits(obj):
+        bodies.check_types(structural, obj, resource.group, resource.version, resource.kind)
+        obj = structural.prune(obj)
+        if resource.custom:  # the metadata of every kind is decoded as Kubernetes' own type
+            obj = shape.prune(crd.head(), obj, drop_nulls=True)
+    return call.api.types.complete(resource, obj)
 
 
 async def _admit(call: Call, admitted: Admitted) -> Obj:

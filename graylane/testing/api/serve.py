@@ -1,6 +1,7 @@
 """Run one API server as a process of its own, for tests that need to kill it or point kubectl at it.
 
-Shell. In: a directory on the command line. Out: `ready URL` on stdout once `<dir>/kubeconfig` can be used.
+Shell. In: a directory on the command line, a port, `--plain` for HTTP. Out: `ready URL` on stdout once
+`<dir>/kubeconfig` can be used.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,8 +41,9 @@ def write_kubeconfig(directory: Path, server: ApiServer, authority: pki.Authorit
     return path
 
 
-async def main(directory: Path, port: int) -> None:
-    server = ApiServer(config(directory, directory / "pki", port=port))
+async def main(directory: Path, port: int, *, plain: bool) -> None:
+    settings = config(directory, directory / "pki", port=port)
+    server = ApiServer(replace(settings, certificate=None) if plain else settings)
     await server.start()
     write_kubeconfig(directory, server, pki.Authority(directory / "pki", datetime.now(UTC)))
     print("ready", server.url, flush=True)
@@ -53,6 +56,7 @@ async def main(directory: Path, port: int) -> None:
 
 if __name__ == "__main__":
     try:
-        uvloop.run(main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))
+        words = [word for word in sys.argv[1:] if word != "--plain"]
+        uvloop.run(main(Path(words[0]), int(words[1]) if len(words) > 1 else 0, plain="--plain" in sys.argv))
     except UserError as error:
         sys.exit(str(error))

@@ -5,10 +5,10 @@ Pure. In: group, version, kind. Out: a `Structural`, or None when the kind is no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
-from graylane.cluster.apiserver.schema.components import Components
+from graylane.cluster.apiserver.schema.components import Components, Gvk
 from graylane.cluster.apiserver.schema.structural import Structural
 
 
@@ -17,6 +17,7 @@ class Schemas:
     """All built-in kinds. `load()` takes about 10 ms once; each kind is compiled when first asked for."""
 
     components: Components
+    _known: dict[Gvk, Structural] = field(default_factory=dict)
 
     @staticmethod
     @cache
@@ -24,8 +25,8 @@ class Schemas:
         return Schemas(Components.load())
 
     def of(self, group: str, version: str, kind: str) -> Structural | None:
-        name = self.components.kinds.get((group, version, kind))
-        if name is None:
-            return None
-        root = self.components.node(name)
-        return Structural(root=root, decoded=root, custom=False)
+        gvk = (group, version, kind)
+        if gvk not in self._known and gvk in self.components.kinds:
+            root = self.components.node(self.components.kinds[gvk])
+            self._known[gvk] = Structural(root=root, decoded=root, custom=False)
+        return self._known.get(gvk)

@@ -7,12 +7,13 @@ Go's decoder does (400, the first mistake); custom kinds as the structural-schem
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graylane.cluster.apiserver import cel
 from graylane.cluster.apiserver.schema import celrules, check, crd, gojson, shape
 from graylane.cluster.apiserver.schema.fielderror import FieldError, decode
+from graylane.cluster.apiserver.schema.fits import Fits, fits
 from graylane.cluster.apiserver.schema.node import Node
 from graylane.model.meta import Obj
 
@@ -26,6 +27,10 @@ class Structural:
     custom: bool
     rules: celrules.Spot | None = None  # what is demanded in CEL, where that can be evaluated
     unenforced: tuple[str, ...] = ()  # paths with CEL rules that are stored but not evaluated
+    fits: Fits = field(init=False)  # a quick yes to all that `check`, `unknown` and `prune` ask
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fits", fits(self.root))
 
     @staticmethod
     def from_crd(schema: Mapping[str, Any] | None) -> Structural:
@@ -44,7 +49,7 @@ class Structural:
 
     def unknown(self, obj: Obj) -> list[str]:
         """Paths that the schema does not name, e.g. `spec.containers[0].foo`; they will be pruned."""
-        return shape.unknown(self.root, obj)
+        return [] if self.fits(obj) else shape.unknown(self.root, obj)
 
     def prune(self, obj: Obj) -> Obj:
         """Without unknown fields; built-in kinds also lose nulls, which Go decodes as absent."""

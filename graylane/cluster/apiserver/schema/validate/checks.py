@@ -25,9 +25,9 @@ Rule = Callable[[Any, str], Errors]
 Sentences = Callable[[Any], Iterable[str]]
 
 
-def spelled(value: Any, path: str, syntax_of: Sentences) -> Errors:
+def spelled(value: Any, path: str, syntax_of: Sentences) -> list[FieldError]:
     """`value` has this syntax."""
-    return (invalid(path, value, sentence) for sentence in syntax_of(value))
+    return [invalid(path, value, sentence) for sentence in syntax_of(value)]
 
 
 def needed(obj: Obj, name: str, path: str, syntax_of: Sentences | None = None) -> Errors:

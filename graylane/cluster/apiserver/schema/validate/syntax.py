@@ -6,7 +6,8 @@ Pure. In: a value. Out: sentences, none when it is fine. The sentences are kube-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache, wraps
 from ipaddress import ip_address
 from typing import Any
 
@@ -66,6 +67,18 @@ PORT_RANGE = "must be between 1 and 65535, inclusive"
 NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
+def _remembered(check: Callable[[Any], Iterator[str]]) -> Callable[[Any], tuple[str, ...]]:
+    """The same few names come again and again, in every object and with every write of it."""
+
+    @lru_cache(maxsize=4096, typed=True)
+    @wraps(check)
+    def problems(value: Any) -> tuple[str, ...]:
+        return tuple(check(value))
+
+    return problems
+
+
+@_remembered
 def label(value: str) -> Iterator[str]:
     """DNS-1123 label: container names, port names of Services."""
     if len(value) > 63:
@@ -74,6 +87,7 @@ def label(value: str) -> Iterator[str]:
         yield _LABEL_SENTENCE
 
 
+@_remembered
 def subdomain(value: str) -> Iterator[str]:
     if len(value) > 253:
         yield "must be no more than 253 characters"
@@ -81,6 +95,7 @@ def subdomain(value: str) -> Iterator[str]:
         yield _SUBDOMAIN_SENTENCE
 
 
+@_remembered
 def label_key(value: str) -> Iterator[str]:
     """A qualified name: `app`, `example.com/app`."""
     prefix, slash, name = value.rpartition("/")
@@ -94,6 +109,7 @@ def label_key(value: str) -> Iterator[str]:
         yield _NAME_PART_SENTENCE
 
 
+@_remembered
 def label_value(value: str) -> Iterator[str]:
     if len(value) > 63:
         yield "must be no more than 63 characters"
@@ -101,6 +117,7 @@ def label_value(value: str) -> Iterator[str]:
         yield _LABEL_VALUE_SENTENCE
 
 
+@_remembered
 def config_key(value: str) -> Iterator[str]:
     """A key of a ConfigMap or Secret."""
     if len(value) > 253:
@@ -113,6 +130,7 @@ def config_key(value: str) -> Iterator[str]:
         yield "must not be '..'" if value == ".." else "must not start with '..'"
 
 
+@_remembered
 def port_name(value: str) -> Iterator[str]:
     """IANA service name: the name of a container's port."""
     if len(value) > 15:
@@ -127,26 +145,31 @@ def port_name(value: str) -> Iterator[str]:
         yield "must not begin or end with a hyphen"
 
 
+@_remembered
 def env_name(value: str) -> Iterator[str]:
     if not value or not all(" " <= char <= "~" and char != "=" for char in value):
         yield "a valid environment variable name must consist only of printable ASCII characters other than '='"
 
 
+@_remembered
 def port_number(value: Any) -> Iterator[str]:
     if not isinstance(value, int) or not 1 <= value <= 65535:
         yield PORT_RANGE
 
 
+@_remembered
 def port(value: int | str) -> Iterator[str]:
     """The number of a port or its name."""
-    return port_name(value) if isinstance(value, str) else port_number(value)
+    yield from port_name(value) if isinstance(value, str) else port_number(value)
 
 
+@_remembered
 def not_negative(value: Any) -> Iterator[str]:
     if isinstance(value, int | float) and value < 0:
         yield NOT_NEGATIVE
 
 
+@_remembered
 def int_or_percent(value: int | str) -> Iterator[str]:
     if isinstance(value, str) and not re.fullmatch(_PERCENT, value):
         yield _PERCENT_SENTENCE
@@ -154,6 +177,7 @@ def int_or_percent(value: int | str) -> Iterator[str]:
         yield from not_negative(value)
 
 
+@_remembered
 def ip(value: str) -> Iterator[str]:
     try:
         ip_address(value)
