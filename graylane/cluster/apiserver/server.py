@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from graylane.cluster.apiserver.admission.caller import Caller
 from graylane.cluster.apiserver.admission.chain import Steps
+from graylane.cluster.apiserver.admission.policies import Policies
 from graylane.cluster.apiserver.admission.webhooks import Webhooks
 from graylane.cluster.apiserver.api import Front
 from graylane.cluster.apiserver.auth import Authenticator
@@ -48,7 +49,7 @@ class ApiServer:
             store=store,
             registry=registry,
             types=Types(registry),
-            admission=Steps((Escalation(), Webhooks(store, self._caller))),
+            admission=Steps((Escalation(), Policies(store), Webhooks(store, self._caller))),
             nodes=Nodes(config.kubelet_token, config.kubelet_ca),
             authenticator=Authenticator(config.tokens, Accounts(store, issuer, _now)),
             authorizer=Authorizer(store),

@@ -29,8 +29,8 @@ def test_a_given_token_makes_its_user_and_one_group_more(authenticator: Authenti
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer ", "Basic secret", "secret", "Bearer secre", "Bearer secret2", "Bearer a.b.c", "Bearer \udcff",
-     "Bearer \udcff.\udcff.\udcff", "Bearer " + "x." * 9000],
+    ["", "Bearer", "Bearer ", "Basic secret", "secret", "Bearer secre", "Bearer secret2", "Bearer a.b.c",
+     "Bearer \udcff", "Bearer \udcff.\udcff.\udcff", "Bearer " + "x." * 9000],
 )  # fmt: skip
 def test_anything_else_is_nobody(authenticator: Authenticator, header: str) -> None:
     with pytest.raises(Unauthorized):

@@ -58,39 +58,17 @@ class Webhooks:
         entries = self._store.entries(configurations)
         if not entries or call.resource.group in _EXEMPT:
             return
-        subject = self._subject(call, admitted)
+        subject = subject_of(self._store, call, admitted)
         for entry in entries:
             for webhook in entry.obj.get("webhooks") or []:
                 if wants(webhook, subject):
                     yield webhook
 
-    def _subject(self, call: Call, admitted: Admitted) -> Subject:
-        resource = call.resource
-        return Subject(
-            operation=admitted.operation,
-            group=resource.group,
-            version=resource.version,
-            plural=resource.plural,
-            subresource=call.target.subresource,
-            namespaced=resource.namespaced,
-            namespace_labels=self._namespace_labels(call, admitted),
-            obj=admitted.obj,
-            old=admitted.old,
-        )
-
-    def _namespace_labels(self, call: Call, admitted: Admitted) -> dict[str, str] | None:
-        if call.resource.store == "namespaces":
-            return labels_of(admitted.obj or admitted.old or {})
-        if not call.resource.namespaced:
-            return None
-        namespace = self._store.get("namespaces", Key("", call.key.namespace))
-        return labels_of(namespace.obj) if namespace else {}
-
     async def _ask(self, webhook: Obj, call: Call, admitted: Admitted) -> list[Obj]:
         """The webhook's patch. Raises its refusal, or its failure when `failurePolicy` is Fail."""
         if call.options.dry_run and webhook.get("sideEffects") not in _HARMLESS:
             raise BadRequest(f'admission webhook "{webhook["name"]}" does not support dry run')
-        question = _question(call, admitted)
+        question = question_of(call, admitted)
         asked = review.ask(question, admitted.obj, admitted.old)
         try:
             if not conditions.hold(webhook, asked["request"]):
@@ -111,7 +89,32 @@ class Webhooks:
         return verdict.patch
 
 
-def _question(call: Call, admitted: Admitted) -> review.Question:
+def subject_of(store: Store, call: Call, admitted: Admitted) -> Subject:
+    """The change, as rules look at it."""
+    resource = call.resource
+    return Subject(
+        operation=admitted.operation,
+        group=resource.group,
+        version=resource.version,
+        plural=resource.plural,
+        subresource=call.target.subresource,
+        namespaced=resource.namespaced,
+        namespace_labels=_namespace_labels(store, call, admitted),
+        obj=admitted.obj,
+        old=admitted.old,
+    )
+
+
+def _namespace_labels(store: Store, call: Call, admitted: Admitted) -> dict[str, str] | None:
+    if call.resource.store == "namespaces":
+        return labels_of(admitted.obj or admitted.old or {})
+    if not call.resource.namespaced:
+        return None
+    namespace = store.get("namespaces", Key("", call.key.namespace))
+    return labels_of(namespace.obj) if namespace else {}
+
+
+def question_of(call: Call, admitted: Admitted) -> review.Question:
     return review.Question(
         uid=str(uuid.uuid4()),
         operation=admitted.operation,

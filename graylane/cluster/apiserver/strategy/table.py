@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from graylane.cluster.apiserver.admission import conditions
+from graylane.cluster.apiserver.admission import conditions, policy_texts
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.strategy.base import Strategy
 from graylane.cluster.apiserver.strategy.crds import CRDS
@@ -53,6 +53,9 @@ _TABLE: dict[str, Strategy] = {
     "pods": PODS,
     "serviceaccounts": Strategy(answers_deleted=True),
     "services": SERVICES,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": Strategy(
+        check=policy_texts.check, warnings=policy_texts.warnings
+    ),
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
     "statefulsets.apps": Strategy(warnings=_claims),
 }
