@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+from collections.abc import Iterator
 
 from aiohttp import ClientWebSocketResponse, WSCloseCode, WSMsgType, web
 
@@ -24,13 +27,33 @@ async def serve(raw: web.BaseRequest, upgrade: Upgrade) -> web.StreamResponse:
     node: ClientWebSocketResponse = upgrade.peer
     protocols = (upgrade.protocol,) if upgrade.protocol else ()
     client = web.WebSocketResponse(protocols=protocols, compress=False, max_msg_size=LARGEST_MESSAGE)
-    try:
-        await client.prepare(raw)
-        await _relay(client, node)
-        await client.close(code=node.close_code if node.close_code in _SENDABLE else WSCloseCode.GOING_AWAY)
-    finally:
-        await node.close()
+    with _cut_off(node):
+        try:
+            await client.prepare(raw)
+            await _relay(client, node)
+            await client.close(code=node.close_code if node.close_code in _SENDABLE else WSCloseCode.GOING_AWAY)
+        finally:
+            await node.close()
     return client
+
+
+@contextlib.contextmanager
+def _cut_off(node: ClientWebSocketResponse) -> Iterator[None]:
+    """At the end the node's connection is over at once, however much of ours the node has not read.
+
+    TLS would wait half a minute to say goodbye to a node whose command reads nothing, and so long would that command
+    live. The descriptor is our own copy: the transport's may be another's by then.
+    """
+    transports = node.get_extra_info("socket")
+    if transports is None:  # it is over already
+        yield
+        return
+    with socket.socket(fileno=os.dup(transports.fileno())) as line:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
 
 async def _relay(client: web.WebSocketResponse, node: ClientWebSocketResponse) -> None:
