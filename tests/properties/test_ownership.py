@@ -9,11 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graylane.cluster.apiserver.patch import apply, managedfields
+from graylane.cluster.apiserver.patch import apply, fieldtree, managedfields, tracking
 from graylane.cluster.apiserver.patch.combine import merge, remove
 from graylane.cluster.apiserver.patch.compare import compare
-from graylane.cluster.apiserver.patch.fieldset import decode, encode
+from graylane.cluster.apiserver.patch.fieldset import FieldSet, decode, encode
 from graylane.cluster.apiserver.patch.places import field_set
+from graylane.cluster.apiserver.patch.tracking import Writer
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
 
@@ -120,9 +121,29 @@ def test_a_field_set_survives_being_written(config: dict[str, Any]) -> None:
 
 @given(CONFIGS, CONFIGS)
 def test_updates_own_everything_that_changes(old: dict[str, Any], new: dict[str, Any]) -> None:
-    tracked = managedfields.update(None, old, "a", "apps/v1", NOW, schema())
-    after = managedfields.update(tracked, new, "b", "apps/v1", NOW, schema())
+    tracked = tracking.update(None, old, Writer("a", "apps/v1", NOW), schema())
+    after = tracking.update(tracked, new, Writer("b", "apps/v1", NOW), schema())
     found = managedfields.changes(schema().root, old, new, frozenset())
     owned = {who.name: entry.fields for who, entry in managedfields.read(after).items()}
     assert owned.get("b", frozenset()) == found.added | found.modified
     assert owned.get("a", frozenset()).isdisjoint(found.added | found.modified | found.removed)
+
+
+PATHS = st.sampled_from(["f:a", "f:b", 'k:{"name":"a"}', "v:1"])
+FIELD_SETS = st.frozensets(st.lists(PATHS, min_size=1, max_size=3).map(tuple), max_size=8)
+
+
+@given(FIELD_SETS, FIELD_SETS)
+def test_trees_of_fields_follow_the_algebra_of_sets(one: FieldSet, other: FieldSet) -> None:
+    tree, change = encode(one), encode(other)
+    assert fieldtree.union(tree, change) == encode(one | other)
+    assert fieldtree.difference(tree, change) == encode(one - other)
+    assert (tree, change) == (encode(one), encode(other)), "inputs are left alone"
+    assert (fieldtree.union(tree, change) is tree) is (other <= one)
+    assert (fieldtree.difference(tree, change) is tree) is one.isdisjoint(other)
+
+
+@given(CONFIGS)
+def test_the_tree_of_a_new_object_holds_all_that_a_comparison_with_nothing_finds(config: dict[str, Any]) -> None:
+    root = schema().root
+    assert fieldtree.whole(root, config, frozenset()) == encode(compare(root, {}, config).added)

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from graylane.cluster.apiserver import bodies, conversion, failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
 from graylane.cluster.apiserver.context import Call
-from graylane.cluster.apiserver.patch import managedfields
+from graylane.cluster.apiserver.patch import tracking
+from graylane.cluster.apiserver.patch.tracking import Writer
 from graylane.cluster.apiserver.schema import crd, shape
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
 from graylane.cluster.apiserver.store import Entry, Stale
@@ -124,22 +125,11 @@ def _settled(call: Call, new: Obj, old: Obj) -> Obj:
 
 
 def _tracked(call: Call, new: Obj, old: Obj | None) -> Obj:
-    """Who owns which field. Kept from an object's first server-side apply on: before that nobody asks, and keeping it
-    for every object would cost half as much again per write and per byte."""
+    """Who owns which field. Server-side apply says it itself."""
     if call.options.applying:
         return new
-    if old is None or "managedFields" not in old["metadata"]:
-        return managedfields.without_managed(new)
-    return managedfields.update(
-        old,
-        new,
-        call.manager,
-        call.resource.api_version,
-        call.api.clock(),
-        call.structural,
-        subresource=call.target.subresource,
-        has_status=call.resource.has("status"),
-    )
+    writer = Writer(call.manager, call.resource.api_version, call.api.clock(), call.target.subresource)
+    return tracking.update(old, new, writer, call.structural, has_status=call.resource.has("status"))
 
 
 def _only(obj: Obj, name: str) -> Obj:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
-from graylane.cluster.apiserver.patch import apply, managedfields
+from graylane.cluster.apiserver.patch import apply, lastapplied, tracking
 from graylane.cluster.apiserver.patch.fieldset import decode, encode, in_order, text
+from graylane.cluster.apiserver.patch.tracking import Writer
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.errors import BadRequest, Conflict
@@ -42,7 +44,8 @@ def applied(
 
 
 def updated(live: dict[str, Any] | None, new: dict[str, Any], manager: str, **more: Any) -> dict[str, Any]:
-    return managedfields.update(live, new, manager, "apps/v1", more.pop("now", NOW), schema(), **more)
+    writer = Writer(manager, "apps/v1", more.pop("now", NOW), more.pop("subresource", ""))
+    return tracking.update(live, new, writer, schema(), **more)
 
 
 def owners(obj: dict[str, Any]) -> dict[str, list[str]]:
@@ -234,3 +237,41 @@ def test_field_sets_survive_being_written() -> None:
     paths = frozenset({("f:spec",), ("f:spec", "f:a"), ("f:spec", 'k:{"n":1}'), ("f:spec", 'v:"x"', "f:b")})
     assert decode(encode(paths)) == paths
     assert decode("nonsense") == frozenset()
+
+
+def remembered(obj: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """As client-side apply leaves an object."""
+    note = {lastapplied.ANNOTATION: orjson.dumps(config).decode()}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": note, "uid": "u"}}
+
+
+def test_server_side_apply_by_kubectl_inherits_what_its_client_side_applied() -> None:
+    before = deployment(replicas=2)
+    live = updated(None, remembered(before, before), "kubectl-client-side-apply")
+    with pytest.raises(Conflict):
+        applied(live, deployment(replicas=3), "argo")
+    assert applied(live, deployment(replicas=3), "kubectl")["spec"]["replicas"] == 3
+
+
+def test_what_somebody_changed_since_is_not_inherited() -> None:
+    before = deployment(replicas=2)
+    live = updated(None, remembered(before, before), "kubectl-client-side-apply")
+    scaled = updated(live, {**live, "spec": {"replicas": 9}}, "autoscaler")
+    with pytest.raises(Conflict, match="autoscaler"):
+        applied(scaled, deployment(replicas=3), "kubectl")
+
+
+@pytest.mark.parametrize("note", ["", "not json", "[1]", '"x"'])
+def test_an_annotation_that_makes_no_sense_says_nothing(note: str) -> None:
+    live = remembered(deployment(replicas=2), {})
+    live["metadata"]["annotations"] = {lastapplied.ANNOTATION: note}
+    assert lastapplied.inherited(schema().root, live, "kubectl") == frozenset()
+
+
+def test_more_than_ten_updaters_are_joined() -> None:
+    obj = updated(None, deployment(replicas=0), "m0")
+    for number in range(1, 15):
+        new = {**obj, "spec": {**obj["spec"], f"f{number}": number}}
+        obj = updated(obj, new, f"m{number:02}", now=NOW + timedelta(seconds=number))
+    names = [entry["manager"] for entry in obj["metadata"]["managedFields"]]
+    assert (len(names), names.count("ancient-changes"), names[-1]) == (10, 1, "m14")

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from graylane.cluster.apiserver.patch import lastapplied
 from graylane.cluster.apiserver.patch.combine import merge, remove
+from graylane.cluster.apiserver.patch.compare import Comparison
 from graylane.cluster.apiserver.patch.fieldset import EMPTY, FieldSet, in_order, text
 from graylane.cluster.apiserver.patch.managedfields import (
     APPLY,
@@ -57,7 +59,8 @@ def server_side(
     managers[who] = Owned(mine, version, last.time)
     after = _pruned(root, merge(root, before, config), last.fields, managers)
     managers[who] = Owned(ownable(mine), version, last.time)
-    managers = _settled(root, before, after, managers, who, force, ignored)
+    inherited = lastapplied.inherited(root, live, manager)
+    managers = _settled(changes(root, before, after, ignored), managers, who, force, inherited)
     if after != before and who in managers:
         managers[who] = Owned(managers[who].fields, version, format_time(now))
     return write(after, managers)
@@ -103,17 +106,14 @@ def _pruned(root: Node, merged: Obj, last: FieldSet, managers: Managers) -> Obj:
     return remove(root, merged, (everything - left) & given_up)
 
 
-def _settled(
-    root: Node, before: Obj, after: Obj, managers: Managers, who: Manager, force: bool, ignored: FieldSet
-) -> Managers:
-    """Ownership after the change; a changed field that another manager owns is a conflict, or taken by force."""
-    found = changes(root, before, after, ignored)
+def _settled(found: Comparison, managers: Managers, who: Manager, force: bool, inherited: FieldSet) -> Managers:
+    """Ownership after the change; a changed field of another manager is a conflict, unless forced or inherited."""
     taken = found.added | found.modified
-    conflicts = {other: owned.fields & taken for other, owned in managers.items() if other != who}
-    conflicts = {other: fields for other, fields in conflicts.items() if fields}
+    owned = {other: entry.fields & taken for other, entry in managers.items() if other != who}
+    conflicts = {other: fields - inherited for other, fields in owned.items() if fields - inherited}
     if conflicts and not force:
         raise _conflict(conflicts)
-    lost = frozenset().union(*conflicts.values()) | found.removed
+    lost = frozenset().union(*owned.values()) | found.removed
     return disowned(managers, lost, except_for=who)
 
 

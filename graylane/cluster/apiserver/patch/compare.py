@@ -51,15 +51,16 @@ def compare(root: Node, old: Obj, new: Obj) -> Comparison:
 
 
 def _compare(node: Node, old: Any, new: Any, path: Path, found: _Found) -> None:
-    if old is new or (old == new and type(old) is type(new)):
-        return  # most of an object does not change, and comparing whole values is fast
     kind = _common_relation(node, old, new)
     if kind is Relation.LEAF or (_is_empty(old) and _is_empty(new)):
         _compare_leaf(old, new, path, found)
         return
     before, after = _parts(node, kind, old, path), _parts(node, kind, new, path)
     for step in before | after:
-        _compare(child_of(node, step), before.get(step, MISSING), after.get(step, MISSING), (*path, step), found)
+        was, now = before.get(step, MISSING), after.get(step, MISSING)
+        if was is now or (was == now and type(was) is type(now)):
+            continue  # most of an object does not change, and comparing whole values is fast
+        _compare(child_of(node, step), was, now, (*path, step), found)
     if old is MISSING:
         found.added.add(path)
     elif new is MISSING:

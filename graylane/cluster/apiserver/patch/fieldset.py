@@ -49,17 +49,17 @@ def encode(paths: FieldSet) -> Obj:
 
 def _encode(trie: Trie) -> Obj:
     out: Obj = {SELF: {}} if trie.member and trie.children else {}
-    return out | {step: _encode(trie.children[step]) for step in sorted(trie.children, key=_written_order)}
+    return out | {step: _encode(trie.children[step]) for step in sorted(trie.children, key=written_order)}
 
 
-def _written_order(step: str) -> tuple[int, str]:
+def written_order(step: str) -> tuple[int, str]:
     """Fields, then keys, then values, as structured-merge-diff writes them."""
     return ("fkvi".find(step[0]), step)
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
     """As structured-merge-diff walks a set: what is owned at a level comes before what is further down."""
-    return sorted(paths, key=lambda path: [(step is not path[-1], *_written_order(step)) for step in path])
+    return sorted(paths, key=lambda path: [(step is not path[-1], *written_order(step)) for step in path])
 
 
 def decode(fields: Any) -> FieldSet:

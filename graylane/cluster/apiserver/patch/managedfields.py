@@ -1,23 +1,19 @@
-"""`metadata.managedFields`: which manager set which field, kept true through every write.
+"""`metadata.managedFields`: which manager owns which field.
 
-Pure. In: the object before and after a write, who wrote, and when. Out: the object with its `managedFields`. Follows
-apimachinery's managedfields: an entry per manager, operation and subresource, newest ten updaters kept apart.
+Pure. In: an object. Out: its `Managers`, and the other way round; what two states of an object differ in, as managers
+see it. `tracking.py` keeps it true through plain writes, `apply.py` through server-side apply.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from graylane.cluster.apiserver.patch.compare import Comparison, compare
 from graylane.cluster.apiserver.patch.fieldset import EMPTY, FieldSet, decode, encode
 from graylane.cluster.apiserver.schema.node import Node
-from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.model.meta import Obj, dig, format_time, uid_of
+from graylane.model.meta import Obj, dig
 
 UPDATE, APPLY = "Update", "Apply"
-MAX_UPDATERS = 10
-ANCIENT = "ancient-changes"  # where the oldest updaters' fields go when there are too many of them
 BEFORE_FIRST_APPLY = "before-first-apply"
 
 # Identity and bookkeeping belong to the server, whoever wrote them.
@@ -87,14 +83,20 @@ def read(obj: Obj | None) -> Managers:
 
 def write(obj: Obj, managers: Managers) -> Obj:
     """`obj` with these managers, appliers first, then by time."""
-    entries = [_entry(who, owned) for who, owned in sorted(managers.items(), key=_written_order)]
+    return with_entries(obj, [_entry(who, owned) for who, owned in managers.items()])
+
+
+def with_entries(obj: Obj, entries: list[Obj]) -> Obj:
+    """The same with entries as they are written."""
     metadata = {name: value for name, value in (obj.get("metadata") or {}).items() if name != "managedFields"}
-    return {**obj, "metadata": {**metadata, "managedFields": entries} if entries else metadata}
+    if entries:
+        metadata["managedFields"] = sorted(entries, key=_written_order)
+    return {**obj, "metadata": metadata}
 
 
-def _written_order(item: tuple[Manager, Owned]) -> tuple[str, ...]:
-    who, owned = item
-    return (who.operation, owned.time, who.name, owned.api_version, who.subresource)
+def _written_order(entry: Obj) -> tuple[str, ...]:
+    names = ("operation", "time", "manager", "apiVersion", "subresource")
+    return tuple(entry.get(name) or "" for name in names)
 
 
 def _entry(who: Manager, owned: Owned) -> Obj:
@@ -106,7 +108,12 @@ def _entry(who: Manager, owned: Owned) -> Obj:
 
 
 def without_managed(obj: Obj) -> Obj:
-    return write(obj, {})
+    return with_entries(obj, [])
+
+
+def never_owned() -> FieldSet:
+    """Fields that belong to the server, whoever wrote them."""
+    return _NEVER_OWNED
 
 
 def ownable(fields: FieldSet) -> FieldSet:
@@ -133,59 +140,3 @@ def disowned(managers: Managers, lost: FieldSet, except_for: Manager | None = No
         for who, owned in managers.items()
     }
     return {who: owned for who, owned in kept.items() if owned.fields}
-
-
-def update(
-    old: Obj | None,
-    new: Obj,
-    manager: str,
-    api_version: str,
-    now: datetime,
-    structural: Structural,
-    *,
-    subresource: str = "",
-    has_status: bool = True,
-) -> Obj:
-    """`new` with the fields it changed owned by `manager`.
-
-    A client may hand in `managedFields` of its own (`[{}]` clears them); an object nobody ever tracked stays untracked.
-    """
-    managers = _starting_point(old, new, subresource)
-    if not managers and uid_of(old or {}):
-        return without_managed(new)
-    found = changes(structural.root, old or {}, new, ignored_fields(subresource, new, has_status))
-    taken = found.added | found.modified
-    managers = disowned(managers, found.removed | taken)
-    if taken:
-        who = Manager.of(manager, UPDATE, api_version, subresource)
-        before = managers.get(who, Owned(EMPTY, api_version)).fields
-        managers[who] = Owned(before | taken, api_version, format_time(now))
-    return write(new, _capped(managers))
-
-
-def _starting_point(old: Obj | None, new: Obj, subresource: str) -> Managers:
-    asked = dig(new, "metadata", "managedFields")
-    if asked == [{}] and not subresource:
-        return {}
-    return (read(new) if asked and not subresource else {}) or read(old)
-
-
-def _capped(managers: Managers) -> Managers:
-    """At most ten updaters: the oldest of each version are merged into one entry, which keeps the newest time."""
-    kept, firsts = dict(managers), dict[str, Manager]()
-    updaters = sorted((owned.time, who) for who, owned in managers.items() if who.operation == UPDATE)
-    surplus = len(updaters) - MAX_UPDATERS
-    for _, who in updaters:
-        version = managers[who].api_version
-        if surplus <= 0:
-            break
-        if version not in firsts:
-            firsts[version] = who
-            continue
-        bucket = Manager(ANCIENT, UPDATE, version)
-        if bucket not in kept:
-            kept[bucket] = kept.pop(firsts[version])
-        newest = kept.pop(who)
-        kept[bucket] = replace(newest, fields=newest.fields | kept[bucket].fields)
-        surplus -= 1
-    return kept
