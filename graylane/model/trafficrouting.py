@@ -25,6 +25,7 @@ ORIGINAL = f"{GROUP}/original-spec-configuration"
 ADDED = "graylane.dev/added-routes"
 
 _DEFAULT_GRACE_SECONDS = 3
+_DEFAULT_INGRESS_CLASS = "nginx"
 
 
 class Phase(StrEnum):
@@ -39,12 +40,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NetworkRef:
-    """One object that routes requests; `path` is where the user named it, `spec.objectRef[0].customNetworkRefs[1]`."""
+    """One object that routes requests; `path` is where the user named it, `spec.objectRef[0].customNetworkRefs[1]`.
+
+    A canary Ingress is no object of the user's: it is made from the Ingress `source`, for a class of controllers.
+    """
 
     api_version: str
     kind: str
     name: str
     path: str
+    source: str = ""
+    class_type: str = ""
 
     @property
     def group(self) -> str:
@@ -77,7 +83,7 @@ class ServiceRef:
     path: str
     grace: timedelta
     networks: tuple[NetworkRef, ...] = ()
-    unsupported: tuple[str, ...] = ()  # providers asked for that we do not have: "gateway", "ingress"
+    unsupported: tuple[str, ...] = ()  # providers asked for that we do not have: "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +137,18 @@ def _service_ref(index: int, ref: Obj) -> ServiceRef:
         networks=tuple(
             _network_ref(network, f"{path}.customNetworkRefs[{number}]")
             for number, network in enumerate(dig(ref, "customNetworkRefs", default=[]))
-        ),
-        unsupported=tuple(name for name in ("gateway", "ingress") if ref.get(name) is not None),
+        )
+        + _canary_ingress(ref.get("ingress"), f"{path}.ingress"),
+        unsupported=tuple(name for name in ("gateway",) if ref.get(name) is not None),
     )
+
+
+def _canary_ingress(ref: Obj | None, path: str) -> tuple[NetworkRef, ...]:
+    """What an entry's `ingress` stands for: a second Ingress, by the name OpenKruise gives it."""
+    if ref is None:
+        return ()
+    source, class_type = str(ref.get("name", "")), str(ref.get("classType") or _DEFAULT_INGRESS_CLASS)
+    return (NetworkRef("networking.k8s.io/v1", "Ingress", f"{source}-canary", path, source, class_type),)
 
 
 def _network_ref(ref: Obj, path: str) -> NetworkRef:

@@ -17,9 +17,10 @@ import yaml
 from graylane.errors import UserError
 from graylane.model.meta import Obj
 from graylane.trafficrouting.lua.script import LuaError
+from graylane.trafficrouting.providers import ingress
 from graylane.trafficrouting.providers.custom import Contribution, script_input
 
-_FIELDS = frozenset({"service", "canaryService", "namespace", "strategy", "object", "expect", "error"})
+_FIELDS = frozenset({"service", "canaryService", "namespace", "strategy", "object", "annotations", "expect", "error"})
 _SERVICE, _NAMESPACE = "mocka", "default"  # of the scenario, so that most cases need not name one
 _CONTEXT = 3
 
@@ -40,12 +41,18 @@ def read_case(text: str, place: str) -> Case:
     document = _document(text, place)
     if unknown := sorted(document.keys() - _FIELDS):
         raise UserError(f"{place}: {unknown[0]} is not a field of a case; these are: {', '.join(sorted(_FIELDS))}")
-    if not isinstance(document.get("object"), dict):
-        raise UserError(f"{place}: object is missing; give what the script sees of it: spec, labels, annotations")
+    if isinstance(document.get("object"), dict) == isinstance(document.get("annotations"), dict):
+        raise UserError(
+            f"{place}: object is missing; give what the script sees of it: spec, labels, annotations "
+            "(or, for an Ingress script, only annotations)"
+        )
     wanted = {name: value for name, value in document.items() if name in ("expect", "error")}
     if len(wanted) != 1:
         raise UserError(f"{place}: say either what to expect or the error that must come")
-    return Case(place, script_input(document["object"], _wish(document, place)), wanted)
+    wish = _wish(document, place)
+    if "annotations" in document:
+        return Case(place, ingress.script_input(document["annotations"], wish), wanted)
+    return Case(place, script_input(document["object"], wish), wanted)
 
 
 def _document(text: str, place: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Runs the scripts that make one object as wanted, all wishes for it one after the other.
 
 Shell (runs scripts). In: a `Target` and whether this TrafficRouting's routes are wanted in it. Out: `Composed`: the
-patch still missing, if any, or the script's error. Scripts are functions of their input, so equal inputs run once.
+write still missing, if any, or the script's error. Scripts are functions of their input, so equal inputs run once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from typing import Any
 
 import orjson
 
-from graylane.model.meta import Obj
+from graylane.kit.effects import Create, Delete, Event, Patch
+from graylane.model.kinds import TRAFFIC_ROUTING
+from graylane.model.meta import Obj, annotations_of, key_of, uid_of
 from graylane.trafficrouting import routes
 from graylane.trafficrouting.lua.script import LuaError, Runner, Script
 from graylane.trafficrouting.observe import Target
+from graylane.trafficrouting.providers import ingress
 from graylane.trafficrouting.providers.custom import Contribution, script_input
+from graylane.trafficrouting.providers.ingress import Derived
 from graylane.trafficrouting.routes import Data
 
 _REMEMBERED_RUNS = 1024
@@ -25,11 +29,11 @@ _SEEN = ("spec", "labels", "annotations")
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """`patch`: a merge patch still to be written, None when the object is as wanted or nobody can tell (`error`)."""
+    """`change`: the write still missing, None when the object is as wanted or nobody can tell (`error`)."""
 
     target: Target
     adds: bool
-    patch: Obj | None = None
+    change: Create | Patch | Delete | None = None
     error: str = ""
 
     @property
@@ -40,7 +44,7 @@ class Composed:
     @property
     def is_settled(self) -> bool:
         """As wanted, and taken by the proxies as far as anybody can tell."""
-        return self.patch is None and not self.error and self.target.verdict.may_go_on
+        return self.change is None and not self.error and self.target.verdict.may_go_on
 
 
 class Composer:
@@ -53,6 +57,8 @@ class Composer:
     async def compose(self, target: Target, *, wanted: bool, known: bool) -> Composed:
         """`known`: our routes have been in it before, so an absent memory was removed by somebody."""
         adds = wanted and bool(target.own)
+        if target.derived is not None:
+            return await self._derive(target, target.derived, adds=adds)
         wishes = target.others | (target.own if adds else {})
         try:
             original = routes.original_of(target.live, target.memory)
@@ -61,15 +67,46 @@ class Composer:
             desired = await self._fold(target, original, wishes)
         except LuaError as error:
             return Composed(target, adds, error=str(error))
-        return Composed(target, adds, routes.change(target.live, target.memory, original, wishes, desired))
+        patch = routes.change(target.live, target.memory, original, wishes, desired)
+        return Composed(target, adds, _conditional(target, patch, adds=adds) if patch is not None else None)
 
     async def rehearse(self, target: Target) -> str:
         """What would go wrong if a release began now; "" when nothing would."""
         try:
+            if target.derived is not None:
+                await self._dressed(target, target.derived)
+                return ""
             await self._fold(target, routes.original_of(target.live, target.memory), target.others | target.own)
         except LuaError as error:
             return str(error)
         return ""
+
+    async def _derive(self, target: Target, derived: Derived, *, adds: bool) -> Composed:
+        """An object of our own making comes with the routes and goes with them."""
+        live = target.live
+        if not adds:
+            gone = Delete(target.kind, key_of(live), uid=uid_of(live)) if live else None
+            return Composed(target, adds, gone)
+        try:
+            desired = await self._dressed(target, derived)
+        except LuaError as error:
+            return Composed(target, adds, error=str(error))
+        if desired is None:
+            return Composed(target, adds)
+        if not live:
+            words = f"{target.ref} was refused: "
+            refused = Event(TRAFFIC_ROUTING, derived.routing, "Warning", "IngressRefused", words)
+            return Composed(target, adds, Create(target.kind, desired, refused))
+        patch = ingress.change(live, desired)
+        return Composed(target, adds, _conditional(target, patch, adds=adds) if patch else None)
+
+    async def _dressed(self, target: Target, derived: Derived) -> Obj | None:
+        """The object with the annotations its script gives; None while there is nothing to make it from."""
+        if derived.bare is None or target.script is None:
+            return None
+        wish = target.own[min(target.own)]
+        annotations = await self._once(target.script, ingress.script_input(annotations_of(derived.bare), wish))
+        return ingress.dressed(derived.bare, annotations, target.own)
 
     async def _fold(self, target: Target, original: Data, wishes: dict[str, Contribution]) -> Data:
         """Sorted by key, so that the result does not depend on who came first."""
@@ -88,3 +125,11 @@ class Composer:
             if len(self._results) > _REMEMBERED_RUNS:
                 self._results.popitem(last=False)
         return self._results[key]
+
+
+def _conditional(target: Target, patch: Obj, *, adds: bool) -> Patch:
+    """Conditional on what was read: an edit made meanwhile is looked at before anything is written."""
+    version = target.live["metadata"]["resourceVersion"]
+    reason = "put the routes in" if adds else "take the routes out"
+    body = patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}
+    return Patch(target.kind, key_of(target.live), body, reason=reason)

@@ -21,11 +21,13 @@ from graylane.trafficrouting import scripts
 from graylane.trafficrouting.compose import Composed, Composer
 from graylane.trafficrouting.lane import decide
 from graylane.trafficrouting.lua.script import Runner
-from graylane.trafficrouting.observe import Sight, Surroundings, Trouble, observe, static_kind
+from graylane.trafficrouting.observe import Sight, observe, static_kind
 from graylane.trafficrouting.plan import due, plan
+from graylane.trafficrouting.providers.ingress import INGRESS
 from graylane.trafficrouting.routes import author, recall
 from graylane.trafficrouting.status import Report, events, next_status, wake_at
 from graylane.trafficrouting.strays import forget
+from graylane.trafficrouting.troubles import Surroundings, Trouble
 
 Follow = Callable[[Kind, Callable[[Obj], Iterable[Key]]], bool]
 """Begin to watch a kind and ask for the keys of its changes; says whether its cache is complete."""
@@ -100,16 +102,20 @@ class TrafficRoutings:
         config_map = view.get(CONFIG_MAP, *scripts.config_map_key())
         return Surroundings(
             kind_of=lambda ref: static_kind(ref) or self._served(view, ref),
-            script_of=lambda ref: scripts.find(config_map, ref.kind, ref.group),
-            script_hint=lambda ref: (
-                f"add the key {scripts.data_key(ref.kind, ref.group)} to ConfigMap {scripts.config_map_key()}"
+            script_of=lambda ref: (
+                scripts.find_ingress(config_map, ref.class_type)
+                if ref.class_type
+                else scripts.find(config_map, ref.kind, ref.group)
             ),
+            script_hint=lambda ref: f"add the key {_data_key(ref)} to ConfigMap {scripts.config_map_key()}",
         )
 
     def _served(self, view: View, ref: NetworkRef) -> Kind | None:
-        """The kind of a custom reference, as its CRD has it, once its objects are cached."""
+        """Ingress, or the kind of a custom reference as its CRD has it, once its objects are cached."""
         if self._follow is None:
             return None
+        if (ref.group, ref.kind) == (INGRESS.group, INGRESS.kind):
+            return INGRESS if self._follow(INGRESS, self.interested_in(INGRESS)) else None
         for crd in view.list(CRD):
             if (dig(crd, "spec", "group"), dig(crd, "spec", "names", "kind")) == (ref.group, ref.kind):
                 version = ref.api_version.rpartition("/")[2]
@@ -150,6 +156,12 @@ class TrafficRoutings:
 
 def _interests_of(routing: TrafficRouting) -> frozenset[tuple[str, str, Key]]:
     namespace = routing.key.namespace
-    services = {(SERVICE.group, SERVICE.kind, Key(namespace, entry.service)) for entry in routing.refs}
+    names = [name for entry in routing.refs for name in (entry.service, f"{entry.service}-canary")]
+    services = {(SERVICE.group, SERVICE.kind, Key(namespace, name)) for name in names}
     refs = [ref for entry in routing.refs for ref in entry.networks] + [record.ref for record in routing.recorded]
-    return frozenset(services | {(ref.group, ref.kind, Key(namespace, ref.name)) for ref in refs})
+    objects = {(ref.group, ref.kind, Key(namespace, name)) for ref in refs for name in (ref.name, ref.source) if name}
+    return frozenset(services | objects)
+
+
+def _data_key(ref: NetworkRef) -> str:
+    return scripts.ingress_key(ref.class_type) if ref.class_type else scripts.data_key(ref.kind, ref.group)

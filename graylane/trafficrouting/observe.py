@@ -6,33 +6,27 @@ and the troubles in the way, in the words users read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from graylane.kit.cache import View
-from graylane.model.kinds import DESTINATION_RULE, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import Obj, condition, generation_of, parse_time
+from graylane.model.kinds import DESTINATION_RULE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
+from graylane.model.meta import Obj, condition, generation_of, owner_reference, parse_time, uid_of
 from graylane.model.trafficrouting import NetworkRef, Phase, ServiceRef, TrafficRouting
 from graylane.trafficrouting.confirm import Verdict, verdict
 from graylane.trafficrouting.lane import Facts
 from graylane.trafficrouting.lua.script import Script
-from graylane.trafficrouting.providers import refusal
+from graylane.trafficrouting.providers import ingress
 from graylane.trafficrouting.providers.custom import Contribution, defines_targets
+from graylane.trafficrouting.providers.ingress import INGRESS, Derived
+from graylane.trafficrouting.providers.services import canary_service
 from graylane.trafficrouting.routes import Memory, author, holds_wish_of, recall, wish_key
+from graylane.trafficrouting.troubles import Surroundings, Trouble, Wanted, troubles
 
 ROUTES_CONFIRMED = "RoutesConfirmed"
 IDLE = "Idle"
 _STATIC = {(kind.group, kind.kind): kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE)}
 _ENGAGED = frozenset({Phase.PROGRESSING, Phase.FINALIZING, Phase.TERMINATING})
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why the routes cannot be put in: a reason in one word, and what, which object, what to do."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,7 @@ class Target:
     verdict: Verdict
     since: datetime  # when it was first seen as it is now
     routed: bool  # routes of this TrafficRouting are in it
+    derived: Derived | None = None  # it is not the user's object but made by us; `live` is {} while it is not there
 
     @property
     def defines(self) -> bool:
@@ -63,15 +58,6 @@ class Sight:
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the shell finds out for us. `kind_of`: None for a kind that is not served; `script_of`: None without one."""
-
-    kind_of: Callable[[NetworkRef], Kind | None]
-    script_of: Callable[[NetworkRef], Script | None]
-    script_hint: Callable[[NetworkRef], str]
-
-
 def static_kind(ref: NetworkRef) -> Kind | None:
     """Istio's kinds, whatever version the reference names: all versions have one schema."""
     return _STATIC.get((ref.group, ref.kind))
@@ -80,19 +66,20 @@ def static_kind(ref: NetworkRef) -> Kind | None:
 def observe(view: View, obj: Obj, routing: TrafficRouting, around: Surroundings, now: datetime) -> Sight:
     """Everything one reconcile needs to know; `obj` is the TrafficRouting as the API gives it."""
     wanted = _by_object(routing)
-    looked = [_look(view, routing, ref, entries, around, now) for ref, entries in wanted]
+    look = _Look(view, obj, routing, around, now)
+    looked = [look.at(ref, entries) for ref, entries in wanted]
     targets = tuple(target for target in looked if target is not None)
-    troubles = (*_entry_troubles(view, routing), *_target_troubles(view, routing, wanted, around))
+    found = troubles(view, obj, routing, wanted, around)
     facts = Facts(
         deleting=routing.deleting,
         held=bool(routing.holders),
-        accepted=not troubles,
+        accepted=not found,
         routed=any(target.routed for target in targets) or _lingers(obj, routing, targets),
     )
-    return Sight(targets, troubles, facts)
+    return Sight(targets, found, facts)
 
 
-def _by_object(routing: TrafficRouting) -> list[tuple[NetworkRef, list[ServiceRef]]]:
+def _by_object(routing: TrafficRouting) -> Wanted:
     """Each object once, with all entries that name it; two Services may share a VirtualService.
 
     Objects that our status remembers but the spec names no more come with no entry.
@@ -106,36 +93,68 @@ def _by_object(routing: TrafficRouting) -> list[tuple[NetworkRef, list[ServiceRe
     return list(found.values())
 
 
-def _look(
-    view: View,
-    routing: TrafficRouting,
-    ref: NetworkRef,
-    entries: list[ServiceRef],
-    around: Surroundings,
-    now: datetime,
-) -> Target | None:
-    kind = around.kind_of(ref)
-    live = view.get(kind, routing.key.namespace, ref.name) if kind else None
-    if kind is None or live is None:
-        return None
-    namespace, name = routing.key
-    since = _since(routing, ref, live, now)
-    memory = recall(live)
-    grace = max((entry.grace for entry in entries), default=timedelta())
-    return Target(
-        ref=ref,
-        kind=kind,
-        live=live,
-        script=around.script_of(ref),
-        own={
-            wish_key(name, entry.service): Contribution(entry.service, namespace, routing.strategy) for entry in entries
-        },
-        others=_neighbours(view, routing, memory),
-        memory=memory,
-        verdict=verdict(live, since, grace, now),
-        since=since,
-        routed=holds_wish_of(memory, name),
-    )
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at the objects of one TrafficRouting."""
+
+    view: View
+    obj: Obj
+    routing: TrafficRouting
+    around: Surroundings
+    now: datetime
+
+    def at(self, ref: NetworkRef, entries: list[ServiceRef]) -> Target | None:
+        """None when there is nothing to write to; `troubles` says so."""
+        kind = self.around.kind_of(ref)
+        if kind is None:
+            return None
+        live = self.view.get(kind, self.routing.key.namespace, ref.name)
+        if kind == INGRESS and (ref.source or ingress.is_ours(live or {}, uid_of(self.obj))):
+            return self._canary_ingress(ref, entries, live)
+        return None if live is None else self._target(ref, kind, entries, live)
+
+    def _target(self, ref: NetworkRef, kind: Kind, entries: list[ServiceRef], live: Obj) -> Target:
+        namespace, name = self.routing.key
+        since = _since(self.routing, ref, live, self.now)
+        memory = recall(live)
+        grace = max((entry.grace for entry in entries), default=timedelta())
+        return Target(
+            ref=ref,
+            kind=kind,
+            live=live,
+            script=self.around.script_of(ref),
+            own={
+                wish_key(name, entry.service): Contribution(entry.service, namespace, self.routing.strategy)
+                for entry in entries
+            },
+            others=_neighbours(self.view, self.routing, memory),
+            memory=memory,
+            verdict=verdict(live, since, grace, self.now),
+            since=since,
+            routed=holds_wish_of(memory, name),
+        )
+
+    def _canary_ingress(self, ref: NetworkRef, entries: list[ServiceRef], live: Obj | None) -> Target | None:
+        """There also while it does not exist yet. One that is somebody else's is no target, but a trouble."""
+        if live is not None and not ingress.is_ours(live, uid_of(self.obj)):
+            return None
+        namespace, name = self.routing.key
+        services = {entry.service: canary_service(self.view, namespace, entry.service) for entry in entries}
+        source = self.view.get(INGRESS, namespace, ref.source) if ref.source else None
+        owner = owner_reference(self.obj, TRAFFIC_ROUTING)
+        leads_to = {stable: canary or stable for stable, canary in services.items()}
+        plain = ingress.bare(source, ref.name, owner, leads_to) if source else None
+        return replace(
+            self._target(ref, INGRESS, entries, live or {}),
+            own={
+                wish_key(name, stable): Contribution(stable, namespace, self.routing.strategy, canary)
+                for stable, canary in services.items()
+            },
+            others={},
+            memory=None,
+            routed=live is not None,
+            derived=Derived(plain, self.obj),
+        )
 
 
 def _neighbours(view: View, routing: TrafficRouting, memory: Memory | None) -> dict[str, Contribution]:
@@ -164,37 +183,3 @@ def _lingers(obj: Obj, routing: TrafficRouting, targets: tuple[Target, ...]) -> 
     if routing.phase not in _ENGAGED or idle:
         return False
     return any(not target.verdict.may_go_on for target in targets if not target.defines)
-
-
-# -- troubles
-
-
-def _entry_troubles(view: View, routing: TrafficRouting) -> Iterator[Trouble]:
-    where = f"TrafficRouting {routing.key}"
-    if not routing.refs:
-        yield Trouble("NothingToRoute", f"{where}: spec.objectRef is empty; name a Service and what routes to it")
-    for entry in routing.refs:
-        for provider in entry.unsupported:
-            yield Trouble("UnsupportedProvider", f"{where}: {entry.path}.{refusal(provider)}")
-        if not entry.networks and not entry.unsupported:
-            yield Trouble("NothingToRoute", f"{where}: {entry.path}.customNetworkRefs is empty; name what to route")
-        if view.get(SERVICE, routing.key.namespace, entry.service) is None:
-            hint = f"create it or correct {entry.path}.service"
-            yield Trouble("ServiceNotFound", f"{where}: Service {entry.service} not found; {hint}")
-
-
-def _target_troubles(
-    view: View, routing: TrafficRouting, wanted: list[tuple[NetworkRef, list[ServiceRef]]], around: Surroundings
-) -> Iterator[Trouble]:
-    where = f"TrafficRouting {routing.key}"
-    for ref, entries in wanted:
-        kind = around.kind_of(ref)
-        if not entries:
-            continue
-        if kind is None:
-            hint = f"install its CRD or correct {ref.path}"
-            yield Trouble("KindNotServed", f"{where}: {ref.kind} of {ref.api_version} is not served; {hint}")
-        elif view.get(kind, routing.key.namespace, ref.name) is None:
-            yield Trouble(f"{ref.kind}NotFound", f"{where}: {ref} not found; create it or correct {ref.path}")
-        elif around.script_of(ref) is None:
-            yield Trouble("ScriptNotFound", f"{where}: no script for {ref}; {around.script_hint(ref)}")

@@ -21,10 +21,11 @@ from graylane.trafficrouting.lane import World
 
 def plan(obj: Obj, world: World, status: dict[str, Any], writes: Iterable[Composed]) -> tuple[Effect, ...]:
     """Finalizer, status, routes; the finalizer's removal last, and then without a status: the object may be gone."""
+    changes = [item.change for item in writes if item.change is not None]
     if not world.protected and (release := _set_finalizer(obj, present=False)):
-        return (*map(write, writes), *release)
+        return (*changes, *release)
     protect = _set_finalizer(obj, present=True) if world.protected else ()
-    return (*protect, *_set_status(obj, status, as_read=not protect), *map(write, writes))
+    return (*protect, *_set_status(obj, status, as_read=not protect), *changes)
 
 
 def due(composed: Sequence[Composed], *, blocked: bool) -> tuple[Composed, ...]:
@@ -37,22 +38,13 @@ def due(composed: Sequence[Composed], *, blocked: bool) -> tuple[Composed, ...]:
     adding = [item for item in composed if item.adds]
     removing = [item for item in composed if not item.adds]
     allowed = _in_order(removing) + [item for item in _in_order(adding) if item.target.routed or not blocked]
-    return tuple(item for item in allowed if item.patch is not None)
+    return tuple(item for item in allowed if item.change is not None)
 
 
 def _in_order(items: Sequence[Composed]) -> list[Composed]:
     """Those that go first, and the others once these are settled."""
     open_to_all = all(item.is_settled for item in items if item.goes_first)
     return [item for item in items if item.goes_first or open_to_all]
-
-
-def write(item: Composed) -> Effect:
-    """Conditional on what was read: an edit made meanwhile is looked at before anything is written."""
-    assert item.patch is not None
-    version = item.target.live["metadata"]["resourceVersion"]
-    patch = item.patch | {"metadata": item.patch.get("metadata", {}) | {"resourceVersion": version}}
-    reason = "put the routes in" if item.adds else "take the routes out"
-    return Patch(item.target.kind, key_of(item.target.live), patch, reason=reason)
 
 
 def _set_finalizer(obj: Obj, *, present: bool) -> tuple[Effect, ...]:

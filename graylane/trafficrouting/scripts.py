@@ -15,6 +15,7 @@ from graylane.trafficrouting.lua.script import Script
 
 _SHIPPED = Path(__file__).with_name("scripts")
 _DEFAULT_NAMESPACE = "kruise-rollout"
+_SAME = {"higress": "nginx"}  # Higress reads nginx's annotations
 
 
 def config_map_key() -> Key:
@@ -27,17 +28,29 @@ def data_key(kind: str, group: str) -> str:
     return f"lua.traffic.routing.{kind}.{group}"
 
 
+def ingress_key(class_type: str) -> str:
+    """The ConfigMap's data key for a class of Ingress controllers, e.g. `lua.traffic.routing.ingress.nginx`."""
+    return f"lua.traffic.routing.ingress.{class_type}"
+
+
 def find(config_map: Obj | None, kind: str, group: str) -> Script | None:
     """The script for `kind`; errors will call it by the name given here."""
-    source = dig(config_map, "data", data_key(kind, group))
-    if source is not None:
-        return Script(f"ConfigMap {config_map_key()} {data_key(kind, group)}", str(source))
-    return shipped(kind, group)
+    return _from(config_map, data_key(kind, group)) or shipped(kind, group)
+
+
+def find_ingress(config_map: Obj | None, class_type: str) -> Script | None:
+    """The script for a class of Ingress controllers."""
+    return _from(config_map, ingress_key(class_type)) or shipped(_SAME.get(class_type, class_type), "ingress")
+
+
+def _from(config_map: Obj | None, key: str) -> Script | None:
+    source = dig(config_map, "data", key)
+    return None if source is None else Script(f"ConfigMap {config_map_key()} {key}", str(source))
 
 
 @cache
 def shipped(kind: str, group: str) -> Script | None:
-    """Ours, from `scripts/<group>/<Kind>/trafficRouting.lua`."""
+    """Ours, from `scripts/<group>/<Kind>/trafficRouting.lua`; Ingress classes are kinds of the group `ingress`."""
     name = f"{group}/{kind}/trafficRouting.lua"
     path = _SHIPPED / name
     if ".." in name or not path.is_file():

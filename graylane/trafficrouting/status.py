@@ -16,7 +16,8 @@ from graylane.model.trafficrouting import Phase, TrafficRouting
 from graylane.trafficrouting.compose import Composed
 from graylane.trafficrouting.confirm import Answer, tells
 from graylane.trafficrouting.lane import Decision, Facts
-from graylane.trafficrouting.observe import IDLE, ROUTES_CONFIRMED, Trouble
+from graylane.trafficrouting.observe import IDLE, ROUTES_CONFIRMED
+from graylane.trafficrouting.troubles import Trouble
 
 ACCEPTED = "Accepted"
 _ENGAGED = frozenset({Phase.PROGRESSING, Phase.FINALIZING, Phase.TERMINATING})
@@ -87,7 +88,9 @@ def events(obj: Obj, status: dict[str, Any], report: Report) -> tuple[Event, ...
 
 
 def wake_at(report: Report) -> datetime | None:
-    """When time alone may have changed an answer; None when only objects can."""
+    """When time alone may have changed an answer; None when only objects can, as while nobody waits for one."""
+    if report.decision.phase not in _ENGAGED:
+        return None
     return min((item.target.verdict.ask_at for item in report.composed if item.target.verdict.ask_at), default=None)
 
 
@@ -122,7 +125,7 @@ def _confirmed(report: Report) -> Condition:
 def _unsettled(item: Composed) -> Condition:
     if item.error:
         return Condition(ROUTES_CONFIRMED, "False", "ScriptFailed", f"{item.target.ref}: {item.error}")
-    if item.patch is not None:
+    if item.change is not None:
         return Condition(ROUTES_CONFIRMED, "False", "Writing", f"{item.target.ref} is being written")
     answer = item.target.verdict.answer
     return Condition(ROUTES_CONFIRMED, "Unknown" if answer is Answer.WAITS else "False", str(answer), _words(item))
@@ -152,7 +155,7 @@ def _records(report: Report) -> list[Obj]:
 def _record(item: Composed) -> Obj:
     ref, live = item.target.ref, item.target.live
     entry: Obj = {"apiVersion": ref.api_version, "kind": ref.kind, "name": ref.name}
-    if item.patch is not None or tells(live):
+    if item.change is not None or tells(live):
         return entry
     return entry | {"generation": generation_of(live), "since": format_micro_time(item.target.since)}
 

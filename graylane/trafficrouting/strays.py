@@ -13,9 +13,9 @@ from graylane.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, name_of
 from graylane.model.trafficrouting import NetworkRef, Recorded, TrafficRouting
 from graylane.trafficrouting.compose import Composer
-from graylane.trafficrouting.observe import Surroundings, observe
-from graylane.trafficrouting.plan import write
+from graylane.trafficrouting.observe import observe
 from graylane.trafficrouting.routes import author, recall
+from graylane.trafficrouting.troubles import Surroundings
 
 _ROUTES_BEFORE_DEFINITIONS = (VIRTUAL_SERVICE, DESTINATION_RULE)
 
@@ -28,7 +28,7 @@ async def forget(view: View, key: Key, composer: Composer, around: Surroundings,
     gone = TrafficRouting(key, 0, True, (), (), recorded=tuple(map(Recorded, refs)))
     sight = observe(view, {}, gone, around, now)
     composed = [await composer.compose(target, wanted=False, known=False) for target in sight.targets]
-    return tuple(write(item) for item in composed if item.patch is not None)
+    return tuple(item.change for item in composed if item.change is not None)
 
 
 def _left_in(view: View, kind: Kind, key: Key) -> list[NetworkRef]:

@@ -40,12 +40,11 @@ class Contribution:
 
 def script_input(data: Mapping[str, Any], wish: Contribution) -> dict[str, Any]:
     """The global `obj`. Names, casing and the odd numbers without a weight (-1 and 101) are OpenKruise's."""
-    weight = wish.strategy.get("weight")
-    canary = _NO_WEIGHT if weight is None else int(weight)
+    canary, stable = weights(wish)
     obj = {
         "data": dict(data),
         "canaryWeight": canary,
-        "stableWeight": 100 - canary,
+        "stableWeight": stable,
         "matches": wish.strategy.get("matches"),
         "stableService": wish.service,
         "canaryService": wish.canary_service or wish.service,
@@ -53,6 +52,13 @@ def script_input(data: Mapping[str, Any], wish: Contribution) -> dict[str, Any]:
         "namespace": wish.namespace,
     }
     return {name: value for name, value in obj.items() if value is not None}
+
+
+def weights(wish: Contribution) -> tuple[int, int]:
+    """The canary's and the stable version's percent, as scripts see them."""
+    weight = wish.strategy.get("weight")
+    canary = _NO_WEIGHT if weight is None else int(weight)
+    return canary, 100 - canary
 
 
 def defines_targets(group: str, kind: str) -> bool:

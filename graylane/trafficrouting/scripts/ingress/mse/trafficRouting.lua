@@ -1,0 +1,122 @@
+-- Ingress of Alibaba Cloud's MSE: nginx's annotations; its own for query parameters, request headers, and for pods of
+-- one Service that a label tells apart (the subset).
+--
+-- In:  obj.annotations   of the user's Ingress
+--      obj.matches       {headers} entries; when there are any, the weight is not looked at
+--      obj.weight        "0".."100", or "-1" when the strategy has none, which means all
+--      obj.requestHeaderModifier, obj.canaryService
+-- Out: the canary Ingress's annotations. What annotations cannot say is refused: a lane that leads elsewhere than asked
+-- is worse than none.
+
+local CONTROLLER, PREFIX, MSE = "mse", "nginx.ingress.kubernetes.io/", "mse.ingress.kubernetes.io/"
+local annotations = obj.annotations
+
+function Set(name, value)
+  annotations[PREFIX .. name] = value
+end
+
+-- Whatever the user's Ingress says of canaries is about another one.
+function Forget(prefix)
+  local names = {}
+  for name in pairs(annotations) do
+    if string.sub(name, 1, #prefix) == prefix then
+      table.insert(names, name)
+    end
+  end
+  for _, name in ipairs(names) do
+    annotations[name] = nil
+  end
+end
+
+function Refuse(what)
+  error(CONTROLLER .. " cannot " .. what .. "; route with customNetworkRefs, or change the strategy", 0)
+end
+
+-- The one condition of a match. The controller needs one of several annotations to hold, never two at a time.
+function Condition(match)
+  local headers, parameters = match.headers or {}, match.queryParams or {}
+  if match.path ~= nil then
+    Refuse("tell requests apart by path")
+  elseif #headers + #parameters ~= 1 then
+    Refuse("ask for " .. #headers + #parameters .. " conditions in one match")
+  end
+  return headers[1], parameters[1]
+end
+
+function MatchParameter(condition)
+  if annotations[MSE .. "canary-by-query"] ~= nil then
+    Refuse("match two query parameters")
+  end
+  annotations[MSE .. "canary-by-query"] = condition.name
+  local kind = condition.type == "RegularExpression" and "pattern" or "value"
+  annotations[MSE .. "canary-by-query-" .. kind] = condition.value
+end
+
+-- OpenKruise's way to say a cookie: a header of this name, whose value is the cookie's name.
+function MatchCookie(condition)
+  if condition.type == "RegularExpression" then
+    Refuse("match a cookie by regular expression")
+  elseif annotations[PREFIX .. "canary-by-cookie"] ~= nil then
+    Refuse("match two cookies")
+  end
+  Set("canary-by-cookie", condition.value)
+end
+
+function MatchHeader(condition)
+  if annotations[PREFIX .. "canary-by-header"] ~= nil then
+    Refuse("match two headers, be it in one match or in two")
+  end
+  Set("canary-by-header", condition.name)
+  if condition.type == "RegularExpression" then
+    Set("canary-by-header-pattern", condition.value)
+  else
+    Set("canary-by-header-value", condition.value)
+  end
+end
+
+-- {{name = "a", value = "1"}, {name = "b", value = "2"}} → one header a line.
+function Lines(headers)
+  local lines = {}
+  for _, header in ipairs(headers) do
+    table.insert(lines, header.name .. " " .. header.value)
+  end
+  return table.concat(lines, "\n")
+end
+
+function ModifyRequestHeaders(modifier)
+  Forget(MSE .. "request-header-control-")
+  if #(modifier.set or {}) > 0 then
+    annotations[MSE .. "request-header-control-update"] = Lines(modifier.set)
+  end
+  if #(modifier.add or {}) > 0 then
+    annotations[MSE .. "request-header-control-add"] = Lines(modifier.add)
+  end
+  if #(modifier.remove or {}) > 0 then
+    annotations[MSE .. "request-header-control-remove"] = table.concat(modifier.remove, ",")
+  end
+end
+
+Forget(PREFIX .. "canary")
+Forget(MSE .. "canary")
+Set("canary", "true")
+if obj.matches ~= nil and #obj.matches > 0 then
+  for _, match in ipairs(obj.matches) do
+    local condition, parameter = Condition(match)
+    if parameter ~= nil then
+      MatchParameter(parameter)
+    elseif condition.name == "canary-by-cookie" then
+      MatchCookie(condition)
+    else
+      MatchHeader(condition)
+    end
+  end
+else
+  Set("canary-weight", obj.weight == "-1" and "100" or obj.weight)
+end
+if obj.requestHeaderModifier ~= nil then
+  ModifyRequestHeaders(obj.requestHeaderModifier)
+end
+if annotations[MSE .. "service-subset"] ~= nil then
+  annotations[MSE .. "service-subset"] = "gray"
+end
+return annotations
