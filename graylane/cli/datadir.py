@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +17,21 @@ from pathlib import Path
 
 from graylane.cli.processes import Process
 from graylane.errors import UserError
+
+# Everything that a cluster writes into its directory: what --purge deletes, so that nothing else of the user's goes.
+_OURS = (
+    "api",
+    "envoy",
+    "kubelet",
+    "pki",
+    "pods",
+    "processes",
+    "graylane.log*",
+    "kubeconfig*",
+    "lock",
+    "pid",
+    "running.*",
+)
 
 
 def default_data() -> Path:
@@ -86,6 +102,19 @@ class DataDir:
 
     def withdraw(self) -> None:
         self._record.unlink(missing_ok=True)
+
+    def purge(self) -> list[str]:
+        """Delete what a cluster leaves, and the directory if nothing else is in it; returns what else there is."""
+        for pattern in _OURS:
+            for found in self.path.glob(pattern):
+                if found.is_dir() and not found.is_symlink():
+                    shutil.rmtree(found)
+                else:
+                    found.unlink()
+        left = sorted(entry.name for entry in self.path.iterdir())
+        if not left:
+            self.path.rmdir()
+        return left
 
     @contextmanager
     def claim(self) -> Iterator[None]:

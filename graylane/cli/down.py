@@ -21,7 +21,6 @@ def command(
     ] = False,
 ) -> None:
     """Stop the embedded cluster, pods and Envoy included; --purge deletes its data."""
-    import shutil
     import signal
 
     from graylane.cli.background import stop
@@ -35,5 +34,5 @@ def command(
         stop(process, _PATIENCE_SECONDS, signal.SIGTERM)
         print(f"stopped the cluster in {place.path}")
     if purge and place.path.exists():
-        shutil.rmtree(place.path)
-        print(f"deleted {place.path}")
+        left = place.purge()
+        print(f"deleted the cluster's data in {place.path}" + (f"; not ours: {', '.join(left)}" if left else ""))

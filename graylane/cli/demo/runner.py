@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
+from shlex import quote
 
 from graylane.cli.background import start, stop
 from graylane.cli.datadir import DataDir, Running
@@ -77,7 +78,7 @@ def _clean_up(place: DataDir, *, keep: bool, failed: bool, narrator: Narrator) -
     process = place.holder()
     if keep:
         if process is not None:
-            narrator.say(f"The cluster goes on; stop it with `graylane down --data {place.path} --purge`")
+            narrator.say(f"The cluster goes on; stop it with `graylane down --data {quote(str(place.path))} --purge`")
         return
     if process is not None:
         stop(process, _PATIENCE_SECONDS, signal.SIGTERM)

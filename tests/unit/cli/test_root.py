@@ -90,6 +90,19 @@ def test_the_data_directory_is_told_when_nothing_runs_in_it(tmp_path: Path, caps
     assert not tmp_path.exists()
 
 
+def test_a_purge_deletes_what_a_cluster_wrote_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("api", "pki", "thesis"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("x")
+    for file in ("lock", "graylane.log", "graylane.log.1", "images.yaml"):
+        (tmp_path / file).write_text("x")
+    assert run(["down", "--data", str(tmp_path), "--purge"]) == Exit.DONE
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images.yaml", "thesis"]
+    assert "not ours: images.yaml, thesis" in capsys.readouterr().out
+
+
 def test_help_imports_neither_the_client_nor_the_cluster() -> None:
     check = (
         "import sys; from graylane.cli.root import run; run(['--help'])\n"
