@@ -12,14 +12,17 @@ import logging
 import os
 import signal
 from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from graylane.cli import logs
 from graylane.cli.background import PipeReporter, Reporter, start
-from graylane.cli.datadir import DataDir, Running
+from graylane.cli.datadir import DataDir, Running, default_data
+from graylane.cli.examples import scenario
 from graylane.cli.exits import Exit, code_of, line_of
 from graylane.cli.manifests import Manifest, read
+from graylane.cli.next_steps import Place, ready
 from graylane.cli.output import progress
 from graylane.cli.ports import NODE_PORTS, free_port, require_free
 from graylane.cli.processes import Process
@@ -29,48 +32,39 @@ if TYPE_CHECKING:
     from graylane.app import Cluster
     from graylane.cli.up import UpOptions
 
-_READY = """\
-Graylane is {what}.
-  kubeconfig  {kubeconfig}
-  gateway     {gateway}
-Next:
-  export KUBECONFIG={kubeconfig}
-  kubectl apply -f …        your manifests, or examples/end-to-end-canary
-  curl {gateway}
-  graylane status -w"""
-_FOREGROUND = "Ctrl-C stops it; its objects are kept for the next `graylane up`."
-_BACKGROUND = "Stop it with `graylane down`; its objects are kept for the next `graylane up`."
 
-
+@dataclass(frozen=True, slots=True)
 class TerminalReporter:
     """Progress on stderr; what to do next on stdout."""
+
+    data: Path
 
     def progress(self, message: str) -> None:
         progress(message)
 
     def ready(self, running: Running) -> None:
-        tell_ready(running, "up", _FOREGROUND)
+        _tell(running, "up", self.data, background=False)
 
 
-def tell_ready(running: Running, what: str, ending: str) -> None:
-    print(_READY.format(what=what, kubeconfig=running.kubeconfig, gateway=running.gateway))
-    print(ending, flush=True)
+def _tell(running: Running, what: str, data: Path, *, background: bool) -> None:
+    place = Place(data, default_data().absolute(), scenario(), Path.cwd())
+    print(ready(running, what, place, background=background), flush=True)
 
 
 def in_foreground(options: UpOptions) -> None:
-    _run(options, TerminalReporter(), None)
+    _run(options, TerminalReporter(options.data), None)
 
 
 def in_background(options: UpOptions) -> None:
     """A cluster that runs already is what was wanted, so it is told and not an error."""
     data = DataDir(options.data)
     if running := data.running():
-        tell_ready(running, "already running", _BACKGROUND)
+        _tell(running, "already running", options.data, background=True)
         return
     if Path("-") in options.files:
         raise UserError("-f - cannot be read in the background; name a file, or leave out --detach")
     read(list(options.files))  # a typo in a manifest is told before anything starts
-    tell_ready(start(data, options.arguments(), progress), "up", _BACKGROUND)
+    _tell(start(data, options.arguments(), progress), "up", options.data, background=True)
 
 
 def for_parent(options: UpOptions, pipe: IO[str], lifeline: int | None) -> int:
