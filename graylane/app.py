@@ -151,8 +151,8 @@ class Cluster:
 
     async def _mesh(self, manager: Manager) -> Mesh:
         mesh = Mesh(MeshConfig(proxy_port=PROXY_PORT), manager)
+        self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way
         await mesh.start()
-        self._stack.push_async_callback(mesh.stop)
         return mesh
 
     async def _envoy(self, client: ApiClient, mesh: Mesh) -> EnvoySupervisor:
@@ -165,8 +165,8 @@ class Cluster:
             gateway_node_port=self.config.gateway_port,
         )
         envoy = EnvoySupervisor(config, client, SystemClock())
-        await envoy.start()
         self._stack.push_async_callback(envoy.stop)
+        await envoy.start()
         return envoy
 
     async def _kubelet(self, secrets: _Secrets, client: ApiClient) -> None:
@@ -182,8 +182,8 @@ class Cluster:
             key=secrets.server.key,
         )
         kubelet = Kubelet(config, client, SystemClock())
-        await kubelet.start()
         self._stack.push_async_callback(kubelet.stop)
+        await kubelet.start()
 
     def _run(self, part: Coroutine[None, None, None]) -> None:
         """Keep a part running beside us; its death is the cluster's."""

@@ -73,19 +73,25 @@ class ApiServer:
     async def open(self) -> None:
         """Everything but the socket: enough to drive `front.handle` in process."""
         await self.api.store.open()
-        self._definitions.start()
-        await bootstrap(self.api, self.config.port or 443)
-        self._aggregator.start()
-        self._keeper.start()
+        try:
+            self._definitions.start()
+            await bootstrap(self.api, self.config.port or 443)
+            self._aggregator.start()
+            self._keeper.start()
+        except BaseException:  # a stop while starting included: the writer thread must not outlive the loop
+            await self._close()
+            raise
 
     async def start(self) -> None:
         """Raises `UserError` when the port is taken, the data directory in use, or its content unreadable."""
         await self.open()
         try:
             await self._http.start(self.config.host, self.config.port, _tls(self.config))
-        except OSError as error:
+        except BaseException as error:
             await self._close()
-            raise _cannot_listen(self.config, error) from error
+            if isinstance(error, OSError):
+                raise _cannot_listen(self.config, error) from error
+            raise
 
     async def stop(self) -> None:
         """Watches end, waiting writes are finished, the directory is free again."""
