@@ -42,13 +42,15 @@ class Phase(StrEnum):
 class NetworkRef:
     """One object that routes requests; `path` is where the user named it, `spec.objectRef[0].customNetworkRefs[1]`.
 
-    A canary Ingress is no object of the user's: it is made from the Ingress `source`, for a class of controllers.
+    `by_service`: stable and canary are told apart there by their Services alone. A canary Ingress is no object of the
+    user's: it is made from the Ingress `source`, for a class of controllers.
     """
 
     api_version: str
     kind: str
     name: str
     path: str
+    by_service: bool = False
     source: str = ""
     class_type: str = ""
 
@@ -83,7 +85,6 @@ class ServiceRef:
     path: str
     grace: timedelta
     networks: tuple[NetworkRef, ...] = ()
-    unsupported: tuple[str, ...] = ()  # providers asked for that we do not have: "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,8 @@ def _service_ref(index: int, ref: Obj) -> ServiceRef:
             _network_ref(network, f"{path}.customNetworkRefs[{number}]")
             for number, network in enumerate(dig(ref, "customNetworkRefs", default=[]))
         )
-        + _canary_ingress(ref.get("ingress"), f"{path}.ingress"),
-        unsupported=tuple(name for name in ("gateway",) if ref.get(name) is not None),
+        + _canary_ingress(ref.get("ingress"), f"{path}.ingress")
+        + _http_route(ref.get("gateway"), f"{path}.gateway"),
     )
 
 
@@ -148,7 +149,15 @@ def _canary_ingress(ref: Obj | None, path: str) -> tuple[NetworkRef, ...]:
     if ref is None:
         return ()
     source, class_type = str(ref.get("name", "")), str(ref.get("classType") or _DEFAULT_INGRESS_CLASS)
-    return (NetworkRef("networking.k8s.io/v1", "Ingress", f"{source}-canary", path, source, class_type),)
+    name = f"{source}-canary"
+    return (NetworkRef("networking.k8s.io/v1", "Ingress", name, path, source=source, class_type=class_type),)
+
+
+def _http_route(ref: Obj | None, path: str) -> tuple[NetworkRef, ...]:
+    if ref is None:
+        return ()
+    name = str(ref.get("httpRouteName") or "")
+    return (NetworkRef("gateway.networking.k8s.io/v1", "HTTPRoute", name, f"{path}.httpRouteName", by_service=True),)
 
 
 def _network_ref(ref: Obj, path: str) -> NetworkRef:

@@ -118,8 +118,7 @@ class TrafficRoutings:
             return INGRESS if self._follow(INGRESS, self.interested_in(INGRESS)) else None
         for crd in view.list(CRD):
             if (dig(crd, "spec", "group"), dig(crd, "spec", "names", "kind")) == (ref.group, ref.kind):
-                version = ref.api_version.rpartition("/")[2]
-                kind = Kind(ref.group, version, ref.kind, str(dig(crd, "spec", "names", "plural")))
+                kind = Kind(ref.group, _version(ref, crd), ref.kind, str(dig(crd, "spec", "names", "plural")))
                 return kind if self._follow(kind, self.interested_in(kind)) else None
         return None
 
@@ -161,6 +160,14 @@ def _interests_of(routing: TrafficRouting) -> frozenset[tuple[str, str, Key]]:
     refs = [ref for entry in routing.refs for ref in entry.networks] + [record.ref for record in routing.recorded]
     objects = {(ref.group, ref.kind, Key(namespace, name)) for ref in refs for name in (ref.name, ref.source) if name}
     return frozenset(services | objects)
+
+
+def _version(ref: NetworkRef, crd: Obj) -> str:
+    """The reference's own; where `gateway` left it to us, the stored one if the cluster is older."""
+    wanted, versions = ref.api_version.rpartition("/")[2], dig(crd, "spec", "versions", default=[])
+    served = [entry["name"] for entry in versions if entry.get("served")]
+    stored = [entry["name"] for entry in versions if entry.get("storage")]
+    return stored[0] if ref.by_service and stored and wanted not in served else wanted
 
 
 def _data_key(ref: NetworkRef) -> str:

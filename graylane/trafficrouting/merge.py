@@ -16,7 +16,10 @@ from typing import Any
 
 import orjson
 
+from graylane.model.meta import dig
+
 _ABSENT: Any = object()
+_RULES = (("route", "match"), ("backendRefs", "matches"))  # where Istio's and Gateway API's rules lead, and when
 _ALIKE = 0.3  # of all leaves of two items, the part they share; below it they are different things
 
 
@@ -73,6 +76,8 @@ def identity(item: Any) -> Hashable:
         return "route", frozenset(
             _text(route.get("destination") if isinstance(route, dict) else route) for route in routes
         )
+    if isinstance(backends := item.get("backendRefs"), list) and backends:  # Gateway API
+        return "backends", frozenset(_text(dig(backend, "name")) for backend in backends)
     return None
 
 
@@ -144,8 +149,11 @@ def _likeness(one: Any, other: Any) -> float:
     shared = (common / len(left | right) + common / min(len(left), len(right))) / 2
     same = identity(one) is not None and identity(one) == identity(other)
     # Two rules of one condition are one rule: a split added to it changes all its leaves but this.
-    same_rule = "route" in one and "route" in other and one.get("match") == other.get("match")
-    return shared + same + same_rule / 2
+    return shared + same + any(_same_rule(one, other, *fields) for fields in _RULES) / 2
+
+
+def _same_rule(one: dict[str, Any], other: dict[str, Any], targets: str, condition: str) -> bool:
+    return targets in one and targets in other and one.get(condition) == other.get(condition)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -124,7 +124,12 @@ class _Look:
             live=live,
             script=self.around.script_of(ref),
             own={
-                wish_key(name, entry.service): Contribution(entry.service, namespace, self.routing.strategy)
+                wish_key(name, entry.service): Contribution(
+                    entry.service,
+                    namespace,
+                    self.routing.strategy,
+                    canary_service(self.view, namespace, entry.service) if ref.by_service else "",
+                )
                 for entry in entries
             },
             others=_neighbours(self.view, self.routing, memory),

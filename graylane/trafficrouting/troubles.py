@@ -14,7 +14,7 @@ from graylane.model.kinds import SERVICE, Kind
 from graylane.model.meta import Obj, uid_of
 from graylane.model.trafficrouting import NetworkRef, ServiceRef, TrafficRouting
 from graylane.trafficrouting.lua.script import Script
-from graylane.trafficrouting.providers import ingress, refusal
+from graylane.trafficrouting.providers import ingress
 from graylane.trafficrouting.providers.services import canary_trouble
 
 Wanted = list[tuple[NetworkRef, list[ServiceRef]]]
@@ -51,9 +51,7 @@ def _of_entries(view: View, routing: TrafficRouting) -> Iterator[tuple[str, str]
     if not routing.refs:
         yield "NothingToRoute", "spec.objectRef is empty; name a Service and what routes to it"
     for entry in routing.refs:
-        for provider in entry.unsupported:
-            yield "UnsupportedProvider", f"{entry.path}.{refusal(provider)}"
-        if not entry.networks and not entry.unsupported:
+        if not entry.networks:
             yield "NothingToRoute", f"{entry.path}.customNetworkRefs is empty; name what to route"
         if view.get(SERVICE, routing.key.namespace, entry.service) is None:
             yield (
@@ -76,6 +74,8 @@ def _of_targets(
             yield from _of_ingress(view, obj, routing, (ref, entries))
         elif view.get(kind, routing.key.namespace, ref.name) is None:
             yield f"{ref.kind}NotFound", f"{ref} not found; create it or correct {ref.path}"
+        if kind is not None and ref.by_service:
+            yield from _of_services(view, routing, (ref, entries))
         if kind is not None and around.script_of(ref) is None:
             yield "ScriptNotFound", f"no script for {ref}; {around.script_hint(ref)}"
 
@@ -104,6 +104,15 @@ def _of_ingress(
             reason, words = canary_trouble(view, namespace, entry.service)
             if reason:
                 yield reason, f"Ingress {ref.source}: {words}"
+
+
+def _of_services(
+    view: View, routing: TrafficRouting, wanted: tuple[NetworkRef, list[ServiceRef]]
+) -> Iterator[tuple[str, str]]:
+    for entry in wanted[1]:
+        reason, words = canary_trouble(view, routing.key.namespace, entry.service)
+        if reason:
+            yield reason, f"{wanted[0]}: {words}"
 
 
 def _other_class(ref: NetworkRef, entry: ServiceRef) -> bool:

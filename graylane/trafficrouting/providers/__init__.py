@@ -1,11 +1,4 @@
-"""Ways to route: one module per kind of network object, and the refusal of those that have no module.
+"""Ways to route: what is special about each kind of network object.
 
-Pure. In: the name of a provider in an entry of `spec.objectRef`. Out: why it cannot be used.
+Pure. In: a TrafficRouting's wish and the objects it names. Out: what scripts get, and what is to be made beside them.
 """
-
-from __future__ import annotations
-
-
-def refusal(provider: str) -> str:
-    """What to do instead of a provider that OpenKruise has and we do not."""
-    return f"{provider} is not supported; use customNetworkRefs"

@@ -276,7 +276,6 @@ async def test_every_kind_of_trouble_names_the_field_and_what_to_do() -> None:
     custom = {"apiVersion": "apisix.apache.org/v2", "kind": "ApisixRoute", "name": "r"}
     found = {
         "Service gone not found; create it or correct spec.objectRef[0].service": entry | {"service": "gone"},
-        "spec.objectRef[0].gateway is not supported; use customNetworkRefs": {"service": "mocka", "gateway": {}},
         "spec.objectRef[0].customNetworkRefs is empty; name what to route": {"service": "mocka"},
         "ApisixRoute of apisix.apache.org/v2 is not served; install its CRD or correct "
         "spec.objectRef[0].customNetworkRefs[0]": {
