@@ -22,6 +22,7 @@ from graylane.errors import BadRequest, TooLarge
 Handler = Callable[[Request], Awaitable[Answer]]
 
 STUCK_SECONDS = 30.0
+_SMALL = 16 * 1024
 
 
 class HttpServer:
@@ -104,6 +105,11 @@ def _whole(reply: Reply) -> web.Response:
     return response
 
 
+def _takes_at_once(raw: web.BaseRequest, chunk: bytes) -> bool:
+    """Whether a connection cannot be stuck on this. A timer for every event would cost more than the event."""
+    return len(chunk) <= _SMALL and raw.transport is not None and not raw.transport.get_write_buffer_size()
+
+
 async def _stream(raw: web.BaseRequest, stream: Stream) -> web.StreamResponse:
     """Chunks as they come. A client that takes nothing for a while is dropped: it must not pile up memory."""
     response = web.StreamResponse(status=stream.status)
@@ -113,8 +119,11 @@ async def _stream(raw: web.BaseRequest, stream: Stream) -> web.StreamResponse:
     try:
         async with contextlib.aclosing(stream.chunks) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                async with asyncio.timeout(STUCK_SECONDS):
+                if _takes_at_once(raw, chunk):
                     await response.write(chunk)
+                else:
+                    async with asyncio.timeout(STUCK_SECONDS):
+                        await response.write(chunk)
         await response.write_eof()
     except (CutOff, TimeoutError):
         if raw.transport is not None:

@@ -91,7 +91,7 @@ async def test_a_watch_resumes_after_a_restart(tmp_path: Path) -> None:
         entry = await store.put("things", KEY, obj(value), entry.revision)
     await store.close()
     store = await reopened(tmp_path)
-    events = await store.subscribe("things", after=1).batch(1)
+    events = await store.subscribe("things", after=1).batch()
     assert [(event.type, event.entry.obj["value"]) for event in events] == [
         (EventType.MODIFIED, "2"),
         (EventType.MODIFIED, "3"),
@@ -107,7 +107,7 @@ async def test_old_history_is_compacted_and_said_so(store: Store) -> None:
         store.subscribe("things", after=5)
     with pytest.raises(Compacted):
         store.entries_at("things", 5)
-    assert len(await store.subscribe("things", after=entry.revision - 3).batch(1)) == 3
+    assert len(await store.subscribe("things", after=entry.revision - 3).batch()) == 3
 
 
 async def test_the_past_can_be_listed(store: Store) -> None:
@@ -132,14 +132,18 @@ async def test_a_reader_that_falls_behind_is_cut_off_and_costs_nobody_anything(s
     for number in range(10):
         slow.deliver(Event("things", EventType.ADDED, Entry(KEY, number, b"", {}), None))
     with pytest.raises(Overflow):
-        await slow.batch(1)
+        await slow.batch()
 
 
 async def test_an_idle_reader_hears_nothing_until_its_time_is_up(store: Store) -> None:
     subscription = store.subscribe("things")
-    assert await subscription.batch(0.01) == []
+    waiting = asyncio.create_task(subscription.batch())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    subscription.wake()
+    assert await waiting == []
     await store.put("things", KEY, obj("1"), 0)
-    assert [event.revision for event in await subscription.batch(1)] == [1]
+    assert [event.revision for event in await subscription.batch()] == [1]
 
 
 async def test_a_second_process_on_the_directory_is_told_who_has_it(store: Store, tmp_path: Path) -> None:

@@ -57,14 +57,16 @@ class Subscription:
         """Everything committed so far has been taken."""
         return not self._events and not self._overflow
 
-    async def batch(self, timeout: float) -> list[Event]:
-        """All events that have arrived; [] when `timeout` seconds pass without one."""
-        if not self._arrived.is_set():
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._arrived.wait()
-            except TimeoutError:
-                return []
+    def wake(self) -> None:
+        """Let a waiting reader go on, with what there is: its time may be up."""
+        self._arrived.set()
+
+    async def batch(self) -> list[Event]:
+        """All events that have arrived, at least one unless somebody closes or wakes us.
+
+        Without a timeout: a timer for every event would cost a watcher more than the event itself.
+        """
+        await self._arrived.wait()
         if self._overflow:
             raise Overflow(f"a watcher of {self.resource} fell more than {self._limit} events behind")
         events, self._events = self._events, []

@@ -92,23 +92,48 @@ def _open(call: Call, wish: Wish, selection: Selection) -> tuple[bytes, Subscrip
         raise failures.expired(error.asked, error.oldest) from None
 
 
+class Alarm:
+    """Rings every `period` seconds, and a last time after `seconds`."""
+
+    def __init__(self, seconds: float, period: float, wake: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end, self._period, self._wake = self._loop.time() + seconds, period, wake
+        self._has_rung = self.over = False
+        self._wind()
+
+    def rang(self) -> bool:
+        """Whether it rang since it was last asked."""
+        rang, self._has_rung = self._has_rung, False
+        return rang
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _wind(self) -> None:
+        left = self._end - self._loop.time()
+        self._timer = self._loop.call_later(min(left, self._period), self._ring, left <= self._period)
+
+    def _ring(self, is_last: bool) -> None:
+        self._has_rung, self.over = True, is_last
+        self._wake()
+        if not is_last:
+            self._wind()
+
+
 async def _lines(call: Call, watch: _Watch) -> AsyncIterator[bytes]:
-    now = asyncio.get_running_loop().time
-    end, due = now() + watch.wish.seconds, now() + BOOKMARK_SECONDS
     store, subscription = call.api.store, watch.subscription
+    clock = Alarm(watch.wish.seconds, BOOKMARK_SECONDS, subscription.wake)
     try:
         yield watch.initial
-        while (moment := now()) < end and not subscription.closed:
-            events = await subscription.batch(min(end, due) - moment)
-            if lines := _encode(events, watch):
+        while not clock.over and not subscription.closed:
+            if lines := _encode(await subscription.batch(), watch):
                 yield lines
-            if now() >= min(end, due):
-                due = now() + BOOKMARK_SECONDS
-                if watch.wish.bookmarks and subscription.idle:
-                    yield _line("BOOKMARK", render.bookmark(store.revision, watch.view))
+            if clock.rang() and watch.wish.bookmarks and subscription.idle:
+                yield _line("BOOKMARK", render.bookmark(store.revision, watch.view))
     except Overflow as error:
         raise CutOff(str(error)) from None
     finally:
+        clock.stop()
         store.unsubscribe(subscription)
 
 
@@ -116,15 +141,16 @@ def _encode(events: list[Event], watch: _Watch) -> bytes:
     view = watch.view
     if events and view.wanted.shape is Shape.TABLE:  # whose rows tell ages
         view = replace(view, now=watch.clock())
-    return b"".join(_frame(event, watch.selection, view) for event in events)
+    shape = view.shape
+    return b"".join([_frame(event, watch.selection, view, shape) for event in events])
 
 
-def _frame(event: Event, selection: Selection, view: View) -> bytes:
+def _frame(event: Event, selection: Selection, view: View, shape: tuple[str, ...]) -> bytes:
     """The event as this watcher sees it, encoded once for all who see it alike; b"" if it is none of theirs."""
     kind = _seen_as(event, selection)
     if kind is None:
         return b""
-    key = (kind, view.shape)
+    key = (kind, shape)
     frame = event.frames.get(key)
     if frame is None:
         frame = event.frames[key] = _line(kind, render.one(_subject(event, kind), view))
