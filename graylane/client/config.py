@@ -33,73 +33,110 @@ class ApiConfig:
     namespace: str = "default"
 
 
-def default_kubeconfig() -> Path:
-    """`$KUBECONFIG` (its first entry) or `~/.kube/config`, as kubectl looks for it."""
-    named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
-    return Path(named[0]) if named else Path.home() / ".kube" / "config"
+def named_kubeconfigs() -> list[Path]:
+    """The files of `$KUBECONFIG`, or `~/.kube/config`, as kubectl looks for them."""
+    named = [Path(part) for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    return named or [Path.home() / ".kube" / "config"]
 
 
 def load_kubeconfig(path: Path | None = None, context: str | None = None) -> ApiConfig:
-    """Read `path` (default: `default_kubeconfig()`). Raises `UserError` naming the file and the missing part."""
-    path = path or default_kubeconfig()
+    """Read `path`, or all `named_kubeconfigs()` that exist. Raises `UserError` naming the file and the missing part."""
+    named = [path] if path else named_kubeconfigs()
+    present = [found for found in named if found.exists()]
+    if not present:
+        places = ", ".join(map(str, named))
+        raise UserError(f"kubeconfig {places} does not exist; start a cluster with `graylane up` or set KUBECONFIG")
+    return _resolve(_Kubeconfig(tuple(_read(found) for found in present)), context)
+
+
+def _read(path: Path) -> _File:
     try:
         document = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(
-            f"kubeconfig {path} does not exist; start a cluster with `graylane up` or set KUBECONFIG"
-        ) from error
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"kubeconfig {path} cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise UserError(f"kubeconfig {path} is not a kubeconfig: a mapping is expected")
-    return _resolve(_Kubeconfig(path, document), context)
+    return _File(path, document)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One named entry, and the file it is from: names of files in it are relative to that."""
+
+    path: Path
+    body: dict[str, Any]
+
+    def pem(self, field: str) -> bytes | None:
+        """`<field>-data` (base64) or the file that `<field>` names."""
+        try:
+            if data := self.body.get(f"{field}-data"):
+                return base64.b64decode(data)
+            if name := self.body.get(field):
+                return (self.path.parent / str(name)).read_bytes()
+        except (OSError, ValueError) as error:
+            raise UserError(f"kubeconfig {self.path}: {field} cannot be read: {error}") from error
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class _Kubeconfig:
-    path: Path
-    document: dict[str, Any]
+    """Several files are read as one; of entries with the same name the first counts, as for kubectl."""
 
-    def entry(self, section: str, singular: str, name: str) -> dict[str, Any]:
-        for item in self.document.get(section) or []:
-            if item.get("name") == name:
-                found: dict[str, Any] = item.get(singular) or {}
-                return found
-        raise UserError(f"kubeconfig {self.path}: {singular} {name!r} is not defined under {section}")
+    files: tuple[_File, ...]
 
-    def pem(self, entry: dict[str, Any], field: str) -> bytes | None:
-        """`<field>-data` (base64) or the file that `<field>` names, relative to the kubeconfig."""
-        if data := entry.get(f"{field}-data"):
-            return base64.b64decode(data)
-        if name := entry.get(field):
-            return (self.path.parent / str(name)).read_bytes()
-        return None
+    def __str__(self) -> str:
+        return "kubeconfig " + ", ".join(str(file.path) for file in self.files)
+
+    @property
+    def current_context(self) -> str:
+        named = (file.document.get("current-context") for file in self.files)
+        return next((str(name) for name in named if name), "")
+
+    def entry(self, section: str, singular: str, name: str) -> _Entry:
+        for file in self.files:
+            for item in file.document.get(section) or []:
+                if item.get("name") == name:
+                    return _Entry(file.path, item.get(singular) or {})
+        raise UserError(f"{self}: {singular} {name!r} is not defined under {section}")
 
 
 def _resolve(kubeconfig: _Kubeconfig, context_name: str | None) -> ApiConfig:
-    name = context_name or kubeconfig.document.get("current-context")
+    name = context_name or kubeconfig.current_context
     if not name:
-        raise UserError(f"kubeconfig {kubeconfig.path}: no current-context; name one with --context")
-    context = kubeconfig.entry("contexts", "context", name)
+        raise UserError(f"{kubeconfig}: no current-context; name one with --context")
+    context = kubeconfig.entry("contexts", "context", name).body
     cluster = kubeconfig.entry("clusters", "cluster", str(context.get("cluster")))
-    user = kubeconfig.entry("users", "user", str(context.get("user"))) if context.get("user") else {}
-    for unsupported in ("exec", "auth-provider", "username"):
-        if unsupported in user:
-            raise UserError(
-                f"kubeconfig {kubeconfig.path}: user {context['user']!r} logs in by {unsupported!r}, "
-                "which Graylane does not support; use a token or a client certificate"
-            )
+    user = _user(kubeconfig, str(context.get("user") or ""))
     return ApiConfig(
-        server=str(cluster.get("server", "")).rstrip("/"),
-        token=user.get("token"),
-        token_file=Path(user["tokenFile"]) if user.get("tokenFile") else None,
-        ca_data=kubeconfig.pem(cluster, "certificate-authority"),
-        client_cert=kubeconfig.pem(user, "client-certificate"),
-        client_key=kubeconfig.pem(user, "client-key"),
-        insecure=bool(cluster.get("insecure-skip-tls-verify")),
-        server_name=cluster.get("tls-server-name"),
+        server=str(cluster.body.get("server", "")).rstrip("/"),
+        token=user.body.get("token"),
+        token_file=user.path.parent / user.body["tokenFile"] if user.body.get("tokenFile") else None,
+        ca_data=cluster.pem("certificate-authority"),
+        client_cert=user.pem("client-certificate"),
+        client_key=user.pem("client-key"),
+        insecure=bool(cluster.body.get("insecure-skip-tls-verify")),
+        server_name=cluster.body.get("tls-server-name"),
         namespace=context.get("namespace") or "default",
     )
+
+
+def _user(kubeconfig: _Kubeconfig, name: str) -> _Entry:
+    if not name:
+        return _Entry(Path(), {})
+    user = kubeconfig.entry("users", "user", name)
+    for unsupported in ("exec", "auth-provider", "username"):
+        if unsupported in user.body:
+            raise UserError(
+                f"kubeconfig {user.path}: user {name!r} logs in by {unsupported!r}, "
+                "which Graylane does not support; use a token or a client certificate"
+            )
+    return user
 
 
 def in_cluster() -> ApiConfig | None:

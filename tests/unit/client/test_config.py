@@ -58,3 +58,28 @@ def test_a_missing_context_is_named(tmp_path: Path) -> None:
 def test_a_login_plugin_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'exec'"):
         load_kubeconfig(write(tmp_path / "config", exec={"command": "aws"}))
+
+
+def test_several_files_are_read_as_one_and_absent_ones_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "me.crt").write_bytes(b"CERT")
+    users = {"users": [{"name": "u", "user": {"client-certificate": "me.crt"}}]}
+    (tmp_path / "there" / "users").write_text(yaml.safe_dump(users))
+    files = [tmp_path / "absent", tmp_path / "there" / "users", write(tmp_path / "config", token="later")]
+    monkeypatch.setenv("KUBECONFIG", ":".join(map(str, files)))
+    config = load_kubeconfig()
+    assert config.server == "https://127.0.0.1:6443"
+    assert (config.client_cert, config.token) == (b"CERT", None)
+
+
+def test_when_no_named_file_exists_all_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/a:{tmp_path}/b")
+    with pytest.raises(UserError, match=r"/a, .*/b does not exist; start a cluster"):
+        load_kubeconfig()
+
+
+def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"client-certificate cannot be read: .*absent\.crt"):
+        load_kubeconfig(write(tmp_path / "config", **{"client-certificate": "absent.crt"}))
