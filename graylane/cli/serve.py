@@ -92,14 +92,24 @@ def _run(options: UpOptions, reporter: Reporter, lifeline: int | None) -> None:
         uvloop.run(_serve(options, manifests, data, reporter, lifeline))
 
 
+def _cluster(options: UpOptions) -> Cluster:
+    """A core installation lacks some of what the embedded cluster is made of; that is no defect."""
+    try:
+        from graylane.app import Cluster, ClusterConfig
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "graylane":
+            raise
+        raise UserError(
+            f"the embedded cluster needs the module {error.name}; install it with: pip install 'graylane[local]'"
+        ) from error
+    api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
+    return Cluster(ClusterConfig(options.data, options.node_ip, api_port, gateway_port, options.images))
+
+
 async def _serve(
     options: UpOptions, manifests: list[Manifest], data: DataDir, reporter: Reporter, lifeline: int | None
 ) -> None:
-    from graylane.app import Cluster, ClusterConfig
-
-    api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
-    config = ClusterConfig(options.data, options.node_ip, api_port, gateway_port, options.images)
-    cluster = Cluster(config)
+    cluster = _cluster(options)
     with _stop_signals() as stopped:
         if lifeline is not None:
             _stop_when_closed(lifeline, stopped)

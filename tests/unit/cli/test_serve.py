@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,19 @@ async def serving(tmp_path: Path, lifeline: int | None = None) -> tuple[asyncio.
     words.close = lambda: None  # type: ignore[method-assign]
     work = serve._serve(options(tmp_path), [], DataDir(tmp_path), PipeReporter(words), lifeline)
     return asyncio.create_task(work), words
+
+
+def test_a_missing_extra_is_told_with_what_installs_it(tmp_path: Path) -> None:
+    without = (
+        "import sys; sys.modules['grpc'] = None\n"
+        "from graylane.cli.root import run\n"
+        f"sys.exit(run(['up', '--data', {str(tmp_path)!r}, '--api-port', '0', '--gateway-port', '0']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", without], check=False, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == Exit.USAGE
+    assert ended.stderr == (
+        "graylane: the embedded cluster needs the module grpc; install it with: pip install 'graylane[local]'\n"
+    )
 
 
 async def test_a_ready_cluster_is_announced_and_stopped_by_a_signal(tmp_path: Path, cluster: type[Cluster]) -> None:
