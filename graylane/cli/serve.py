@@ -97,10 +97,11 @@ def _cluster(options: UpOptions) -> Cluster:
     try:
         from graylane.app import Cluster, ClusterConfig
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "graylane":
+        package = (error.name or "").partition(".")[0]
+        if package == "graylane":
             raise
         raise UserError(
-            f"the embedded cluster needs the module {error.name}; install it with: pip install 'graylane[local]'"
+            f"the embedded cluster needs the module {package}; install it with: pip install 'graylane[local]'"
         ) from error
     api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
     return Cluster(ClusterConfig(options.data, options.node_ip, api_port, gateway_port, options.images))
