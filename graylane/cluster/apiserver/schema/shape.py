@@ -46,8 +46,14 @@ def _prune(node: Node, value: Any, drop_nulls: bool) -> Any:
     if isinstance(value, list) and node.items is not None:
         items = node.items
         kept = [_prune(items, item, drop_nulls) if isinstance(item, _NESTED) else item for item in value]
+        if drop_nulls and None in kept:  # an element has no way to be absent: Go makes it the zero value of its type
+            kept = [_zero(items) if item is None else item for item in kept]
         return kept if any(a is not b for a, b in zip(kept, value, strict=True)) else value
     return value
+
+
+def _zero(node: Node) -> Any:
+    return {"object": {}, "array": [], "string": "", "boolean": False, "integer": 0, "number": 0}.get(node.type)
 
 
 def _prune_map(node: Node, value: Obj, drop_nulls: bool) -> Obj:

@@ -40,9 +40,13 @@ class Structural:
         rules = celrules.compile_schema(schema)
         return Structural(crd.root(schema or None), crd.head(), custom=True, rules=rules, unenforced=unenforced)
 
+    def mistake(self, obj: Obj) -> str:
+        """Why `obj` does not decode at all, "" when it does; outweighs whatever else is wrong with it."""
+        return gojson.first_mistake(self.decoded, obj)
+
     def check(self, obj: Obj) -> list[FieldError]:
         """What is wrong with `obj`; `fielderror.as_api_error` makes the answer. Unknown fields are not errors here."""
-        mistake = gojson.first_mistake(self.decoded, obj)
+        mistake = self.mistake(obj)
         if mistake:
             return [decode("", mistake)]
         return check.errors(self.root, obj) if self.custom else []

@@ -20,7 +20,8 @@ def read(call: Call) -> Obj:
     obj = bodies.expect_kind(loaded, resource.api_version, resource.kind, lenient=not resource.custom)
     errors, warnings = bodies.strictness(call.structural, obj, body, header, call.options.field_validation)
     if errors:
-        raise cannot_decode(resource.group, resource.version, resource.kind, strict(errors))
+        why = call.structural.mistake(obj) or strict(errors)
+        raise cannot_decode(resource.group, resource.version, resource.kind, why)
     for warning in warnings:
         call.warn(warning)
     warn_of_limits(call)

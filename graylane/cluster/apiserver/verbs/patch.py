@@ -88,11 +88,15 @@ def _checked(call: Call, patched: Obj, old: Obj) -> Obj:
 
 
 def _check_fields(call: Call, patched: Obj) -> None:
-    mode = call.options.field_validation
+    structural, mode = call.structural, call.options.field_validation
+    fits = structural.fits(patched)
+    if not fits and (mistake := structural.mistake(patched)):
+        raise failures.bad_patch(orjson.dumps(patched).decode(), mistake)
     if mode is FieldValidation.IGNORE:
         return
     found = [f'duplicate field "{path}"' for path in strict_json.duplicates(call.request.body)]
-    found += [f'unknown field "{path}"' for path in call.structural.unknown(patched)]
+    if not fits:
+        found += [f'unknown field "{path}"' for path in structural.unknown(patched)]
     if found and mode is FieldValidation.STRICT:
         raise failures.bad_patch(orjson.dumps(patched).decode(), strict(found))
     for warning in found:

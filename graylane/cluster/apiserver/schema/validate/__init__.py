@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graylane.cluster.apiserver.schema.fielderror import FieldError
-from graylane.cluster.apiserver.schema.validate import config, definitions, events, pods, services, workloads
+from graylane.cluster.apiserver.schema.validate import config, definitions, events, pods, services, storage, workloads
 from graylane.cluster.apiserver.schema.validate.checks import Errors
 from graylane.model.meta import Obj
 
@@ -31,6 +31,7 @@ _TABLE: dict[tuple[str, str], Check] = {
     ("", "ConfigMap"): config.config_map,
     ("", "Secret"): config.secret,
     ("", "Event"): events.of_core,
+    ("", "PersistentVolumeClaim"): storage.claim,
     ("events.k8s.io", "Event"): events.of_group,
     ("apps", "Deployment"): workloads.deployment,
     ("apps", "ReplicaSet"): workloads.replica_set,
