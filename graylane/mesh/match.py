@@ -90,19 +90,19 @@ class RouteMatch:
         path, _, query = request.path.partition("?")
         return (
             self.path.accepts(normal_path(path))
-            and all(_header_holds(header, request.values(header.name)) for header in self.headers)
-            and all(_query_holds(named, query) for named in self.queries)
+            and all(header_holds(header, request.values(header.name)) for header in self.headers)
+            and all(query_holds(named, query) for named in self.queries)
         )
 
 
-def _header_holds(header: Named, values: list[str]) -> bool:
+def header_holds(header: Named, values: list[str]) -> bool:
     if header.inverted and header.text.how is not How.PRESENT:
         # Envoy is told to treat a missing header as empty before inverting
         return not any(header.text.accepts(value) for value in values or [""])
     return any(header.text.accepts(value) for value in values) is not header.inverted
 
 
-def _query_holds(named: Named, query: str) -> bool:
+def query_holds(named: Named, query: str) -> bool:
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")
         if name == named.name:

@@ -127,7 +127,7 @@ class Cors:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """First match wins. `source` is the object that asked for it, None for a Service's default."""
+    """First match wins. `source` is the object that asked for it, at `place`; None for a Service's default."""
 
     name: str
     match: RouteMatch
@@ -138,6 +138,7 @@ class Route:
     cors: Cors | None = None
     stat_prefix: str = ""
     source: Source | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from graylane.mesh.inputs import Block, VirtualService
 from graylane.model.meta import Key
 
 HOME = "graylane:namespace"
+PLACE = "graylane:place"
 _INHERITED = (
     "rewrite",
     "directResponse",
@@ -42,18 +43,24 @@ def _key(root: VirtualService, block: Block) -> Key:
 def expand(root: VirtualService, found: Mapping[Key, VirtualService]) -> VirtualService:
     """`root` without delegations. A missing or invisible delegate costs only its own rule."""
     rules: list[Block] = []
-    for rule in root.http:
+    for index, rule in enumerate(root.http):
+        place = f"http[{index}]"
         if not rule.get("delegate"):
-            rules.append(rule)
+            rules.append({**rule, PLACE: place})
             continue
         delegate = found.get(_key(root, rule["delegate"]))
         if delegate is not None and not delegate.hosts and delegate.visible_from(root.namespace):
-            rules.extend(_joined_rules(rule, delegate))
+            rules.extend(_joined_rules(rule, delegate, place))
     return replace(root, http=tuple(rules))
 
 
-def _joined_rules(root: Block, delegate: VirtualService) -> Iterable[Block]:
-    for rule in delegate.http:
+def place_of(rule: Block, index: int) -> str:
+    """Where a rule of an effective VirtualService was written; a delegate's also says where."""
+    return str(rule.get(PLACE) or f"http[{index}]")
+
+
+def _joined_rules(root: Block, delegate: VirtualService, place: str) -> Iterable[Block]:
+    for index, rule in enumerate(delegate.http):
         if rule.get("delegate"):
             continue
         matches = _joined_matches(root.get("match"), rule.get("match"))
@@ -68,6 +75,7 @@ def _joined_rules(root: Block, delegate: VirtualService) -> Iterable[Block]:
             joined["name"] = "-".join(names)
         # A destination's short name means a service next to the delegate, not next to the root.
         joined[HOME] = delegate.namespace
+        joined[PLACE] = f"{place}, by delegation {delegate.source} http[{index}]"
         yield joined
 
 

@@ -18,6 +18,12 @@ def cluster_name(host: str, port: int, subset: str = "", variant: str = "") -> s
     return f"outbound|{port}|{subset}|{host}" + (f"~{variant}" if variant else "")
 
 
+def parsed_cluster(name: str) -> tuple[str, int, str]:
+    """Host, port and subset of a cluster that `cluster_name` named."""
+    _, port, subset, rest = name.split("|", 3)
+    return rest.partition("~")[0], int(port), subset
+
+
 class Services:
     """The services by full name, with each one's default rule."""
 

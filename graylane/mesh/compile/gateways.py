@@ -176,7 +176,7 @@ def client(world: World, proxy: Proxy, *gateways: Gateway) -> Client:
 def _contribute(
     world: World, caller: Client, server: Server, service: VirtualService, drafts: dict[str, _HostDraft]
 ) -> None:
-    shared = _shared_hosts(server, service)
+    shared = shared_hosts(server, service)
     if not shared:
         return
     reached = world.reached(service, caller)
@@ -190,7 +190,7 @@ def _contribute(
             draft.sources |= world.sources(service)
 
 
-def _shared_hosts(server: Server, service: VirtualService) -> list[str]:
+def shared_hosts(server: Server, service: VirtualService) -> list[str]:
     """The narrower of each pair of server host and service host that go together."""
     found: dict[str, None] = {}
     for namespace, admitted in server.hosts:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from graylane.mesh import hosts
 from graylane.mesh.compile import actions
-from graylane.mesh.compile.delegates import HOME
+from graylane.mesh.compile.delegates import HOME, place_of
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.inputs import Block, VirtualService, selects
 from graylane.mesh.match import RouteMatch, route_match
@@ -30,16 +30,16 @@ from graylane.mesh.table import (
 def routes_of(service: VirtualService, client: Client, port: int, domain: str) -> tuple[Route, ...]:
     """All routes up to and including the first that takes everything; () when none is meant for this client."""
     found: list[Route] = []
-    for rule in service.http:
+    for index, rule in enumerate(service.http):
         for route in _rule(service, rule, client, port, domain):
-            found.append(route)
+            found.append(replace(route, place=place_of(rule, index)))
             if route.match.takes_all:
                 return tuple(found)
     return tuple(found)
 
 
 def _rule(owner: VirtualService, rule: Block, client: Client, port: int, domain: str) -> Iterable[Route]:
-    matches = [block for block in rule.get("match") or [{}] if _meant_for(block, owner, client, port)]
+    matches = [block for block in rule.get("match") or [{}] if not unmet_by_caller(block, owner, client, port)]
     if not matches:
         return
     base = _Rule(owner, rule, client, port, domain).route()
@@ -52,14 +52,16 @@ def _rule(owner: VirtualService, rule: Block, client: Client, port: int, domain:
         )
 
 
-def _meant_for(match: Block, owner: VirtualService, client: Client, port: int) -> bool:
+def unmet_by_caller(match: Block, owner: VirtualService, client: Client, port: int) -> str:
+    """The first field of a match that asks for another caller or port than these; "" when it is meant for them."""
     if match.get("port") not in (None, 0, port):
-        return False
+        return "port"
     if match.get("gateways"):
-        return any(hosts.gateway_name(str(name), owner.namespace) in client.gateways for name in match["gateways"])
+        named = (hosts.gateway_name(str(name), owner.namespace) for name in match["gateways"])
+        return "" if any(name in client.gateways for name in named) else "gateways"
     if not selects(match.get("sourceLabels"), client.labels):
-        return False
-    return match.get("sourceNamespace") in (None, "", client.namespace)
+        return "sourceLabels"
+    return "" if match.get("sourceNamespace") in (None, "", client.namespace) else "sourceNamespace"
 
 
 def asks_for_labels(service: VirtualService) -> Iterable[Block]:
