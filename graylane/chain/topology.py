@@ -8,8 +8,8 @@ a host of a known Service in an environment variable's value or an argument.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from graylane.chain.hosts import full_name, service_key
 from graylane.chain.matching import gateway_name
@@ -20,6 +20,7 @@ from graylane.kit.cache import View
 from graylane.model.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
 
+_SIDECAR = "istio-proxy"
 _URL = re.compile(
     r"(?:\w+://)?(?P<host>[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?)(?::(?P<port>\d{1,5}))?(?P<path>/\S*)?"
 )
@@ -27,10 +28,14 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How one hop is reached: the request its caller sends, without dye and without the caller's labels."""
+    """How one hop is reached: the request its caller sends, without dye and without the caller's labels.
+
+    `authority` is the host as the caller is configured to spell it, with the port; "" at a gateway.
+    """
 
     service: Key
     request: Request
+    authority: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +121,33 @@ def _calls_from(view: View, caller: Key) -> list[Call]:
     service = view.get(SERVICE, *caller)
     if service is None:
         return []
+    templates = [dig(each, "spec", "template", "spec", default={}) for each in stable_deployments(view, service)]
+    calls = [call for spec in templates for call in _configured_calls(view, spec, caller.namespace)]
+    return _each_once(call for call in calls if call.service != caller)
+
+
+def calls_of_pod(view: View, pod: Obj) -> list[Call]:
+    """What one pod is configured to call; its own Service too, where it says so."""
+    return _each_once(_configured_calls(view, pod.get("spec") or {}, namespace_of(pod)))
+
+
+def _each_once(calls: Iterable[Call]) -> list[Call]:
+    """The first way in which each Service is called."""
     found: dict[Key, Call] = {}
-    for deployment in stable_deployments(view, service):
-        for text in _configured_texts(deployment):
-            call = _call_in(view, text, caller.namespace)
-            if call is not None and call.service != caller:
-                found.setdefault(call.service, call)
+    for call in calls:
+        found.setdefault(call.service, call)
     return list(found.values())
 
 
-def _configured_texts(deployment: Obj) -> Iterator[str]:
-    for container in dig(deployment, "spec", "template", "spec", "containers", default=[]):
+def _configured_calls(view: View, spec: Obj, namespace: str) -> Iterator[Call]:
+    calls = (_call_in(view, text, namespace) for text in _configured_texts(spec))
+    return (call for call in calls if call is not None)
+
+
+def _configured_texts(spec: Obj) -> Iterator[str]:
+    for container in spec.get("containers") or []:
+        if container.get("name") == _SIDECAR:
+            continue  # a mesh's proxy, put into the pod: it calls its control plane, and no hop of the chain
         yield from (str(entry["value"]) for entry in container.get("env") or [] if entry.get("value"))
         yield from map(str, [*(container.get("command") or []), *(container.get("args") or [])])
 
@@ -140,7 +161,9 @@ def _call_in(view: View, text: str, namespace: str) -> Call | None:
     key = service_key(url["host"], namespace)
     if key is None or view.get(SERVICE, *key) is None:
         return None
-    return _mesh_call(key, url["path"] or "/", int(url["port"] or 80), namespace)
+    port = int(url["port"] or 80)
+    authority = url["host"] if port == 80 else f"{url['host']}:{port}"
+    return replace(_mesh_call(key, url["path"] or "/", port, namespace), authority=authority)
 
 
 def _mesh_call(key: Key, path: str, port: int, namespace: str) -> Call:

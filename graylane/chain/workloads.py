@@ -127,6 +127,13 @@ def versions(view: View, stable: Obj, canaries: list[Obj]) -> str:
     return f"{_revision(view, stable)} → {_revision(view, live)}"
 
 
+def version_of(pod: Obj) -> str:
+    """What one pod's version is called: its version label, which routes go by, else as `versions` names it."""
+    labels = labels_of(pod)
+    told = (labels.get(label, "") for label in _VERSION_LABELS)
+    return next(filter(None, (*told, *_names(pod))), "")
+
+
 def _names(template: Obj) -> tuple[str, ...]:
     """What people call a template's version, best name first; "" where a kind of name is not given."""
     containers = dig(template, "spec", "containers", default=[])

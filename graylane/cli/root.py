@@ -29,6 +29,7 @@ VERBS = (
     "pause",
     "resume",
     "abort",
+    "explain",
     "lua",
 )
 _DEBUG = "--debug"

@@ -86,7 +86,8 @@ def run(scene: Scene, app: str, deployment: Obj, ip: str, *, ready: bool = True)
                 "labels": dict(template["metadata"]["labels"]),
                 "ownerReferences": [_owner("ReplicaSet", replica_set["metadata"]["name"])],
             },
-            "status": {"podIP": ip, "conditions": [{"type": "Ready", "status": str(ready)}]},
+            "spec": template["spec"],
+            "status": {"podIP": ip, "phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}]},
         }
     )
     endpoint = {"addresses": [ip], "conditions": {"ready": ready}, "targetRef": {"kind": "Pod", "name": f"{name}-pod"}}
@@ -94,6 +95,7 @@ def run(scene: Scene, app: str, deployment: Obj, ip: str, *, ready: bool = True)
         {
             "kind": "EndpointSlice",
             "metadata": {"name": f"{name}-slice", "labels": {"kubernetes.io/service-name": app}},
+            "ports": [{"name": "http", "port": 8000}],
             "endpoints": [endpoint],
         }
     )

@@ -1,0 +1,40 @@
+"""What an explanation reads of a cluster, ours or any with Istio.
+
+Pure. In: lists of objects by kind. Out: `Inputs` by the mesh's own reader, and the `View` that the chain is read from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graylane.chain.observed import observed
+from graylane.kit.cache import View
+from graylane.mesh import read
+from graylane.mesh.inputs import Inputs, MeshConfig
+from graylane.mesh.store import KINDS, Store
+from graylane.model.kinds import ENVOY_FILTER, POD, Kind
+from graylane.model.meta import Obj, annotations_of, dig, key_of
+
+Lists = Mapping[Kind, list[Obj]]
+__all__ = ["KINDS", "Lists", "inputs_of", "view_of"]
+
+
+def inputs_of(lists: Lists) -> Inputs:
+    store = Store(MeshConfig())
+    for kind in KINDS:
+        for obj in lists.get(kind, ()):
+            store.take(kind, key_of(obj), None, _as_router(obj) if kind == POD else obj)
+    return store.inputs()
+
+
+def view_of(lists: Lists) -> View:
+    return observed({kind: items for kind, items in lists.items() if kind != ENVOY_FILTER})
+
+
+def _as_router(pod: Obj) -> Obj:
+    """Our gateway is known by being a mirror of the Envoy process, Istio's by what its proxy is told to be."""
+    containers = dig(pod, "spec", "containers", default=[])
+    if not any((each.get("args") or [])[:2] == ["proxy", "router"] for each in containers):
+        return pod
+    marked = annotations_of(pod) | {read.MIRROR: "istio"}
+    return {**pod, "metadata": {**pod["metadata"], "annotations": marked}}

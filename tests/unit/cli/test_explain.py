@@ -1,0 +1,225 @@
+"""`graylane explain` as text: each golden file is one answer; and as a verb, against a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from chain.scene import Scene, base, open_lane, release, start_canary
+
+from cli.conftest import Server
+from graylane.cli.exits import Exit
+from graylane.cli.explain_text import WIDTH, lines, refused_line
+from graylane.cli.explaining import Question
+from graylane.cli.root import run
+from graylane.mesh.explain.reading import KINDS, inputs_of, view_of
+from graylane.mesh.explain.walk import Explained, explain
+from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
+from graylane.testing import meshes
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden" / "cli"
+LANE = (("my-request-id", "canary"),)
+BASE = (("my-request-id", "base"),)
+
+
+def edge(scene: Scene) -> Scene:
+    """The gateway's Service and pod, and the filter that dyes requests."""
+    scene.put(meshes.gateway_service(30080))
+    scene.put({"kind": "Pod"} | meshes.gateway_pod("127.20.0.1", "127.0.0.1"))
+    text = (ROOT / "examples" / "end-to-end-canary" / "07-envoyfilter.yaml").read_text()
+    scene.put(yaml.safe_load(text))
+    return scene
+
+
+def both_released() -> Scene:
+    scene = edge(base())
+    release(scene, "mocka", "rollouts-a")
+    release(scene, "mockb", "rollouts-b")
+    return scene
+
+
+def no_subset() -> Scene:
+    scene = both_released()
+    scene.get("DestinationRule", "dr-mockb")["spec"]["subsets"].pop()
+    return scene
+
+
+def canary_not_ready() -> Scene:
+    scene = edge(base())
+    start_canary(scene, "mockb", "rollouts-b", ready=False)
+    open_lane(scene, "mockb")
+    return scene
+
+
+def other_host() -> Scene:
+    scene = edge(base())
+    scene.get("VirtualService", "vs-mocka")["spec"]["hosts"] = ["shop.example.com"]
+    return scene
+
+
+def rules_for_others() -> Scene:
+    """Rules for other callers, paths and methods before the one that decides; a split by weight at the end."""
+    scene = both_released()
+    only = [{"destination": {"host": "mockb", "subset": "version-base"}}]
+    both = [
+        {"destination": {"host": "mockb", "subset": "canary"}, "weight": 10},
+        {"destination": {"host": "mockb", "subset": "version-base"}, "weight": 90},
+    ]
+    scene.get("VirtualService", "vs-mockb")["spec"]["http"] = [
+        {"match": [{"sourceLabels": {"app": "billing"}}], "route": only},
+        {"match": [{"uri": {"prefix": "/v2"}}, {"method": {"exact": "POST"}}], "route": only},
+        {"match": [{"port": 9000, "headers": {"user": {"regex": "9.*"}}}], "route": only},
+        {"route": both},
+    ]
+    return scene
+
+
+ANSWERS: dict[str, tuple[Callable[[], Scene], Question]] = {
+    "explain-dyed": (both_released, Question(LANE)),
+    "explain-plain": (both_released, Question(BASE, method="POST", path="/pay?x=1")),
+    "explain-no-subset": (no_subset, Question(LANE)),
+    "explain-not-ready": (canary_not_ready, Question(LANE)),
+    "explain-no-host": (other_host, Question()),
+    "explain-no-gateway": (base, Question(port=8443)),
+    "explain-weights": (rules_for_others, Question(LANE)),
+    "explain-from-pod": (both_released, Question(LANE, pod="mocka-base-pod")),
+    "explain-elsewhere": (both_released, Question(pod="pod/mocka-base-pod", host="example.com")),
+}
+
+
+def explained(scene: Scene, question: Question) -> Explained:
+    lists: dict[Any, list[Any]] = {kind: [] for kind in KINDS}
+    by_name = {kind.kind: kind for kind in KINDS}
+    for (name, _), obj in scene.objects.items():
+        if name in by_name:
+            lists[by_name[name]].append(obj)
+    return explain(view_of(lists), inputs_of(lists), question.asked("default"))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_answer_equals_its_golden(name: str) -> None:
+    build, question = ANSWERS[name]
+    text = "\n".join(lines(explained(build(), question))) + "\n"
+    assert text == (GOLDEN / f"{name}.txt").read_text()
+    assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_long_names_give_way_before_the_screen_does() -> None:
+    scene = both_released()
+    for kind, name in (("VirtualService", "vs-mocka"), ("Pod", "istio-ingressgateway")):
+        scene.get(kind, name)["metadata"]["name"] = "n" * 200
+    found = lines(explained(scene, Question(LANE)))
+    assert max(map(len, found)) <= WIDTH
+
+
+def test_refusals_are_counted_by_hop_and_share() -> None:
+    scene = rules_for_others()
+    scene.get("DestinationRule", "dr-mockb")["spec"]["subsets"].pop()
+    found = list(explained(scene, Question()).refusals())
+    assert [refused_line(each) for each in found] == [
+        "refused at hop 2 of mockb:8000: 10 % of such requests: 503 NC cluster_not_found"
+    ]
+
+
+def test_a_service_that_calls_back_is_not_entered_again() -> None:
+    scene = both_released()
+    for name in ("mockb-base-pod", "mockb-base-x7k2p-pod"):
+        entry = {"name": "back", "value": "http://mocka:8000/"}
+        container = scene.get("Pod", name)["spec"]["containers"][0]
+        scene.get("Pod", name)["spec"] = {"containers": [container | {"env": [entry]}]}
+    assert len(list(explained(scene, Question(LANE)).walk())) == 2
+
+
+def test_headers_that_a_rule_sets_are_those_of_the_next_hop() -> None:
+    scene = both_released()
+    rule = scene.get("VirtualService", "vs-mocka")["spec"]["http"][1]
+    rule["headers"] = {"request": {"set": {"My-Request-Id": "canary"}}}
+    first, second = explained(scene, Question(BASE)).walk()
+    assert (first.request.headers, second.request.headers) == (BASE, LANE)
+    assert second.destinations[0].subset == "canary"
+
+
+def test_a_fault_that_spares_nobody_is_a_refusal() -> None:
+    scene = both_released()
+    rule = scene.get("VirtualService", "vs-mocka")["spec"]["http"][1]
+    rule["fault"] = {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}
+    [refused] = explained(scene, Question()).refusals()
+    assert refused_line(refused) == "refused at hop 1 of 127.0.0.1:30080: 418 FI fault_filter_abort"
+
+
+def test_a_delegates_rule_is_named_with_both_objects() -> None:
+    scene = both_released()
+    root = scene.get("VirtualService", "vs-mocka")
+    delegate = {"http": root["spec"]["http"]}
+    scene.put({"kind": "VirtualService", "metadata": {"name": "inner"}, "spec": delegate})
+    root["spec"] = root["spec"] | {"http": [{"delegate": {"name": "inner"}}]}
+    [hop, _] = explained(scene, Question()).walk()
+    assert hop.rule == "VirtualService default/vs-mocka http[0], by delegation VirtualService default/inner http[1]"
+    assert [each.rule[-7:] for each in hop.passed] == ["http[0]"]
+
+
+def test_istios_own_gateway_is_known_by_what_it_runs() -> None:
+    scene = both_released()
+    pod = scene.get("Pod", "istio-ingressgateway")
+    del pod["metadata"]["annotations"]
+    pod["spec"] = {"containers": [{"name": "istio-proxy", "args": ["proxy", "router", "--domain", "x"]}]}
+    assert not list(explained(scene, Question(LANE)).refusals())
+
+
+async def put_all(server: Server, scene: Scene) -> None:
+    """The objects an explanation reads, with the pods' states."""
+    for kind in KINDS:
+        for (name, _), obj in scene.objects.items():
+            if name == kind.kind:
+                bare = {key: value for key, value in obj.items() if key != "status"}
+                if kind == ENDPOINT_SLICE:
+                    bare["addressType"] = "IPv4"
+                if kind == SERVICE:
+                    bare["spec"] = {field: value for field, value in obj["spec"].items() if field != "clusterIP"}
+                if kind == POD:
+                    containers = bare["spec"].get("containers") or [{"name": "envoy", "image": "envoy"}]
+                    bare["spec"] = {"containers": containers, "nodeName": "graylane"}
+                made = await server.client.create(kind, bare)
+                if kind == POD:
+                    meta = made["metadata"]
+                    patch = {"status": obj["status"]}
+                    await server.client.patch(kind, meta["name"], meta["namespace"], patch, subresource="status")
+
+
+async def explain_verb(server: Server, *arguments: str) -> int:
+    command = ["explain", "--kubeconfig", str(server.kubeconfig), *arguments]
+    return await asyncio.to_thread(run, command)
+
+
+async def test_the_verb_ends_with_0_when_answered_and_1_when_refused(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put_all(server, both_released())
+    assert await explain_verb(server, "--header", "my-request-id=canary") == Exit.DONE
+    text = capsys.readouterr().out
+    assert "VirtualService default/vs-mocka http[0]" in text
+    assert await explain_verb(server, "-o", "json", "-H", "My-Request-Id: canary", "--from", "mocka-base-pod") == 0
+    [hop] = json.loads(capsys.readouterr().out)["hops"]
+    assert hop["destinations"][0]["pods"][0]["name"] == "mockb-base-x7k2p-pod"
+    assert await explain_verb(server, "--port", "8443") == Exit.FAILED
+    assert "refused at hop 1: nothing listens there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--header", "nonsense"], Exit.USAGE, "--header nonsense: not NAME=VALUE"),
+        (["--from", "nobody"], Exit.NOT_FOUND, 'pods "nobody" not found in namespace default'),
+    ],
+)
+async def test_a_wrong_question_is_told_in_one_line(
+    server: Server, capsys: pytest.CaptureFixture[str], arguments: list[str], code: Exit, message: str
+) -> None:
+    assert await explain_verb(server, *arguments) == code
+    assert message in capsys.readouterr().err
