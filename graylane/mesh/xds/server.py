@@ -54,7 +54,11 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
         self._snapshot = snapshot
         for stream in list(self._streams):
             stream.session.publish(snapshot)
-            await stream.flush()
+            try:
+                await stream.flush()
+            except grpc.aio.BaseError:
+                # This Envoy has just gone; its stream ends by itself, and the others still want their snapshot.
+                self._streams.discard(stream)
 
     def _on_report(self, report: Report) -> None:
         """A snapshot is live once every connected Envoy has acknowledged it."""
