@@ -11,6 +11,7 @@ object can share one transaction. If the disk refuses, head falls back to commit
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Store:
         self._directory = directory
         self._capacity = history
         self._objects: dict[str, dict[Key, Entry]] = {}
+        self._order: dict[str, list[Key]] = {}
         self._pending: dict[tuple[str, Key], Event] = {}
         self._waiting: dict[int, asyncio.Future[Entry]] = {}
         self._subscriptions: dict[str, set[Subscription]] = {}
@@ -72,14 +74,22 @@ class Store:
 
     def entries(self, resource: str, namespace: str = "") -> list[Entry]:
         """Sorted by namespace and name, as etcd would give them."""
-        return _ordered(self._objects.get(resource, {}), namespace)
+        objects = self._objects.get(resource, {})
+        return [objects[key] for key in _within(self._sorted(resource), namespace)]
+
+    def _sorted(self, resource: str) -> list[Key]:
+        """Every page of a long list needs the order: it is kept until an object comes or goes."""
+        order = self._order.get(resource)
+        if order is None:
+            order = self._order[resource] = sorted(self._objects.get(resource, {}))
+        return order
 
     def entries_at(self, resource: str, revision: int, namespace: str = "") -> list[Entry]:
         """The list as it was at `revision`. Raises `Compacted`."""
-        current = self._objects.get(resource, {})
-        if revision < self.revision:
-            current = self._history.rewind(resource, current, revision)
-        return _ordered(current, namespace)
+        if not self._history.after(resource, revision):
+            return self.entries(resource, namespace)
+        then = self._history.rewind(resource, self._objects.get(resource, {}), revision)
+        return [then[key] for key in _within(sorted(then), namespace)]
 
     def subscribe(self, resource: str, after: int | None = None) -> Subscription:
         """Changes committed from now on, or all those newer than `after`. Raises `Compacted`."""
@@ -159,6 +169,8 @@ class Store:
     def _remember(self, event: Event) -> None:
         key = event.entry.key
         objects = self._objects.setdefault(event.resource, {})
+        if event.type is not EventType.MODIFIED:
+            self._order.pop(event.resource, None)
         if event.type is EventType.DELETED:
             objects.pop(key, None)
         else:
@@ -187,7 +199,9 @@ class Store:
             answer.set_exception(error)
 
 
-def _ordered(objects: dict[Key, Entry], namespace: str) -> list[Entry]:
-    if namespace:
-        return [objects[key] for key in sorted(key for key in objects if key.namespace == namespace)]
-    return [objects[key] for key in sorted(objects)]
+def _within(order: list[Key], namespace: str) -> list[Key]:
+    """The part of a sorted list that is in one namespace; all of it for ""."""
+    if not namespace:
+        return order
+    start = bisect_left(order, Key(namespace, ""))
+    return order[start : bisect_left(order, Key(namespace + "\0", ""), start)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import orjson
@@ -66,7 +67,7 @@ def _state(call: Call, namespace: str, query: Query) -> tuple[list[Entry], int]:
         token = Token.parse(text)
         revision = store.revision if token.revision < 0 else token.revision
         entries = _at(call, revision, namespace, str(Token(-1, token.last)))
-        return [entry for entry in entries if entry.key > token.last], revision
+        return entries[bisect_right(entries, token.last, key=lambda entry: entry.key) :], revision
     wanted = parse_revision(query.text("resourceVersion"))
     if wanted > store.revision:
         raise too_large(wanted, store.revision)
