@@ -11,6 +11,7 @@ import pytest
 
 from graylane.cluster.apiserver.store import Compacted, EventType, Overflow, Stale, Store, Subscription
 from graylane.cluster.apiserver.store.contract import Entry, Event
+from graylane.cluster.apiserver.store.history import History
 from graylane.errors import ApiError, UserError
 from graylane.model.meta import Key, Obj
 
@@ -133,6 +134,26 @@ async def test_a_reader_that_falls_behind_is_cut_off_and_costs_nobody_anything(s
         slow.deliver(Event("things", EventType.ADDED, Entry(KEY, number, b"", {}), None))
     with pytest.raises(Overflow):
         await slow.batch()
+
+
+def test_history_holds_as_many_large_changes_as_it_has_room_for() -> None:
+    history = History(0, room=250)
+    for number in range(1, 6):
+        history.append(Event("things", EventType.MODIFIED, Entry(KEY, number, b"x" * 100), None))
+    assert [event.revision for event in history.after("things", 3)] == [4, 5]
+    with pytest.raises(Compacted):
+        history.after("things", 2)
+
+
+async def test_a_restarted_store_holds_what_is_current_only_once(tmp_path: Path) -> None:
+    store = await reopened(tmp_path)
+    await store.put("things", KEY, {"metadata": {"labels": {"a": "b"}}}, 0)
+    await store.close()
+    again = await reopened(tmp_path)
+    [event] = await again.subscribe("things", after=0).batch()
+    assert event.entry is again.get("things", KEY)
+    assert event.entry.labels == {"a": "b"}
+    await again.close()
 
 
 async def test_an_idle_reader_hears_nothing_until_its_time_is_up(store: Store) -> None:

@@ -25,25 +25,27 @@ class Entry:
     bytes. So only the objects that were used last stay parsed.
     """
 
-    __slots__ = ("_obj", "body", "key", "labels", "revision")
+    __slots__ = ("_labels", "_obj", "body", "key", "revision")
 
-    def __init__(self, key: Key, revision: int, body: bytes, labels: dict[str, str]) -> None:
+    def __init__(self, key: Key, revision: int, body: bytes, labels: dict[str, str] | None = None) -> None:
         self.key = key
         self.revision = revision
         self.body = body
-        self.labels = labels
+        self._labels = labels
         self._obj: Obj | None = None
 
     @staticmethod
     def of(key: Key, obj: Obj) -> Entry:
-        entry = Entry(key, rv_of(obj), orjson.dumps(obj), labels_of(obj))
+        entry = Entry(key, rv_of(obj), _exactly(orjson.dumps(obj)), labels_of(obj))
         entry._keep(obj)
         return entry
 
-    @staticmethod
-    def loaded(key: Key, revision: int, body: bytes) -> Entry:
-        """As read from disk."""
-        return Entry(key, revision, body, labels_of(orjson.loads(body)))
+    @property
+    def labels(self) -> dict[str, str]:
+        """Kept apart, for selectors; of what was read from disk, from the first question on."""
+        if self._labels is None:
+            self._labels = labels_of(orjson.loads(self.body))
+        return self._labels
 
     @property
     def obj(self) -> Obj:
@@ -57,6 +59,11 @@ class Entry:
         _PARSED.append(self)
         self._obj = obj
         return obj
+
+
+def _exactly(encoded: bytes) -> bytes:
+    """A copy in just the room it needs: orjson leaves up to four times as much behind what it returns."""
+    return bytes(memoryview(encoded))
 
 
 PARSED_KEPT = 2048

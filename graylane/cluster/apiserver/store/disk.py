@@ -13,7 +13,7 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,17 +58,21 @@ class Disk:
 
     def objects(self) -> Iterator[tuple[str, Entry]]:
         for resource, namespace, name, revision, body in self._connection.execute("SELECT * FROM objects"):
-            yield resource, Entry.loaded(Key(namespace, name), revision, body)
+            yield resource, Entry(Key(namespace, name), revision, body)
 
-    def events(self) -> Iterator[Event]:
-        """The newest events, oldest first; predecessors are linked where they are among them."""
+    def events(self, current: Mapping[str, Mapping[Key, Entry]]) -> Iterator[Event]:
+        """The newest events, oldest first; predecessors are linked where they are among them.
+
+        What is `current` is not held a second time.
+        """
         last: dict[tuple[str, Key], Entry] = {}
         rows = self._connection.execute(
             "SELECT * FROM (SELECT * FROM events ORDER BY revision DESC LIMIT ?) ORDER BY revision", (self._history,)
         )
         for revision, kind, resource, namespace, name, body in rows:
             key = Key(namespace, name)
-            entry = Entry.loaded(key, revision, body)
+            known = current.get(resource, {}).get(key)
+            entry = known if known is not None and known.revision == revision else Entry(key, revision, body)
             yield Event(resource, EventType(kind), entry, last.get((resource, key)))
             last[resource, key] = entry
 

@@ -12,23 +12,30 @@ from graylane.cluster.apiserver.store.contract import Compacted, Entry, Event, E
 from graylane.model.meta import Key
 
 CAPACITY = 10_000
+ROOM = 64 << 20
 FRAMES_KEPT = 256
 
 
 class History:
-    """A ring of the newest events of all resources. A watch may start after any revision ≥ `oldest`."""
+    """A ring of the newest events of all resources. A watch may start after any revision ≥ `oldest`.
 
-    def __init__(self, oldest: int, events: Iterable[Event] = (), capacity: int = CAPACITY) -> None:
+    It holds `capacity` events, or as many as have room in `room` bytes: ten thousand large objects would be gigabytes.
+    """
+
+    def __init__(self, oldest: int, events: Iterable[Event] = (), capacity: int = CAPACITY, room: int = ROOM) -> None:
         self.oldest = oldest
         self._events: deque[Event] = deque()
-        self._capacity = capacity
+        self._capacity, self._room, self._size = capacity, room, 0
         for event in events:
             self.append(event)
 
     def append(self, event: Event) -> None:
-        if len(self._events) >= self._capacity:
-            self.oldest = self._events.popleft().revision
         self._events.append(event)
+        self._size += len(event.entry.body)
+        while len(self._events) > self._capacity or (self._size > self._room and len(self._events) > 1):
+            gone = self._events.popleft()
+            self.oldest = gone.revision
+            self._size -= len(gone.entry.body)
         if len(self._events) > FRAMES_KEPT:
             self._events[-FRAMES_KEPT].frames.clear()  # nobody but a late resumer reads those: encode again for it
 

@@ -50,7 +50,7 @@ class Store:
             raise
         for resource, entry in self._disk.objects():
             self._objects.setdefault(resource, {})[entry.key] = entry
-        events = list(self._disk.events())
+        events = list(self._disk.events(self._objects))
         self.revision = self._assigned = self._disk.last_revision()
         self._history = History(events[0].revision - 1 if events else self.revision, events, self._capacity)
         self._disk.start(Sinks(self._on_committed, self._on_failed))
