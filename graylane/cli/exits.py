@@ -89,4 +89,7 @@ def code_of(error: GraylaneError) -> int:
 
 def line_of(error: BaseException) -> str:
     """One line, whatever the message held."""
-    return " ".join(str(error).split()) or type(error).__name__
+    line = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"{line}: the server does not accept the kubeconfig's credentials" if isinstance(error, Unauthorized) else line
+    )

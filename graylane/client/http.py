@@ -7,6 +7,7 @@ connection failures surface as `Unavailable`, so that every caller retries them 
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -175,7 +176,7 @@ class ApiClient:
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             raise Unavailable(
-                f"{self.config.server} did not answer {request.method} {request.path}: {error!r}"
+                f"{self.config.server} did not answer {request.method} {request.path}: {_why(error)}"
             ) from error
 
     def _token(self) -> str | None:
@@ -201,6 +202,18 @@ async def _next_line(response: aiohttp.ClientResponse, idle_seconds: float | Non
     """The next line, b"" at the end; objects may be longer than aiohttp's default line limit."""
     async with asyncio.timeout(idle_seconds):
         return await response.content.readuntil(b"\n") if not response.content.at_eof() else b""
+
+
+def _why(error: Exception) -> str:
+    """The cause in the words of whoever runs the network, without the library's own objects."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"its certificate is not trusted: {error.certificate_error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        return os.strerror(cause.errno) if isinstance(cause, ConnectionError) and cause.errno else str(cause)
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    return str(error) or type(error).__name__
 
 
 def _ssl_context(config: ApiConfig) -> ssl.SSLContext | bool:
