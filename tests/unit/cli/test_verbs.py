@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,16 @@ async def test_a_rollout_that_does_not_exist_is_named(server: Server, capsys: py
     for verb in ("approve", "abort", "status"):
         assert await typed(verb, "nosuch", *kubeconfig) == Exit.NOT_FOUND
         assert '"nosuch" not found' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--watch",), ("--until", "paused")])
+async def test_a_server_that_refuses_us_is_told_at_once_and_not_waited_for(
+    server: Server, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = server.kubeconfig.with_name("stranger")
+    stranger.write_text(re.sub("token: .*", "token: nobody-knows-it", server.kubeconfig.read_text()))
+    assert await typed("status", *arguments, "--kubeconfig", str(stranger)) == Exit.REFUSED
+    assert "does not accept the kubeconfig's credentials" in capsys.readouterr().err
 
 
 async def test_status_shows_the_chain_as_text_and_as_documents(
