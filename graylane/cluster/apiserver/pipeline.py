@@ -94,6 +94,7 @@ def typed(call: Call, obj: Obj) -> Obj:
     """`obj` as its kind: right types, no unknown fields, defaults filled in. Raises for wrong types."""
     resource, structural = call.resource, call.structural
     if not structural.fits(obj):
+        obj = structural.default(obj)  # of custom kinds, before they are checked: a null counts as absent
         bodies.check_types(structural, obj, resource.group, resource.version, resource.kind)
         obj = structural.prune(obj)
         if resource.custom:  # the metadata of every kind is decoded as Kubernetes' own type

@@ -62,7 +62,7 @@ async def test_the_status_has_owners_of_its_own(api: Rig, ns: str) -> None:
     await api.create(path, deployment("a"), fieldManager="creator")
     after = await api.patch(f"{path}/a/status", {"status": {"replicas": 1}}, fieldManager="controller")
     (entry,) = [entry for entry in after["metadata"]["managedFields"] if entry["manager"] == "controller"]
-    assert (entry["subresource"], entry["fieldsV1"]) == ("status", {"f:status": {"f:replicas": {}}})
+    assert (entry["subresource"], entry["fieldsV1"]["f:status"]["f:replicas"]) == ("status", {})
 
 
 async def test_the_scale_has_an_owner_of_its_own(api: Rig, ns: str) -> None:

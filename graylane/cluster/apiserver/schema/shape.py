@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graylane.cluster.apiserver.schema.node import ABSENT, Node
+from graylane.cluster.apiserver.schema.node import ABSENT, ANYTHING, Node
 from graylane.model.meta import Obj
 
 _NESTED = (dict, list)  # only these have anything inside; most values have not
@@ -81,19 +81,26 @@ def default(root: Node, obj: Obj) -> Obj:
 
 def _default(node: Node, value: Any) -> Any:
     if isinstance(value, dict):
-        filled = {name: _default(node.child(name) or _KEEP, child) for name, child in value.items()}
+        filled = {
+            name: _default(node.child(name) or _KEEP, child)
+            for name, child in value.items()
+            if child is not None or _may_be_null(node, name)
+        }
         for name, child in node.fields.items():
-            if child.default is ABSENT:
-                continue
-            if name not in filled or (filled[name] is None and not child.nullable):
+            if child.default is not ABSENT and name not in filled:
                 filled[name] = _default(child, child.default)
-        same = len(filled) == len(value) and all(filled[name] is value.get(name) for name in filled)
+        same = len(filled) == len(value) and all(name in value and filled[name] is value[name] for name in filled)
         return value if same else filled
     if isinstance(value, list) and node.items is not None:
         items = node.items
         filled_items = [_default(items, item) for item in value]
         return filled_items if any(a is not b for a, b in zip(filled_items, value, strict=True)) else value
     return value
+
+
+def _may_be_null(node: Node, name: str) -> bool:
+    known = node.child(name)
+    return known is None or known.nullable or known is ANYTHING
 
 
 _KEEP = Node()

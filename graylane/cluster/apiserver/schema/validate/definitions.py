@@ -37,6 +37,8 @@ def definition(new: Obj, old: Obj | None) -> Errors:
         if (spec.get("names") or {}).get(name) or name == "plural":
             yield from needed(spec.get("names") or {}, name, "spec.names", syntax.label)
     yield from needed(spec.get("names") or {}, "kind", "spec.names")
+    if spec.get("conversion"):
+        yield from one_of(spec["conversion"], "strategy", "spec.conversion", ("None", "Webhook"))
     if not spec.get("versions"):
         yield required("spec.versions")
     seen: set[str] = set()
@@ -47,6 +49,9 @@ def definition(new: Obj, old: Obj | None) -> Errors:
             yield duplicate(f"{path}.name", name)
         seen.add(name)
         yield from _version(version, path)
+    for index, name in enumerate(dig(new, "status", "storedVersions", default=[])):
+        if name not in seen:  # objects of it may still lie in the store
+            yield invalid(f"status.storedVersions[{index}]", name, "must appear in spec.versions")
 
 
 def _version(version: Obj, path: str) -> Errors:
@@ -81,11 +86,33 @@ def _position(schema: Obj, path: str) -> Errors:
         yield forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
     if schema.get("pattern"):
         yield from _compiles(schema["pattern"], f"{path}.pattern")
+    if schema.get("uniqueItems"):
+        detail = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+        yield forbidden(f"{path}.uniqueItems", detail)
     if schema.get("type") == "array" and not isinstance(schema.get("items"), dict):
         yield required(f"{path}.items", "must be specified")
+    if schema.get("x-kubernetes-list-type") == "map":
+        yield from _list_keys(schema, path)
     for where, child in _children(schema, path):
         yield from _typed(child, where)
         yield from _position(child, where)
+
+
+def _list_keys(schema: Obj, path: str) -> Errors:
+    """The keys that tell a list's elements apart are fields that every element has."""
+    keys, items = schema.get("x-kubernetes-list-map-keys") or (), schema.get("items") or {}
+    if not keys:
+        yield required(f"{path}.x-kubernetes-list-map-keys", "must not be empty if x-kubernetes-list-type is map")
+    for index, key in enumerate(keys):
+        where = f"{path}.x-kubernetes-list-map-keys[{index}]"
+        field = dig(items, "properties", key)
+        if field is None:
+            yield invalid(where, key, "entries must all be names of item properties")
+        elif key not in (items.get("required") or ()) and "default" not in field:
+            detail = (
+                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
+            )
+            yield required(f"{path}.items.properties[{key}].default", detail)
 
 
 def _children(schema: Obj, path: str) -> list[tuple[str, Obj]]:
