@@ -37,6 +37,8 @@ class Served:
         present = [(share, name) for share, name in shares if share]
         if len(present) == 1 and not self.problem:
             return present[0][1]
+        if self.base + self.canary == 100:  # a screen of 80 columns has no room for both shares of both requests
+            return f"{Role.CANARY.value} {self.canary}%"
         return " ".join(f"{name} {share}%" for share, name in present)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from chain.scene import base, open_lane, release, start_canary
 from graylane.chain.problems import Confirmation
-from graylane.chain.view import ChainView, chain_view
+from graylane.chain.view import ChainView, Served, chain_view
 
 
 def shown(scene, only=frozenset()) -> ChainView:  # type: ignore[no-untyped-def]
@@ -25,6 +27,20 @@ def test_a_hop_without_a_canary_serves_dyed_requests_from_base() -> None:
     mocka, mockb = shown(scene).entries[0].hops
     assert (str(mocka.plain), str(mocka.served[0])) == ("base", "base")
     assert (str(mockb.plain), str(mockb.served[0])) == ("base", "canary")
+
+
+@pytest.mark.parametrize(
+    ("served", "shown"),
+    [
+        (Served(100, 0, ""), "base"),
+        (Served(0, 100, ""), "canary"),
+        (Served(80, 20, ""), "canary 20%"),
+        (Served(60, 20, "", "503: subset nosuch of mocka is not defined"), "base 60% canary 20%"),
+        (Served(0, 0, "", "404: no rule matches"), "404"),
+    ],
+)
+def test_a_split_is_told_in_few_words_and_errors_are_not_hidden_in_it(served: Served, shown: str) -> None:
+    assert str(served) == shown
 
 
 def test_a_version_is_named_by_what_tells_the_two_templates_apart() -> None:
