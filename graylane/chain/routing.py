@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from graylane.chain.hosts import full_name, host_matches, service_key
-from graylane.chain.matching import covers, gateway_name
+from graylane.chain import hosts
+from graylane.chain.hosts import full_name, gateway_name, service_key
+from graylane.chain.matching import covers
 from graylane.chain.requests import MESH, Request
 from graylane.kit.cache import View
 from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE
@@ -104,9 +105,9 @@ def _by_age(view: View) -> list[Obj]:
 def _is_bound(virtual_service: Obj, request: Request) -> bool:
     namespace = namespace_of(virtual_service)
     gateways = dig(virtual_service, "spec", "gateways", default=[MESH])
-    hosts = dig(virtual_service, "spec", "hosts", default=[])
+    written = dig(virtual_service, "spec", "hosts", default=[])
     return request.gateway in {gateway_name(name, namespace) for name in gateways} and any(
-        host_matches(full_name(host, namespace), request.host) for host in hosts
+        hosts.covers(full_name(host, namespace), request.host) for host in written
     )
 
 
@@ -165,7 +166,7 @@ def _destination_rules(view: View, service: Key) -> tuple[Obj, ...]:
     return tuple(
         item
         for item in view.list(DESTINATION_RULE)
-        if host_matches(full_name(str(dig(item, "spec", "host", default="")), namespace_of(item)), wanted)
+        if hosts.covers(full_name(str(dig(item, "spec", "host", default="")), namespace_of(item)), wanted)
     )
 
 

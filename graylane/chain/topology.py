@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from graylane.chain.hosts import full_name, service_key
-from graylane.chain.matching import gateway_name
+from graylane.chain.hosts import full_name, gateway_name, service_key
 from graylane.chain.requests import MESH, Request
 from graylane.chain.routing import Rule, destinations_of, rules_for
 from graylane.chain.workloads import stable_deployments

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from graylane.mesh import hosts
+from graylane.chain import hosts
 from graylane.mesh.inputs import (
     MESH,
     DestinationRule,

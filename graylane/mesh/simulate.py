@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from graylane.chain.match import Request
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.inputs import Endpoint, Source
-from graylane.mesh.match import Request
 from graylane.mesh.table import (
     PASSTHROUGH,
     SELF,

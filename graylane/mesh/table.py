@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graylane.chain.match import RouteMatch, Text
 from graylane.mesh.inputs import Source
-from graylane.mesh.match import RouteMatch, Text
 
 PASSTHROUGH = "PassthroughCluster"
 SELF = "self"

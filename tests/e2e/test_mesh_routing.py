@@ -16,10 +16,10 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from graylane.chain.match import Request
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.compiler import Compiled
 from graylane.mesh.inputs import MeshConfig
-from graylane.mesh.match import Request
 from graylane.mesh.simulate import Decision, Lost, Reached, Refusal, from_pod, simulate
 from graylane.mesh.table import DirectResponse, Redirect
 from graylane.model.meta import Obj

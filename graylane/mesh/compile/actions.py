@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from graylane.chain.match import Text, text_match
 from graylane.mesh import durations
 from graylane.mesh.inputs import Block
-from graylane.mesh.match import Text, text_match
 from graylane.mesh.table import FOREVER, ISTIO_RETRY, NO_EDITS, Cors, Fault, HeaderEdits, Retry, Rewrite
 
 _AUTHORITY = (":authority", "host")

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from graylane.mesh import fields, hosts
+from graylane.chain import hosts
+from graylane.chain.match import regex_fault, regexes, route_match
+from graylane.mesh import fields
 from graylane.mesh.compile.delegates import delegates_of
 from graylane.mesh.compile.policy import balancers, hashing_fault
 from graylane.mesh.compile.rules import Rule
@@ -29,7 +31,6 @@ from graylane.mesh.inputs import (
     VirtualService,
     selects,
 )
-from graylane.mesh.match import regex_fault, regexes, route_match
 from graylane.mesh.memo import Table
 from graylane.model.meta import Key, dig
 

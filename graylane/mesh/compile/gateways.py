@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from graylane.mesh import hosts
+from graylane.chain import hosts
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import routes_of
 from graylane.mesh.compile.world import World

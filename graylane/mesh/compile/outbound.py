@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from graylane.mesh import hosts
+from graylane.chain import hosts
+from graylane.chain.match import RouteMatch
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_of
 from graylane.mesh.compile.select import ByHost
 from graylane.mesh.compile.world import World
 from graylane.mesh.inputs import MESH, Labels, Proxy, ProxyKind, Service, ServicePort, Source, VirtualService, selects
-from graylane.mesh.match import RouteMatch
 from graylane.mesh.table import PASSTHROUGH, SELF, Forward, Route, RouteTable, Target, VirtualHost
 from graylane.model.hashing import short_hash
 

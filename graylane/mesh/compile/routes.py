@@ -10,12 +10,12 @@ import base64
 from collections.abc import Iterable
 from dataclasses import replace
 
-from graylane.mesh import hosts
+from graylane.chain import hosts
+from graylane.chain.match import RouteMatch, route_match
 from graylane.mesh.compile import actions
 from graylane.mesh.compile.delegates import HOME, place_of
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.inputs import Block, VirtualService, selects
-from graylane.mesh.match import RouteMatch, route_match
 from graylane.mesh.table import (
     DirectResponse,
     Forward,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from graylane.mesh import hosts
+from graylane.chain import hosts
 from graylane.mesh.inputs import Block, DestinationRule, Labels, Service, Source, Subset, selects
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graylane.mesh import hosts
+from graylane.chain import hosts
 from graylane.mesh.inputs import VirtualService
 
 

@@ -14,9 +14,9 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 
+from graylane.chain.match import How, Named, RouteMatch, Text
 from graylane.mesh.encode.protos import base_pb2, pack, route_components_pb2, route_pb2, set_percent, set_seconds
 from graylane.mesh.inputs import Source
-from graylane.mesh.match import How, Named, RouteMatch, Text
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import Resource, Type, of_bytes
 from graylane.mesh.table import (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graylane.chain.match import Request
 from graylane.chain.workloads import version_of
 from graylane.kit.cache import View
 from graylane.mesh.compile.directory import Client, parsed_cluster
@@ -17,7 +18,6 @@ from graylane.mesh.explain.rules import Passed, name_of_rule, passed_over
 from graylane.mesh.explain.scene import Scene
 from graylane.mesh.explain.words import in_words
 from graylane.mesh.inputs import Endpoint, Labels, Service, Source
-from graylane.mesh.match import Request
 from graylane.mesh.simulate import NO_ROUTE, Decision, Lost, Outcome, PassedThrough, Reached, Refusal, simulate
 from graylane.mesh.table import DirectResponse, Fault, Forward, HeaderEdits, Redirect
 from graylane.model.kinds import POD

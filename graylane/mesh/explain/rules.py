@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from graylane.chain.match import Request, route_match
 from graylane.mesh.compile.delegates import place_of
 from graylane.mesh.compile.listeners import ListenerSpec
 from graylane.mesh.explain.scene import Scene, Speaker
 from graylane.mesh.explain.words import Unmet, in_words, unmet, unmet_of_caller
 from graylane.mesh.inputs import Block, Source
-from graylane.mesh.match import Request, route_match
 from graylane.mesh.simulate import Decision
 from graylane.mesh.table import Route
 

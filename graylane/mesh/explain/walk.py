@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from graylane.chain.hosts import service_key
+from graylane.chain.match import Request
 from graylane.chain.problems import Confirmation, weakest
 from graylane.chain.topology import Call, calls_of_pod
 from graylane.errors import NotFound, UserError
@@ -21,7 +22,6 @@ from graylane.mesh.explain import advice
 from graylane.mesh.explain.hop import Destination, Headers, Hop, hop_at
 from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.inputs import Inputs, Service
-from graylane.mesh.match import Request
 from graylane.mesh.simulate import NO_LISTENER, Refusal, choose_host
 from graylane.model.kinds import DESTINATION_RULE, POD, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graylane.chain.match import ANY_PATH, How, Named, Request, RouteMatch, Text, header_holds, normal_path, query_holds
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.compile.routes import unmet_by_caller
 from graylane.mesh.inputs import Block, Labels, VirtualService
-from graylane.mesh.match import ANY_PATH, How, Named, Request, RouteMatch, Text, header_holds, normal_path, query_holds
 
 ANYTHING = "any request"
 ABSENT = "absent"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from graylane.chain.match import RouteMatch
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig
-from graylane.mesh.match import RouteMatch
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import Type
 from graylane.mesh.table import Forward, Route

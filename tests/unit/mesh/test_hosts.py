@@ -2,7 +2,8 @@
 
 import pytest
 
-from graylane.mesh import durations, hosts
+from graylane.chain import hosts
+from graylane.mesh import durations
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from graylane.mesh.match import Request, normal_path, regex_fault, route_match
+from graylane.chain.match import Expression, Request, normal_path, regex_fault, route_match
 
 
 def ask(match: dict[str, Any], path: str = "/", method: str = "GET", **headers: str) -> bool:
@@ -89,3 +89,15 @@ def test_patterns_re2_refuses_are_told(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", ["a.*", r"\(", "(?i)x", r"[0-9]+\.[a-z]"])
 def test_patterns_re2_takes_are_not_complained_about(pattern: str) -> None:
     assert not regex_fault(pattern)
+
+
+def test_a_regex_that_only_re2_can_read_is_no_error_of_the_request() -> None:
+    match = route_match({"headers": {"user": {"regex": r"\pL+"}}})
+    assert not match.accepts(Request("b", headers=(("user", "ann"),)))
+
+
+def test_a_value_known_by_its_expression_meets_that_expression_and_presence_alone() -> None:
+    request = Request("b", headers=(("uid", Expression("^9")),))
+    wanted = ({"regex": "^9"}, {}, {"regex": "^9.*"}, {"exact": "^9"}, {"prefix": "^"})
+    found = [route_match({"headers": {"uid": block}}).accepts(request) for block in wanted]
+    assert found == [True, True, False, False, False]

@@ -5,8 +5,8 @@ That it agrees with Envoy is shown where Envoy runs: every request of the routin
 
 from __future__ import annotations
 
+from graylane.chain.match import Request
 from graylane.mesh.compiler import compile
-from graylane.mesh.match import Request
 from graylane.mesh.simulate import NO_CLUSTER, NO_LISTENER, Decision, Lost, PassedThrough, Reached, from_pod, simulate
 from graylane.testing import meshes
 

@@ -1,7 +1,8 @@
 """What a route asks of a request, and whether a request has it.
 
-Pure. In: Istio's `HTTPMatchRequest` blocks and requests. Out: `RouteMatch`, which `encode` spells for Envoy and
-`simulate` evaluates; both read this one value, so they can differ only in what Envoy itself does.
+Pure. In: Istio's `HTTPMatchRequest` blocks and requests. Out: `RouteMatch`, which the mesh spells for Envoy, and by
+which the chain's view and the mesh's simulator judge; all read this one value, so they can differ only in what Envoy
+itself does.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from graylane.mesh.inputs import Block
+Block = Mapping[str, Any]
 
 
 class How(StrEnum):
@@ -23,9 +24,15 @@ class How(StrEnum):
     PRESENT = "present"
 
 
+class Expression(str):
+    """A value of which only a regex is known that it matches: it meets that very regex, and nothing narrower."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One condition on one text. Regexes must match all of it."""
+    """One condition on one text. Regexes must match all of it; one that Python cannot read matches itself alone."""
 
     how: How
     value: str = ""
@@ -34,8 +41,10 @@ class Text:
     def accepts(self, text: str) -> bool:
         if self.how is How.PRESENT:
             return True
+        if isinstance(text, Expression):
+            return self.how is How.REGEX and self.value == text
         if self.how is How.REGEX:
-            return _regex(self.value).fullmatch(text) is not None
+            return _fullmatch(self.value, text)
         ours, theirs = (self.value.lower(), text.lower()) if self.ignore_case else (self.value, text)
         return theirs == ours if self.how is How.EXACT else theirs.startswith(ours)
 
@@ -129,6 +138,13 @@ def normal_path(path: str) -> str:
 @lru_cache(maxsize=4096)
 def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
+
+
+def _fullmatch(pattern: str, text: str) -> bool:
+    try:
+        return _regex(pattern).fullmatch(text) is not None
+    except re.error:  # RE2 knows a few spellings that Python does not; such a rule is not ours to judge
+        return pattern == text
 
 
 _NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?:=|!|<=|<!|P=|\()|\\[1-9])")
