@@ -13,7 +13,8 @@ from graylane.cli.apply import LAST_APPLIED
 from graylane.model.meta import Obj, annotations_of, name_of
 
 _CONTEXT = 4
-_LONGEST_ANNOTATION = 48
+_WIDTH = 76  # what a screen of 80 columns leaves beside the narrator's indent
+_AROUND = len("+    : ''")
 
 
 def diff(old: Obj | None, new: Obj | None) -> list[str]:
@@ -26,12 +27,16 @@ def diff(old: Obj | None, new: Obj | None) -> list[str]:
 def _text(obj: Obj | None) -> list[str]:
     if obj is None:
         return []
-    annotations = {name: _short(text) for name, text in annotations_of(obj).items() if name != LAST_APPLIED}
+    annotations = {name: _short(name, text) for name, text in annotations_of(obj).items() if name != LAST_APPLIED}
     shown: Obj = {"metadata": {"annotations": annotations}} if annotations else {}
     shown["spec"] = obj.get("spec")
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, width=1000).splitlines()
 
 
-def _short(text: str) -> str:
+def _short(name: str, text: str) -> str:
     """Annotations that hold documents would drown the diff; their length still shows that they changed."""
-    return text if len(text) <= _LONGEST_ANNOTATION else f"{text[:_LONGEST_ANNOTATION]}… ({len(text)} characters)"
+    room = _WIDTH - _AROUND - len(name)
+    if len(text) <= room:
+        return text
+    rest = f"… ({len(text)} characters)"
+    return text[: max(0, room - len(rest))] + rest

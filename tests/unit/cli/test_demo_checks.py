@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from chain.scene import base, open_lane, release
 
@@ -109,6 +110,13 @@ def test_long_annotations_are_told_by_their_length() -> None:
     before, after = base().get("VirtualService", "vs-mocka"), base().get("VirtualService", "vs-mocka")
     after["metadata"]["annotations"] = {"note": "x" * 500}
     assert next(line for line in diff(before, after) if "note" in line).endswith("… (500 characters)")
+
+
+@pytest.mark.parametrize("name", ["note", "rollouts.kruise.io/original-spec-configuration"])
+def test_long_annotations_leave_the_diff_inside_eighty_columns(name: str) -> None:
+    before, after = base().get("VirtualService", "vs-mocka"), base().get("VirtualService", "vs-mocka")
+    after["metadata"]["annotations"] = {name: '{"a": "b"}' * 50}
+    assert max(len("    " + line) for line in diff(before, after)) <= 80
 
 
 def test_the_story_has_every_row_of_the_scenario_and_its_manifests() -> None:
