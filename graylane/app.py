@@ -86,7 +86,11 @@ class Cluster:
     async def start(self, progress: Progress) -> None:
         """Raises `GraylaneError` when a part cannot start; what had started is stopped again."""
         try:
-            await self._start(progress)
+            async with asyncio.TaskGroup() as meanwhile:  # ended, whatever happens, before what they made is stopped
+                await self._start(progress, meanwhile)
+        except BaseExceptionGroup as group:
+            await self.stop()
+            raise group.exceptions[0] from None
         except BaseException:
             await self.stop()
             raise
@@ -98,13 +102,15 @@ class Cluster:
         """Returns never; raises when a part that must run has died."""
         await self._failed
 
-    async def _start(self, progress: Progress) -> None:
+    async def _start(self, progress: Progress, meanwhile: asyncio.TaskGroup) -> None:
+        """Other processes, Lua's workers and Envoy, come up while this one goes on."""
         secrets = _Secrets.of(self.config)
         progress("starting the API server")
+        pool = self._lua()
+        meanwhile.create_task(pool.start())
         client = await self._api_server(secrets)
         await install_crds(client)
         manager = Manager(client)
-        pool = await self._lua()
         for controller in _controllers(pool, manager):
             manager.add(controller)
         webhooks = await self._webhooks(secrets, manager)
@@ -112,12 +118,12 @@ class Cluster:
         progress("starting the mesh")
         mesh = await self._mesh(manager)
         self._run(manager.run())
+        envoy = meanwhile.create_task(self._envoy(client, mesh))
         await manager.synced()
         self._run(Collector(manager).run())
-        envoy = await self._envoy(client, mesh)
         progress("starting the kubelet and what it should run")
         await self._kubelet(secrets, client)
-        await envoy.wait_ready()
+        await (await envoy).wait_ready()
 
     async def _api_server(self, secrets: _Secrets) -> ApiClient:
         config = self.config
@@ -140,8 +146,10 @@ class Cluster:
         access = ApiConfig(server=server.url, token=secrets.admin_token, ca_data=authority)
         return await self._stack.enter_async_context(ApiClient(access))
 
-    async def _lua(self) -> LuaPool:
-        return await self._stack.enter_async_context(LuaPool())
+    def _lua(self) -> LuaPool:
+        pool = LuaPool()
+        self._stack.push_async_callback(pool.stop)
+        return pool
 
     async def _webhooks(self, secrets: _Secrets, manager: Manager) -> WebhookServer:
         for kind in WATCHED:

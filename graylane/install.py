@@ -5,6 +5,7 @@ Shell. In: a client. Out: objects created, or brought up to what this version sh
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,9 +33,10 @@ def shipped_crds() -> list[Obj]:
 
 
 async def install_crds(client: ApiClient) -> None:
-    """Create or update the CRDs that Graylane ships."""
-    for crd in shipped_crds():
-        await ensure(client, CRD, crd)
+    """Create or update the CRDs that Graylane ships. One list tells which: mostly there is nothing to do."""
+    present = {name_of(crd): crd for crd in (await client.list(CRD)).items}
+    shipped = [crd for crd in shipped_crds() if _wanted_of(crd, present.get(name_of(crd)))]
+    await asyncio.gather(*(ensure(client, CRD, crd) for crd in shipped))
 
 
 async def install_objects(client: ApiClient, objects: Iterable[Obj]) -> None:
@@ -49,7 +51,11 @@ async def ensure(client: ApiClient, kind: Kind, obj: Obj) -> None:
         await client.create(kind, obj)
     except AlreadyExists:
         name, namespace = name_of(obj), namespace_of(obj)
-        live = await client.get(kind, name, namespace)
-        wanted = {part: obj[part] for part in obj if part not in ("metadata", "status")}
-        if create_merge_patch({part: live.get(part) for part in wanted}, wanted):
+        if wanted := _wanted_of(obj, await client.get(kind, name, namespace)):
             await client.patch(kind, name, namespace, wanted)
+
+
+def _wanted_of(obj: Obj, live: Obj | None) -> Obj:
+    """Everything that `obj` says, if `live` says something else; else nothing."""
+    wanted = {part: obj[part] for part in obj if part not in ("metadata", "status")}
+    return wanted if live is None or create_merge_patch({part: live.get(part) for part in wanted}, wanted) else {}
