@@ -14,6 +14,8 @@ import yaml
 
 from graylane.cluster.apiserver import media
 from graylane.cluster.apiserver.options import FieldValidation
+from graylane.cluster.apiserver.schema import gojson
+from graylane.cluster.apiserver.schema.components import Components
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, cannot_decode
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.cluster.apiserver.wire import protobuf, strict_json
@@ -82,6 +84,15 @@ def expect_kind(obj: Obj, api_version: str, kind: str, *, lenient: bool) -> Obj:
         raise cannot_decode("", api_version.rpartition("/")[2], kind, "metadata: an object is expected")
     rest = {name: value for name, value in obj.items() if name not in ("apiVersion", "kind", "metadata")}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata or _NO_METADATA, **rest}
+
+
+def decoded(obj: Obj, component: str) -> Obj:
+    """What is said but not stored, like DeleteOptions, has the types of its OpenAPI component too. 400 if not."""
+    mistake = gojson.first_mistake(Components.load().node(component), obj)
+    if mistake:
+        _, version, kind = component.rsplit(".", 2)
+        raise cannot_decode("", version, kind, mistake)
+    return obj
 
 
 def strictness(

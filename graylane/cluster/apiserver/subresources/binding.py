@@ -15,7 +15,8 @@ from graylane.model.meta import Condition, Obj, dig, name_of, set_condition
 
 async def create(call: Call) -> Reply:
     loaded = bodies.load(call.request.body, call.request.headers.get("content-type", ""))
-    node = dig(bodies.expect_kind(loaded, "v1", "Binding", lenient=True), "target", "name")
+    binding = bodies.decoded(bodies.expect_kind(loaded, "v1", "Binding", lenient=True), "io.k8s.api.core.v1.Binding")
+    node = dig(binding, "target", "name")
     if not node:
         raise BadRequest("target.name: a Binding names the node")
     await pipeline.update(call, call.key, lambda pod: _bound(call, pod, node))

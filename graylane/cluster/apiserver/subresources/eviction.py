@@ -14,5 +14,6 @@ from graylane.cluster.apiserver.exchange import Reply
 async def create(call: Call) -> Reply:
     loaded = bodies.load(call.request.body, call.request.headers.get("content-type", ""))
     eviction = bodies.expect_kind(loaded, "policy/v1", "Eviction", lenient=True)
+    bodies.decoded(eviction, "io.k8s.api.policy.v1.Eviction")
     await deletion.delete(call, call.key, DeleteOptions.of(eviction.get("deleteOptions") or {}))
     return Reply.json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)

@@ -19,7 +19,6 @@ from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
 from graylane.cluster.apiserver.selection import view_of
 from graylane.cluster.apiserver.store import Entry
 from graylane.cluster.apiserver.verbs.patch import read_patch
-from graylane.errors import BadRequest
 from graylane.model.meta import Obj, dig
 from graylane.model.selectors import LabelSelector
 
@@ -75,9 +74,7 @@ async def _write(call: Call, change: Callable[[Obj], Obj]) -> Reply:
 
 def _applied(call: Call, paths: Paths, scale: Obj, old: Obj) -> Obj:
     """`old` with the scale's replicas, carrying the scale's resourceVersion so that a stale PUT is a conflict."""
-    replicas = dig(scale, "spec", "replicas", default=0)
-    if not isinstance(replicas, int) or isinstance(replicas, bool):
-        raise BadRequest("spec.replicas of a Scale is a number")
+    replicas = dig(bodies.decoded(scale, "io.k8s.api.autoscaling.v1.Scale"), "spec", "replicas", default=0)
     if replicas < 0:
         errors = [invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
         raise as_api_error("autoscaling", "v1", "Scale", call.target.name, errors)

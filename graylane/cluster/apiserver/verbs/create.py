@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graylane.cluster.apiserver import pipeline, render
+from graylane.cluster.apiserver import failures, pipeline, render
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Reply
 from graylane.cluster.apiserver.options import WriteOptions
@@ -19,9 +19,9 @@ from graylane.errors import BadRequest
 async def create(call: Call) -> Reply:
     view = view_of(call)
     call = replace(call, options=WriteOptions.of(call.request.query, "CreateOptions"))
-    obj = read(call)
     if call.target.name:
-        raise BadRequest("name may not be given in the path of a create")
+        raise failures.not_allowed("create")
+    obj = read(call)
     if obj["metadata"].get("resourceVersion"):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     entry = await pipeline.create(call, obj)

@@ -13,6 +13,8 @@ from graylane.cluster.apiserver.exchange import Query, Reply
 from graylane.cluster.apiserver.selection import view_of
 from graylane.model.meta import Obj, uid_of
 
+OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+
 
 async def delete(call: Call) -> Reply:
     view = view_of(call)
@@ -27,6 +29,7 @@ def options_of(call: Call) -> DeleteOptions:
     body: Obj = {}
     if call.request.body.strip():
         body = bodies.load(call.request.body, call.request.headers.get("content-type", ""))
+        bodies.decoded(body, OPTIONS)
     return DeleteOptions.of({**_from_query(call.request.query), **body})
 
 
