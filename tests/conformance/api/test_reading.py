@@ -276,7 +276,7 @@ async def test_what_is_not_there_is_not_found(api: Rig, case: str) -> None:
         ("PATCH", "/api/v1/namespaces/{ns}/configmaps"),
         ("DELETE", "/apis/apps/v1/namespaces/{ns}/deployments/a/scale"),
         ("POST", "/version"),
-        ("BREW", "/api/v1/namespaces/{ns}/configmaps"),
+        ("TRACE", "/api/v1/namespaces/{ns}/configmaps"),
     ],
 )
 async def test_a_method_without_meaning_is_not_allowed(api: Rig, ns: str, method: str, path: str) -> None:
