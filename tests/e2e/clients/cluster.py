@@ -44,9 +44,13 @@ class Cluster:
     def post(self, path: str, body: Any) -> Any:
         return self.send("POST", path, body)
 
-    def send(self, method: str, path: str, body: Any = None) -> Any:
+    def merge(self, path: str, patch: Any) -> Any:
+        """Whatever others write meanwhile: a merge patch names no version."""
+        return self.send("PATCH", path, patch, "application/merge-patch+json")
+
+    def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Raises `urllib.error.HTTPError` for anything but success."""
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.server + path, data, headers, method=method)
         context = ssl.create_default_context(cadata=self.ca.decode())
