@@ -219,13 +219,16 @@ async def rig(*, workers: int = 1) -> AsyncIterator[Rig]:
 async def upstream(name: str, host: str, port: int, call: str = "", proxy: str = "") -> AsyncIterator[list[Any]]:
     """A service that answers who it is and what it was sent, then what `call` answers through `proxy`.
 
-    Like the scenario's sample service it passes on the header `my-request-id` and no other. Gives the list of requests.
+    Like the scenario's sample service it passes on the header `my-request-id` and no other. A query may ask for
+    a `status`, for it only `until` the nth attempt, and for some seconds to `wait`. Gives the list of requests.
     """
     seen: list[Any] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
         seen.append({"path": request.raw_path, "headers": dict(request.headers)})
         status = int(request.query.get("status", "200"))
+        if int(request.headers.get("x-envoy-attempt-count", "1")) >= int(request.query.get("until", "1000")):
+            status = 200
         await asyncio.sleep(float(request.query.get("wait", "0")))
         body: dict[str, Any] = {"by": name, "path": request.raw_path, "host": request.host, "method": request.method}
         body["headers"] = [(key.lower(), value) for key, value in request.headers.items()]

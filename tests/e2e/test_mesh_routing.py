@@ -1,178 +1,22 @@
 """Istio's routing semantics on live traffic: rules as users write them, real Envoy, real requests.
 
-One Envoy serves the whole file. Services `b` (pods v1, v2) and `c` in namespace `shop`, a pod `client` there, one
-`stranger` in another namespace, and a gateway. Numbers are those of the list of behaviours the rows come from.
+Numbers are those of the list of behaviours the rows come from; `town.py` is where it all happens.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import yaml
 
-from graylane.chain.match import Request
-from graylane.mesh.compile.plan import Plan
-from graylane.mesh.compiler import Compiled
-from graylane.mesh.inputs import MeshConfig
-from graylane.mesh.simulate import Decision, Lost, Reached, Refusal, from_pod, simulate
-from graylane.mesh.table import DirectResponse, Redirect
 from graylane.model.meta import Obj
-from graylane.testing import envoys, meshes
+from graylane.testing.waiting import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+from .town import Town, to, vs
 
-SERVICES = """
-kind: Service
-metadata: {name: b, namespace: shop}
-spec: {selector: {app: b}, clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
----
-kind: Service
-metadata: {name: two, namespace: shop}
-spec:
-  selector: {app: b}
-  clusterIP: 10.96.0.12
-  ports: [{name: http, port: 8000}, {name: http-alt, port: 9000, targetPort: 8000}]
----
-kind: Service
-metadata: {name: c, namespace: shop}
-spec: {selector: {app: c}, clusterIP: 10.96.0.11, ports: [{name: http, port: 80, targetPort: 8000}]}
----
-kind: DestinationRule
-metadata: {name: b, namespace: shop}
-spec:
-  host: b
-  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}, {name: none, labels: {version: v9}}]
----
-kind: Gateway
-metadata: {name: gw, namespace: shop}
-spec:
-  selector: {istio: ingressgateway}
-  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
-"""
-
-
-PODS = {"v1": 4, "v2": 5, "c": 6}
-
-
-@dataclass
-class Town:
-    """The services above and the Envoy between them."""
-
-    rig: envoys.Rig
-    network: str
-    node_port: int
-    seen: dict[str, list[Any]]
-    cluster: meshes.Cluster = field(default_factory=meshes.Cluster)
-    plan: Plan | None = None  # what Envoy has, None while that is changing
-
-    def address(self, number: int) -> str:
-        return f"{self.network}.{number}"
-
-    def reset(self) -> None:
-        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log=""))
-        self.cluster.apply(*meshes.manifests(SERVICES), meshes.gateway_service(self.node_port))
-        self.cluster.pods = [
-            meshes.gateway_pod(self.address(1), "127.0.0.1"),
-            meshes.pod("client", self.address(2), {"app": "client", "tier": "front"}, namespace="shop"),
-            meshes.pod("stranger", self.address(3), {"app": "stranger"}, namespace="elsewhere"),
-            meshes.pod("b-v1", self.address(4), {"app": "b", "version": "v1"}, namespace="shop"),
-            meshes.pod("b-v2", self.address(5), {"app": "b", "version": "v2"}, namespace="shop"),
-            meshes.pod("c-1", self.address(6), {"app": "c"}, namespace="shop"),
-        ]
-
-    async def have(self, *texts: str, namespace: str = "shop") -> Compiled:
-        self.cluster.apply(*meshes.manifests(*texts, namespace=namespace))
-        return await self.push()
-
-    async def push(self) -> Compiled:
-        self.rig.refused.clear()
-        self.plan = None
-        compiled = await self.rig.push(self.cluster.inputs())
-        self.plan = compiled.plan
-        return compiled
-
-    async def ask(self, url: str, source: str = "client", *, method: str = "GET", **headers: str) -> envoys.Answer:
-        """From a pod, through its outbound listener."""
-        address = self.address({"client": 2, "stranger": 3}[source])
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        plan = self.plan
-        answer = await self.rig.get(url, proxy=f"http://{address}:15001", method=method, headers=named)
-        authority, slash, path = url.removeprefix("http://").partition("/")
-        asked = Request(authority, slash + path, method, headers=tuple(named.items()))
-        if plan is not None and plan is self.plan:
-            self.compare(from_pod(plan, address, asked), answer)
-        return answer
-
-    async def enter(self, path: str = "/", *, method: str = "GET", **headers: str) -> envoys.Answer:
-        """From outside, through the gateway."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        plan = self.plan
-        answer = await self.rig.get(f"http://127.0.0.1:{self.node_port}{path}", method=method, headers=named)
-        asked = Request(named.pop("host", f"127.0.0.1:{self.node_port}"), path, method, headers=tuple(named.items()))
-        if plan is not None and plan is self.plan:
-            self.compare(simulate(plan, f"127.0.0.1_{self.node_port}", asked), answer)
-        return answer
-
-    def compare(self, decision: Decision, answer: envoys.Answer) -> None:
-        """Every request of this file is also put to the simulator, which must agree with Envoy."""
-        if self.rig.refused or decision.filters or decision.fault:
-            return  # Envoy has something else, or what is done to the request cannot be known
-        outcome = decision.outcome
-        if isinstance(outcome, Refusal):
-            assert answer.status == outcome.status, decision
-        elif isinstance(outcome, Redirect):
-            assert answer.status == outcome.code, decision
-        elif isinstance(outcome, DirectResponse):
-            assert answer.status == outcome.status, decision
-        elif isinstance(outcome, tuple):
-            self.compare_pods(decision, outcome, answer)
-
-    def compare_pods(self, decision: Decision, outcome: tuple[Reached | Lost, ...], answer: envoys.Answer) -> None:
-        if answer.text.startswith("{") and answer.json["by"] in PODS:
-            address = self.address(PODS[answer.json["by"]])
-            reached = {each.address for part in outcome if isinstance(part, Reached) for each in part.endpoints}
-            assert address in reached, decision
-        elif all(isinstance(part, Lost) for part in outcome):
-            assert answer.status == 503, decision
-
-    async def who(self, url: str = "http://b:8000/", source: str = "client", **options: str) -> str | int:
-        """Which pod answered, or the status if none did."""
-        answer = await self.ask(url, source, **options)
-        return str(answer.json["by"]) if answer.status == 200 and answer.text.startswith("{") else answer.status
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared() -> AsyncIterator[Town]:
-    network, seen = envoys.own_network(), {}
-    async with contextlib.AsyncExitStack() as stack:
-        rig = await stack.enter_async_context(envoys.rig())
-        for name, number in PODS.items():
-            seen[name] = await stack.enter_async_context(envoys.upstream(name, f"{network}.{number}", 8000))
-        yield Town(rig, network, envoys.free_port(), seen)
-
-
-@pytest.fixture
-def town(shared: Town) -> Town:
-    shared.reset()
-    for requests in shared.seen.values():
-        requests.clear()
-    return shared
-
-
-def vs(http: str, *, host: str = "b", name: str = "vs", **spec: Any) -> str:
-    """A VirtualService around its http rules."""
-    body = {"hosts": [host], "http": yaml.safe_load(http), **spec}
-    return yaml.safe_dump({"kind": "VirtualService", "metadata": {"name": name}, "spec": body})
-
-
-def to(subset: str, extra: str = "") -> str:
-    return f"- {{route: [{{destination: {{host: b, subset: {subset}}}}}]{extra}}}\n"
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
 # -- names ----------------------------------------------------------------------------------------------------------
@@ -196,6 +40,25 @@ async def test_7_and_8_what_is_no_service_is_passed_through(town: Town) -> None:
     answer = await town.ask("http://b:7777/")
     assert answer.status == 503
     assert "DNS" in answer.text
+
+
+async def test_9_a_full_name_with_a_trailing_dot_is_another_name(town: Town) -> None:
+    await town.push()
+    assert await town.who("http://b.shop.svc.cluster.local.:8000/") == 503
+
+
+async def test_10_and_11_the_uri_of_a_request_wins_over_its_host_and_loses_its_user(town: Town) -> None:
+    await town.have(vs(to("v2")))
+    answer = await town.raw("GET http://b:8000/p HTTP/1.1\nHost: other.example\nConnection: close\n\n")
+    assert '"by":"v2"' in answer
+    assert '"host":"b:8000"' in answer
+    answer = await town.raw("GET http://me:secret@b:8000/p HTTP/1.1\nHost: b\nConnection: close\n\n")
+    assert '"host":"b:8000"' in answer
+
+
+async def test_http_1_0_clients_are_served(town: Town) -> None:
+    await town.have(vs(to("v2")))
+    assert '"by":"v2"' in await town.raw("GET http://b:8000/ HTTP/1.0\n\n")
 
 
 async def test_12_a_host_that_is_no_service_is_routed_on_port_80(town: Town) -> None:
@@ -351,6 +214,12 @@ async def test_45_short_destinations_mean_services_next_to_the_rule(town: Town) 
     assert await town.who("http://front.example/", "stranger") == "c"
 
 
+async def test_49_a_destination_that_is_no_service_is_503(town: Town) -> None:
+    await town.have(vs("- route: [{destination: {host: nobody}}]"))
+    answer = await town.ask("http://b:8000/")
+    assert (answer.status, answer.text) == (503, "")
+
+
 async def test_48_a_subset_without_pods_is_503(town: Town) -> None:
     await town.have(vs(to("none")))
     answer = await town.ask("http://b:8000/")
@@ -426,6 +295,13 @@ async def test_57_and_58_redirects(town: Town) -> None:
     assert (answer.status, answer.headers["location"]) == (302, "http://rd/d")
 
 
+async def test_59_a_derived_port_80_is_not_written(town: Town) -> None:
+    redirect = "- redirect: {authority: rd.example, derivePort: FROM_REQUEST_PORT}"
+    await town.have(vs(redirect, host="c"), vs(redirect, name="other"))
+    assert (await town.ask("http://c/p")).headers["location"] == "http://rd.example/p"
+    assert (await town.ask("http://b:8000/p")).headers["location"] == "http://rd.example:8000/p"
+
+
 async def test_60_and_61_direct_responses(town: Town) -> None:
     body = "x" * 5000
     await town.have(vs(f"- directResponse: {{status: 418, body: {{string: {body}}}}}\n"))
@@ -462,6 +338,28 @@ async def test_66_host_in_headers_means_the_authority(town: Town) -> None:
     assert (await town.ask("http://b:8000/")).json["host"] == "dest.example"
 
 
+async def test_66_the_authority_of_the_route_beats_the_destinations(town: Town) -> None:
+    dest = "{destination: {host: b, subset: v1}, headers: {request: {set: {Host: dest.example}}}}"
+    await town.have(vs(f"- {{route: [{dest}], headers: {{request: {{set: {{':authority': route.example}}}}}}}}\n"))
+    assert (await town.ask("http://b:8000/")).json["host"] == "route.example"
+
+
+async def test_67_response_headers_are_set_and_removed_but_for_the_proxys_own(town: Town) -> None:
+    edits = "{response: {set: {x-r: '1'}, remove: [x-envoy-upstream-service-time, server]}}"
+    await town.have(vs(to("v1", f", headers: {edits}")))
+    answer = await town.ask("http://b:8000/")
+    assert answer.headers["x-r"] == "1"
+    assert "x-envoy-upstream-service-time" not in answer.headers
+    assert answer.headers["server"] == "istio-envoy"
+
+
+async def test_68_header_values_are_format_strings(town: Town) -> None:
+    edits = "{request: {set: {x-from: '%REQ(x-user)%', x-share: '90%%'}}}"
+    await town.have(vs(to("v1", f", headers: {edits}")))
+    sent = dict((await town.ask("http://b:8000/", x_user="ann")).json["headers"])
+    assert (sent["x-from"], sent["x-share"]) == ("ann", "90%")
+
+
 # -- resilience -----------------------------------------------------------------------------------------------------
 
 
@@ -481,12 +379,42 @@ async def test_69_and_70_timeouts(town: Town) -> None:
         ("", 500, 1),
         (", retries: {attempts: 0}", 503, 1),
         (", retries: {attempts: 3, retryOn: 5xx}", 500, 4),
+        (", retries: {attempts: 2, retryOn: '418,reset'}", 418, 3),
+        (", retries: {attempts: 2, retryOn: '418,reset'}", 503, 1),
     ],
 )
-async def test_71_to_74_retries(town: Town, retries: str, status: int, attempts: int) -> None:
+async def test_71_to_75_retries(town: Town, retries: str, status: int, attempts: int) -> None:
     await town.have(vs(to("v1", retries)))
     assert await town.who(f"http://b:8000/?status={status}") == status
     assert len(town.seen["v1"]) == attempts
+
+
+async def test_71_a_retry_that_succeeds_is_all_the_client_sees(town: Town) -> None:
+    await town.have(vs(to("v1")))
+    answer = await town.ask("http://b:8000/?status=503&until=3")
+    assert (answer.status, dict(answer.json["headers"])["x-envoy-attempt-count"]) == (200, "3")
+
+
+@pytest.mark.parametrize(("on", "attempts"), [("connect-failure", 1), ("5xx", 3)])
+async def test_76_a_try_that_takes_too_long_is_repeated_only_if_asked_for(town: Town, on: str, attempts: int) -> None:
+    await town.have(vs(to("v1", f", retries: {{attempts: 2, perTryTimeout: 50ms, retryOn: {on}}}")))
+    assert await town.who("http://b:8000/?wait=0.4") == 504
+    assert len(town.seen["v1"]) == attempts
+
+
+async def test_77_a_refused_connection_is_tried_on_another_host(town: Town) -> None:
+    town.cluster.pods[3]["status"]["podIP"] = town.address(99)  # nobody listens there
+    await town.push()
+    assert {await town.who() for _ in range(10)} == {"v2"}
+
+
+async def test_81_a_fault_for_some_requests_leaves_the_others_alone(town: Town) -> None:
+    fault = (
+        ", match: [{headers: {end-user: {exact: jason}}}], fault: {abort: {httpStatus: 500, percentage: {value: 100}}}"
+    )
+    await town.have(vs(to("v1", fault) + to("v1")))
+    assert await town.who(end_user="jason") == 500
+    assert await town.who(end_user="ann") == "v1"
 
 
 async def test_78_to_80_faults(town: Town) -> None:
@@ -501,39 +429,6 @@ async def test_78_to_80_faults(town: Town) -> None:
     assert asyncio.get_running_loop().time() - start >= 0.19
 
 
-async def test_82_a_full_connection_pool_sheds_load(town: Town) -> None:
-    rule = town.cluster.get("DestinationRule", "b")
-    pool = {"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1}}
-    town.cluster.apply({**rule, "spec": {**rule["spec"], "trafficPolicy": {"connectionPool": pool}}})
-    await town.have(vs(to("v1", ", retries: {attempts: 0}")))
-    assert await town.who() == "v1"  # while its one connection is being made, a request counts as pending
-    answers = await asyncio.gather(*(town.ask("http://b:8000/?wait=0.2") for _ in range(4)))
-    assert sorted(answer.status for answer in answers) == [200, 200, 503, 503]
-    assert any(answer.headers.get("x-envoy-overloaded") == "true" for answer in answers)
-
-
-async def test_83_outliers_are_ejected(town: Town) -> None:
-    rule = town.cluster.get("DestinationRule", "b")
-    policy: Obj = {
-        "loadBalancer": {"simple": "ROUND_ROBIN"},
-        "outlierDetection": {"consecutive5xxErrors": 3, "interval": "1s", "maxEjectionPercent": 100},
-    }
-    town.cluster.pods[4]["status"]["podIP"] = town.address(99)  # nobody listens there
-    town.cluster.apply({**rule, "spec": {**rule["spec"], "trafficPolicy": policy}})
-    await town.have(vs("- {route: [{destination: {host: b}}], retries: {attempts: 0}}\n"))
-    assert [await town.who() for _ in range(30)].count(503) == 3
-
-
-async def test_84_consistent_hashing_keeps_a_value_on_its_pod(town: Town) -> None:
-    rule = town.cluster.get("DestinationRule", "b")
-    policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}}
-    town.cluster.apply({**rule, "spec": {**rule["spec"], "trafficPolicy": policy}})
-    await town.push()
-    by_user = {user: {await town.who(x_user=user) for _ in range(5)} for user in "abcdefgh"}
-    assert all(len(pods) == 1 for pods in by_user.values())
-    assert len(set.union(*by_user.values())) == 2
-
-
 async def test_85_and_86_mirrors(town: Town) -> None:
     await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}")))
     assert await town.who() == "v1"
@@ -546,6 +441,14 @@ async def test_85_and_86_mirrors(town: Town) -> None:
     await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}, mirrorPercentage: {value: 0}")))
     assert await town.who() == "v1"
     assert not town.seen["v2"]
+
+
+async def test_86_half_of_the_requests_are_mirrored(town: Town) -> None:
+    await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}, mirrorPercentage: {value: 50}")))
+    for _ in range(200):
+        assert await town.who() == "v1"
+    await eventually(lambda: len(town.seen["v2"]) >= 60)
+    assert len(town.seen["v2"]) <= 140
 
 
 async def test_87_cors(town: Town) -> None:
@@ -597,6 +500,11 @@ async def test_92_a_gateway_may_admit_one_namespace_only(town: Town) -> None:
     assert (await town.enter()).status == 404
 
 
+async def test_93_a_private_virtual_service_is_not_for_a_gateway_elsewhere(town: Town) -> None:
+    await town.have(vs(to("v1"), host="*", gateways=["gw"], exportTo=["."]))
+    assert (await town.enter()).status == 404
+
+
 async def test_94_a_private_virtual_service_is_for_its_namespace(town: Town) -> None:
     await town.have(vs(to("v2"), exportTo=["."]))
     assert {await town.who() for _ in range(10)} == {"v2"}
@@ -619,14 +527,6 @@ async def test_95_and_96_delegates(town: Town) -> None:
     assert (await town.enter("/api/v1/a")).json["by"] == "v2"
     assert (await town.enter("/x")).json["by"] == "v1"
     assert (await town.enter("/gone")).json["by"] == "v1"
-
-
-async def test_97_a_rule_of_the_clients_namespace_has_clusters_of_its_own(town: Town) -> None:
-    spec = {"host": "*.local", "subsets": [{"name": "v1", "labels": {"version": "v2"}}]}
-    theirs = {"kind": "DestinationRule", "metadata": {"name": "mine", "namespace": "elsewhere"}, "spec": spec}
-    await town.have(vs(to("v1")), yaml.safe_dump(theirs))
-    assert {await town.who("http://b.shop:8000/") for _ in range(8)} == {"v1"}
-    assert {await town.who("http://b.shop:8000/", "stranger") for _ in range(8)} == {"v2"}
 
 
 async def test_102_https_redirect(town: Town) -> None:
