@@ -76,11 +76,11 @@ def canaries_of(view: View, deployment: Obj) -> list[Obj]:
 
 def role_of(view: View, pod: Obj) -> Role:
     """Follows pod → ReplicaSet → Deployment; whatever is not a canary's is base."""
-    deployment = _deployment_of(view, pod)
+    deployment = deployment_of(view, pod)
     return Role.CANARY if deployment is not None and is_canary(deployment) else Role.BASE
 
 
-def _deployment_of(view: View, pod: Obj) -> Obj | None:
+def deployment_of(view: View, pod: Obj) -> Obj | None:
     replica_set = _controller(view, pod, REPLICA_SET.kind)
     return _controller(view, replica_set, DEPLOYMENT.kind) if replica_set is not None else None
 
@@ -104,7 +104,7 @@ def group(view: View, deployments: list[Obj]) -> Group:
         pod
         for pod in view.list(POD)
         if not is_deleting(pod)
-        and (owner := _deployment_of(view, pod)) is not None
+        and (owner := deployment_of(view, pod)) is not None
         and (namespace_of(owner), name_of(owner)) in names
     )
     wanted = sum(int(dig(item, "spec", "replicas", default=1)) for item in deployments if not is_deleting(item))

@@ -16,14 +16,14 @@ from graylane.model.kinds import ENVOY_FILTER, POD, Kind
 from graylane.model.meta import Obj, annotations_of, dig, key_of
 
 Lists = Mapping[Kind, list[Obj]]
-__all__ = ["KINDS", "Lists", "inputs_of", "view_of"]
+__all__ = ["KINDS", "Lists", "as_router", "inputs_of", "view_of"]
 
 
 def inputs_of(lists: Lists) -> Inputs:
     store = Store(MeshConfig())
     for kind in KINDS:
         for obj in lists.get(kind, ()):
-            store.take(kind, key_of(obj), None, _as_router(obj) if kind == POD else obj)
+            store.take(kind, key_of(obj), None, as_router(obj) if kind == POD else obj)
     return store.inputs()
 
 
@@ -31,7 +31,7 @@ def view_of(lists: Lists) -> View:
     return observed({kind: items for kind, items in lists.items() if kind != ENVOY_FILTER})
 
 
-def _as_router(pod: Obj) -> Obj:
+def as_router(pod: Obj) -> Obj:
     """Our gateway is known by being a mirror of the Envoy process, Istio's by what its proxy is told to be."""
     containers = dig(pod, "spec", "containers", default=[])
     if not any((each.get("args") or [])[:2] == ["proxy", "router"] for each in containers):
