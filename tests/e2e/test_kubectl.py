@@ -16,7 +16,7 @@ from graylane.cluster.apiserver.server import ApiServer
 from graylane.testing.api.objects import deployment, pod, widget, widget_crd
 from graylane.testing.api.serve import config, write_kubeconfig
 from graylane.testing.waiting import eventually
-from tests.e2e.kubectls import BINARIES, DEADLINE, Kubectl
+from tests.e2e.kubectls import BINARIES, DEADLINE, Kubectl, binary_of, every_kubectl
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +33,7 @@ async def kubectl(request: pytest.FixtureRequest, tmp_path: Path, authority: pki
     server = ApiServer(config(tmp_path, authority.pair.certificate.parent))
     await server.start()
     write_kubeconfig(tmp_path, server, authority)
-    yield Kubectl(tmp_path, request.param)
+    yield Kubectl(tmp_path, binary_of(request.param))
     await server.stop()
 
 
@@ -102,6 +102,7 @@ async def test_set_env_patches_the_template(kubectl: Kubectl) -> None:
     assert [entry["name"] for entry in container["env"]] == ["version", "app", "upstream_url"]
 
 
+@every_kubectl
 async def test_generators_that_speak_protobuf_are_understood(kubectl: Kubectl) -> None:
     await kubectl.ok("create", "namespace", "shop")
     await kubectl.ok("create", "configmap", "c", "--from-literal=a=b", "-n", "shop")
@@ -176,6 +177,7 @@ async def test_mistakes_in_manifests_are_named(kubectl: Kubectl) -> None:
     assert "metadata.name" in await kubectl.fails("apply", "-f", "-", stdin=yaml.safe_dump(wrong))
 
 
+@every_kubectl
 async def test_rollouts_that_need_only_the_api(kubectl: Kubectl) -> None:
     await kubectl.apply(deployment("web"))
     await kubectl.ok("rollout", "restart", "deploy/web")
@@ -234,6 +236,7 @@ async def test_the_server_describes_itself(kubectl: Kubectl) -> None:
     assert await kubectl.ok("get", "--raw", "/readyz") == "ok"
 
 
+@every_kubectl
 async def test_server_side_apply_keeps_what_others_own_and_names_conflicts(kubectl: Kubectl) -> None:
     mine = deployment("web", replicas=2)
     assert "serverside-applied" in await kubectl.ok("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(mine))

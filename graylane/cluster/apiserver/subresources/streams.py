@@ -15,6 +15,7 @@ from graylane.model.meta import Obj
 
 _COMMANDS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _FORWARDING = ("SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io", "")
+_KUBECTL_SINCE = {"portforward": "1.31"}  # one later than exec and attach
 _KUBELETS_NAMES = (("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty"))
 
 
@@ -55,9 +56,9 @@ async def _joined(call: Call, pod: Obj, path: str, params: Params, known: tuple[
     if "spdy" in call.request.headers.get("upgrade", "").lower():
         # Newer clients fall back to SPDY whatever was wrong before: let them hear of that rather than of SPDY.
         await call.api.nodes.require(node)
-        sub = call.target.subresource
+        sub, since = call.target.subresource, _KUBECTL_SINCE.get(str(call.target.subresource), "1.30")
         raise NotImplementedByServer(
-            f"Graylane serves pods/{sub} over WebSocket and not over SPDY; use kubectl 1.30 or later"
+            f"Graylane serves pods/{sub} over WebSocket and not over SPDY; use kubectl {since} or later"
         )
     protocol = _agreed(call, known)
     return Upgrade(protocol, await call.api.nodes.dial(node, path, params, protocol))
