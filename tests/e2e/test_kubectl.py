@@ -147,7 +147,7 @@ async def test_patches_of_every_type(kubectl: Kubectl) -> None:
 async def test_custom_kinds_are_first_class(kubectl: Kubectl) -> None:
     group = "example.com"
     assert "created" in await kubectl.apply(widget_crd(group))
-    await kubectl.ok("wait", "--for=condition=Established", f"crd/widgets.{group}", "--timeout=5s")
+    await kubectl.ok("wait", "--for=condition=Established", f"crd/widgets.{group}", "--timeout=30s")
     one = widget("one", f"{group}/v1", size=2)
     assert await kubectl.apply(one) == f"widget.{group}/one created"
     assert await kubectl.apply(one) == f"widget.{group}/one unchanged"
@@ -156,7 +156,7 @@ async def test_custom_kinds_are_first_class(kubectl: Kubectl) -> None:
     assert (await kubectl.ok("get", "wd")).split() == ["NAME", "SIZE", "one", "3"]
     status = '{"status":{"phase":"Ready"}}'
     await kubectl.ok("patch", f"widgets.{group}", "one", "--subresource=status", "--type=merge", "-p", status)
-    await kubectl.ok("wait", "wd/one", "--for=jsonpath={.status.phase}=Ready", "--timeout=5s")
+    await kubectl.ok("wait", "wd/one", "--for=jsonpath={.status.phase}=Ready", "--timeout=30s")
     await kubectl.ok("scale", "wd/one", "--replicas=4")
     assert "colour" in await kubectl.ok("explain", "widget.spec")
     assert "Kind:         Widget" in await kubectl.ok("describe", "wd", "one")
@@ -185,7 +185,7 @@ async def test_rollouts_that_need_only_the_api(kubectl: Kubectl) -> None:
     assert await kubectl.ok("get", "deploy", "web", "-o", "jsonpath={.spec.paused}") == "true"
     await kubectl.ok("rollout", "resume", "deploy/web")
     assert await kubectl.ok("get", "deploy", "web", "-o", "jsonpath={.spec.paused}") == ""
-    waiting = await kubectl.start("rollout", "status", "deploy/web", "--timeout=20s")
+    waiting = await kubectl.start("rollout", "status", "deploy/web", "--timeout=30s")
     status = {"observedGeneration": 4, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}
     patch = orjson.dumps({"status": status}).decode()
     await kubectl.ok("patch", "deploy", "web", "--subresource=status", "--type=merge", "-p", patch)

@@ -404,20 +404,20 @@ async def test_run_expose_and_autoscale(kubectl: Kubectl) -> None:
 
 async def test_wait_for_conditions_paths_creation_and_deletion(kubectl: Kubectl) -> None:
     if kubectl.minor >= 31:
-        creation = await kubectl.start("wait", "cm/a", "--for=create", "--timeout=15s")
+        creation = await kubectl.start("wait", "cm/a", "--for=create", "--timeout=30s")
         await kubectl.apply(config_map("a"))
         assert await creation.wait() == 0
     await kubectl.apply(config_map("a"), deployment("web"))
     assert "timed out" in await kubectl.fails("wait", "deploy/web", "--for=condition=Available", "--timeout=1s")
     condition = '{"status":{"conditions":[{"type":"Available","status":"True"}]}}'
-    waiting = await kubectl.start("wait", "deploy", "-l", "app=web", "--for=condition=Available", "--timeout=15s")
+    waiting = await kubectl.start("wait", "deploy", "-l", "app=web", "--for=condition=Available", "--timeout=30s")
     await kubectl.ok("patch", "deploy", "web", "--subresource=status", "--type=merge", "-p", condition)
     assert await waiting.wait() == 0
-    await kubectl.ok("wait", "deploy/web", "--for=condition=Available=True", "--timeout=5s")
-    await kubectl.ok("wait", "cm/a", "--for=jsonpath={.data.a}=1", "--timeout=5s")
+    await kubectl.ok("wait", "deploy/web", "--for=condition=Available=True", "--timeout=30s")
+    await kubectl.ok("wait", "cm/a", "--for=jsonpath={.data.a}=1", "--timeout=30s")
     if kubectl.minor >= 31:
-        await kubectl.ok("wait", "cm/a", "--for=jsonpath={.data.a}", "--timeout=5s")
-    deletion = await kubectl.start("wait", "cm/a", "--for=delete", "--timeout=15s")
+        await kubectl.ok("wait", "cm/a", "--for=jsonpath={.data.a}", "--timeout=30s")
+    deletion = await kubectl.start("wait", "cm/a", "--for=delete", "--timeout=30s")
     await kubectl.ok("delete", "cm", "a")
     assert await deletion.wait() == 0
 
@@ -458,7 +458,7 @@ async def test_nodes_are_cordoned_tainted_and_drained(kubectl: Kubectl, cluster:
     assert "tainted" in await kubectl.ok("taint", "nodes", name, "dedicated=db:NoSchedule")
     assert "untainted" in await kubectl.ok("taint", "nodes", name, "dedicated-")
     await kubectl.apply(pod("p", nodeName=name, terminationGracePeriodSeconds=0))
-    drained = await kubectl.ok("drain", name, "--force", "--timeout=15s")
+    drained = await kubectl.ok("drain", name, "--force", "--timeout=30s")
     assert "drained" in drained
     assert "not found" in await kubectl.fails("get", "pod", "p")
     assert "Unschedulable:      true" in await kubectl.ok("describe", "node", name)
@@ -484,5 +484,5 @@ async def test_a_definition_comes_and_goes(kubectl: Kubectl) -> None:
     assert "KIND:       Widget" in await kubectl.ok("explain", f"widgets.{group}")
     assert f"widgets.{group}" in await kubectl.ok("api-resources", "-o", "name")
     assert f"widget.{group}/w" in await kubectl.ok("get", f"widgets.v1.{group}", "-o", "name")
-    await kubectl.ok("delete", "crd", f"widgets.{group}", "--timeout=15s")
+    await kubectl.ok("delete", "crd", f"widgets.{group}", "--timeout=30s")
     assert "doesn't have a resource type" in await kubectl.fails("get", f"widgets.{group}")

@@ -48,7 +48,7 @@ SERVICE = {
 
 
 async def rolled_out(rig: Rig) -> None:
-    said = await rig.kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    said = await rig.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
     assert "successfully rolled out" in said
 
 
@@ -84,7 +84,7 @@ async def test_a_deployment_is_created_scaled_changed_undone_paused_and_deleted(
     assert {pod["spec"]["containers"][0]["image"] for pod in await pods(rig)} == {"shop/web:2"}
 
     await rig.kubectl("delete", "deployment", "web")
-    await rig.kubectl("wait", "--for=delete", "pod", "-l", "app=web", "--timeout=20s")
+    await rig.kubectl("wait", "--for=delete", "pod", "-l", "app=web", "--timeout=30s")
     assert (await rig.client.list(REPLICA_SET, NS)).items == []
 
 
@@ -123,7 +123,7 @@ async def slices(rig: Rig) -> list[Obj]:
 async def test_foreground_deletion_returns_when_nothing_is_left(rig: Rig) -> None:
     await rig.apply(deployment())
     await rolled_out(rig)
-    await rig.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=20s")
+    await rig.kubectl("delete", "deployment", "web", "--cascade=foreground", "--timeout=30s")
     assert (await rig.client.list(REPLICA_SET, NS)).items == []
     assert await pods(rig) == []
 
@@ -132,7 +132,7 @@ async def test_orphans_are_left_running_and_taken_up_by_the_next_deployment(rig:
     await rig.apply(deployment())
     await rolled_out(rig)
     before = {uid_of(pod) for pod in await pods(rig)}
-    await rig.kubectl("delete", "deployment", "web", "--cascade=orphan", "--timeout=20s")
+    await rig.kubectl("delete", "deployment", "web", "--cascade=orphan", "--timeout=30s")
     [replica_set] = (await rig.client.list(REPLICA_SET, NS)).items
     assert controller_of(replica_set) is None
     await rig.apply(deployment())
@@ -173,27 +173,27 @@ async def test_a_namespace_takes_everything_in_it_along(rig: Rig) -> None:
     await rig.kubectl("create", "namespace", "shop")
     await rig.kubectl("-n", "shop", "create", "deployment", "web", "--image=shop/web:1", "--replicas=2")
     await rig.kubectl("-n", "shop", "create", "configmap", "settings", "--from-literal=a=b")
-    await rig.kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=20s")
-    await rig.kubectl("delete", "namespace", "shop", "--timeout=20s")
+    await rig.kubectl("-n", "shop", "rollout", "status", "deployment/web", "--timeout=30s")
+    await rig.kubectl("delete", "namespace", "shop", "--timeout=30s")
     for kind in (DEPLOYMENT, REPLICA_SET, POD):
         assert (await rig.client.list(kind, "shop")).items == []
 
 
 async def test_custom_resources_own_and_are_owned_like_any_other(rig: Rig) -> None:
     await rig.apply(_crd())
-    await rig.kubectl("wait", "--for=condition=Established", "crd/shops.example.org", "--timeout=20s")
+    await rig.kubectl("wait", "--for=condition=Established", "crd/shops.example.org", "--timeout=30s")
     await rig.apply(_shop("a"))
     owner_uid = await rig.kubectl("get", "shop", "a", "-o", "jsonpath={.metadata.uid}")
     reference = {"apiVersion": "example.org/v1", "kind": "Shop", "name": "a", "uid": owner_uid}
     await rig.apply(_shop("b", reference), _settings(reference))
     await rig.kubectl("delete", "shop", "a")
-    await rig.kubectl("wait", "--for=delete", "shop/b", "configmap/settings", "--timeout=20s")
+    await rig.kubectl("wait", "--for=delete", "shop/b", "configmap/settings", "--timeout=30s")
 
 
 async def test_a_dependent_of_an_owner_that_never_was_is_collected(rig: Rig) -> None:
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "never-existed"}
     await rig.apply(_settings(reference))
-    await rig.kubectl("wait", "--for=delete", "configmap/settings", "--timeout=20s")
+    await rig.kubectl("wait", "--for=delete", "configmap/settings", "--timeout=30s")
 
 
 async def test_a_pod_that_fits_no_node_says_why_and_goes_on_once_one_does(rig: Rig) -> None:
@@ -250,7 +250,7 @@ async def apply_without_warning(rig: Rig, obj: dict[str, Any]) -> None:
 
 async def rolled_back_and_forth(rig: Rig, name: str) -> None:
     """Set another image, look at the history, and go back, as `kubectl rollout` does it."""
-    status = ("rollout", "status", name, "--timeout=20s")
+    status = ("rollout", "status", name, "--timeout=30s")
     await rig.kubectl(*status)
     await rig.kubectl("set", "image", name, "app=shop/web:2")
     await rig.kubectl(*status)
@@ -269,14 +269,14 @@ async def images(rig: Rig) -> set[str]:
 
 async def deleted(rig: Rig, name: str) -> None:
     await rig.kubectl("delete", name)
-    await rig.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=20s")
+    await rig.kubectl("wait", "--for=delete", "pod", "--all", "--timeout=30s")
 
 
 async def test_a_stateful_set_is_rolled_out_undone_scaled_and_deleted(rig: Rig) -> None:
     await apply_without_warning(rig, workload("StatefulSet", replicas=2, serviceName="db", selector=SELECTOR))
     await rolled_back_and_forth(rig, "statefulset/web")
     await rig.kubectl("scale", "statefulset/web", "--replicas=3")
-    await rig.kubectl("wait", "statefulset/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=20s")
+    await rig.kubectl("wait", "statefulset/web", "--for=jsonpath={.status.readyReplicas}=3", "--timeout=30s")
     assert sorted(map(name_of, await pods(rig))) == ["web-0", "web-1", "web-2"]
     assert "3/3" in await rig.kubectl("get", "statefulset", "web")
     await deleted(rig, "statefulset/web")
@@ -315,7 +315,7 @@ async def test_a_job_completes_once_its_pods_have_succeeded(rig: Rig) -> None:
     for pod in await eventually(both_run):
         status = {"status": {"phase": "Succeeded"}}
         await rig.client.patch(POD, name_of(pod), NS, status, subresource="status")
-    await rig.kubectl("wait", "--for=condition=complete", "job/web", "--timeout=20s")
+    await rig.kubectl("wait", "--for=condition=complete", "job/web", "--timeout=30s")
     assert "2/2" in await rig.kubectl("get", "job", "web")
     assert "Completed" in await rig.kubectl("describe", "job", "web")
     await deleted(rig, "job/web")

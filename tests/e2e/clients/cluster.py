@@ -54,7 +54,7 @@ class Cluster:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.server + path, data, headers, method=method)
         context = ssl.create_default_context(cadata=self.ca.decode())
-        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
             return json.loads(answer.read())
 
     def define_widgets(self, group: str) -> str:

@@ -77,7 +77,7 @@ async def test_a_deployment_scales_and_is_waited_for(api: Any, cluster: Cluster,
     condition = {"type": "Available", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     status = {**cluster.get(f"/apis/apps/v1/namespaces/{ns}/deployments/web"), "status": {"conditions": [condition]}}
     cluster.send("PUT", f"/apis/apps/v1/namespaces/{ns}/deployments/web/status", status)
-    await web.wait("condition=Available", timeout=5)
+    await web.wait("condition=Available", timeout=30)
 
 
 async def test_custom_kinds_are_found_by_discovery(api: Any, ns: str, group: str) -> None:

@@ -109,7 +109,7 @@ def test_a_watch_sees_each_change_once_and_resumes(core: Any, ns: str) -> None:
     core.create_namespaced_config_map(ns, v1_config_map("a"))
     seen = []
     stream = watch.Watch()
-    for event in stream.stream(core.list_namespaced_config_map, ns, resource_version=start, timeout_seconds=10):
+    for event in stream.stream(core.list_namespaced_config_map, ns, resource_version=start, timeout_seconds=30):
         seen.append((event["type"], event["object"].metadata.name))
         if len(seen) == 1:
             core.patch_namespaced_config_map("a", ns, {"data": {"a": "2"}})
@@ -118,7 +118,7 @@ def test_a_watch_sees_each_change_once_and_resumes(core: Any, ns: str) -> None:
     core.delete_namespaced_config_map("a", ns)
     again = watch.Watch()
     for event in again.stream(
-        core.list_namespaced_config_map, ns, resource_version=stream.resource_version, timeout_seconds=10
+        core.list_namespaced_config_map, ns, resource_version=stream.resource_version, timeout_seconds=30
     ):
         seen.append((event["type"], event["object"].metadata.name))
         again.stop()
@@ -135,9 +135,9 @@ def test_a_shared_informer_keeps_a_cache_in_step(core: Any, ns: str) -> None:
     informer.start()
     try:
         core.create_namespaced_config_map(ns, v1_config_map("second"))
-        assert all(added.acquire(timeout=10) for _ in range(2))
+        assert all(added.acquire(timeout=30) for _ in range(2))
         core.delete_namespaced_config_map("second", ns)
-        assert gone.acquire(timeout=10)
+        assert gone.acquire(timeout=30)
     finally:
         informer.stop()
 
@@ -164,7 +164,7 @@ def test_the_dynamic_client_discovers_kinds_and_watches_them(api: Any, ns: str, 
     widgets = found.resources.get(api_version=f"{group}/v1", kind="Widget")
     made = widgets.create(body=widget("a", f"{group}/v1"), namespace=ns)
     widgets.patch(body={"spec": {"size": 2}}, name="a", namespace=ns, content_type="application/merge-patch+json")
-    events = widgets.watch(namespace=ns, resource_version=made.metadata.resourceVersion, timeout=10)
+    events = widgets.watch(namespace=ns, resource_version=made.metadata.resourceVersion, timeout=30)
     event = next(iter(events))
     assert (event["type"], event["object"].spec.size) == ("MODIFIED", 2)
     widgets.delete(name="a", namespace=ns)

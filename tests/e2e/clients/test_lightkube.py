@@ -69,7 +69,7 @@ def test_a_watch_follows_and_resumes(client: Any) -> None:
     client.patch(ConfigMap, "a", {"data": {"a": "2"}})
     client.delete(ConfigMap, "a")
     seen = []
-    for kind, each in client.watch(ConfigMap, resource_version=made.metadata.resourceVersion, server_timeout=5):
+    for kind, each in client.watch(ConfigMap, resource_version=made.metadata.resourceVersion, server_timeout=30):
         seen.append((kind, each.data["a"]))
         if kind == "DELETED":
             break
