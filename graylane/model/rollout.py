@@ -6,9 +6,10 @@ on objects. Controllers import this module, never a version's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from graylane.model.hashing import short_hash
 from graylane.model.meta import Key, Obj, condition, dig
@@ -19,6 +20,8 @@ GROUP = "rollouts.kruise.io"
 ROLLING_STYLE = f"{GROUP}/rolling-style"
 TRAFFIC_ROUTING_NAME = f"{GROUP}/trafficrouting"
 ABORT = "graylane.dev/abort"  # value: the status.canaryStatus.canaryRevision whose release shall end
+DEADLINE = "graylane.dev/progress-deadline-seconds"  # else the workload's own progressDeadlineSeconds
+ON_FAILURE = "graylane.dev/on-failure"  # "abort": a release past its deadline is taken back by itself; else "hold"
 
 # Keys OpenKruise writes and other tools read.
 HASH = f"{GROUP}/hash"
@@ -77,6 +80,16 @@ class Step:
     replicas: int | str
     weight: int | None = None
     pause_seconds: int | None = None
+    matches: tuple[Obj, ...] = ()
+    modifier: Obj | None = None
+
+    @property
+    def strategy(self) -> Obj | None:
+        """What a TrafficRouting's `spec.strategy` would be; None: the step asks for no traffic."""
+        if self.weight is None and not self.matches:
+            return None
+        asked = {"weight": self.weight, "matches": list(self.matches), "requestHeaderModifier": self.modifier}
+        return {name: value for name, value in asked.items() if value not in (None, [])}
 
     @property
     def takes_all(self) -> bool:
@@ -93,8 +106,32 @@ class MetadataPatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedded:
+    """`trafficRoutings`: routes in the Rollout itself. `entry` is what a TrafficRouting's `objectRef` would hold.
+
+    `own_service`: stable and canary get a Service each, told apart by `pod-template-hash` (OpenKruise's default).
+    """
+
+    service: str
+    entry: Obj
+    own_service: bool = True
+
+    @property
+    def canary_service(self) -> str:
+        return f"{self.service}-canary" if self.own_service else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """How long a release may stand still. `seconds` None: as long as the workload's own `progressDeadlineSeconds`."""
+
+    seconds: int | None = None
+    aborts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
-    """A canary release plan for one Deployment. `routing` is the TrafficRouting's name, "" for none."""
+    """A canary release plan for one Deployment. `named_routing` is the annotated TrafficRouting's name, "" for none."""
 
     key: Key
     uid: str
@@ -103,7 +140,9 @@ class Rollout:
     steps: tuple[Step, ...]
     patch: MetadataPatch = MetadataPatch()
     failure_threshold: int | str = 0
-    routing: str = ""
+    named_routing: str = ""
+    embedded: Embedded | None = None
+    deadline: Deadline = Deadline()
     paused: bool = False
     disabled: bool = False
     deleting: bool = False
@@ -112,13 +151,34 @@ class Rollout:
     @property
     def plan_hash(self) -> str:
         """Changes with the plan, not with its pauses or tolerance, so that editing those asks no approval again."""
-        steps = [[step.replicas, step.weight] for step in self.steps]
+        steps = [[step.replicas, step.weight, *_routes(step)] for step in self.steps]
         return short_hash([steps, dict(self.patch.labels), dict(self.patch.annotations)], 16)
+
+    @property
+    def routing(self) -> str:
+        """The TrafficRouting that leads to the canary: the user's, or ours where routes are in the Rollout itself."""
+        return f"{self.key.name}-routes" if self.embedded else self.named_routing
 
     @property
     def finalizer(self) -> str:
         """What this Rollout puts on its TrafficRouting while routes shall lead to its canary."""
         return PROGRESSING_FINALIZER + self.key.name
+
+
+def _routes(step: Step) -> list[Any]:
+    """Nothing for steps without, whose plans keep the hash they had before routes could be in a step."""
+    return [list(step.matches), step.modifier] if step.matches or step.modifier else []
+
+
+def deadline_of(annotations: Mapping[str, str], wrong: Callable[[str, Any, str], None]) -> Deadline:
+    """From the annotations; `wrong` is told what cannot be read."""
+    seconds, reaction = annotations.get(DEADLINE), annotations.get(ON_FAILURE, "hold")
+    if seconds is not None and not (seconds.isdigit() and int(seconds) > 0):
+        wrong(DEADLINE, seconds, "must be a number of seconds above 0")
+        seconds = None
+    if reaction not in ("hold", "abort"):
+        wrong(ON_FAILURE, reaction, "must be 'hold' or 'abort'")
+    return Deadline(int(seconds) if seconds else None, reaction == "abort")
 
 
 def claim(rollout_name: str) -> str:

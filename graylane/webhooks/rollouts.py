@@ -1,7 +1,8 @@
 """Refuses Rollouts that cannot be carried out, naming the field, before anything runs.
 
-Pure. In: an admission request about a Rollout, a `View` of the others. Out: yes, or every reason why not. OpenKruise's
-rules on the object alone are the decoder's; those that need other objects (V15) or the old one (U1 to U3) are here.
+Pure. In: an admission request about a Rollout of either API version, a `View` of the others. Out: yes, or every reason
+why not. OpenKruise's rules on the object alone are the decoders'; those that need other objects (V15) or the old one
+(U1 to U3) are here.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from graylane.errors import BadRequest, Invalid
 from graylane.kit.cache import View
 from graylane.model.kinds import ROLLOUT
-from graylane.model.meta import Obj, dig, key_of, name_of
-from graylane.model.rollout import Phase, WorkloadRef
+from graylane.model.meta import Obj, annotations_of, dig, key_of, name_of
+from graylane.model.rollout import DEADLINE, ON_FAILURE, Phase, WorkloadRef
 from graylane.model.versions.rollout import decode
+from graylane.model.versions.rollout_conversion import V1BETA1
 from graylane.model.versions.rollout_v1alpha1 import rolling_style
 from graylane.webhooks.review import ALLOWED, AdmissionResponse, refused
 
 _FROZEN = frozenset({Phase.PROGRESSING, Phase.TERMINATING})
+_WORKLOAD = {False: ("spec", "objectRef", "workloadRef"), True: ("spec", "workloadRef")}  # by whether it is v1beta1
 
 
 def validate_rollout(request: Obj, view: View) -> AdmissionResponse:
@@ -38,7 +41,12 @@ def validate_rollout(request: Obj, view: View) -> AdmissionResponse:
 
 def _only_metadata(obj: Obj, old: Obj) -> bool:
     """Finalizers and deletion must pass although an older Graylane or OpenKruise admitted what we refuse."""
-    return obj.get("spec") == old.get("spec") and rolling_style(obj) == rolling_style(old)
+    return obj.get("spec") == old.get("spec") and _read_annotations(obj) == _read_annotations(old)
+
+
+def _read_annotations(obj: Obj) -> tuple[str, ...]:
+    found = annotations_of(obj)
+    return (rolling_style(obj), found.get(DEADLINE, ""), found.get(ON_FAILURE, ""))
 
 
 def _spec(obj: Obj) -> Iterator[str]:
@@ -56,13 +64,13 @@ def _conflicts(obj: Obj, namespace: str, view: View) -> Iterator[str]:
     for other in view.list(ROLLOUT, namespace):
         if name_of(other) != name_of(obj) and _target(other) == target:
             yield (
-                f"spec.objectRef.workloadRef: Invalid value: {target}: This rollout conflict with "
+                f"{'.'.join(_WORKLOAD[_is_beta(obj)])}: Invalid value: {target}: This rollout conflict with "
                 f"Rollout({key_of(other)}), one workload only have less than one Rollout"
             )
 
 
 def _target(obj: Obj) -> WorkloadRef | None:
-    found = dig(obj, "spec", "objectRef", "workloadRef", default={})
+    found = dig(obj, *_WORKLOAD[_is_beta(obj)], default={})
     if not found.get("name"):
         return None
     group = str(found.get("apiVersion", "")).rpartition("/")[0]
@@ -70,13 +78,28 @@ def _target(obj: Obj) -> WorkloadRef | None:
 
 
 def _immutable(obj: Obj, old: Obj) -> Iterator[str]:
-    """U1 to U3: while a release is under way, what it stands on stays."""
+    """U1 to U3, and v0.6's rule on v1beta1's steps: while a release is under way, what it stands on stays."""
     if dig(old, "status", "phase") not in _FROZEN:
         return
-    if dig(obj, "spec", "objectRef") != dig(old, "spec", "objectRef"):
-        yield "spec.objectRef: Forbidden: Rollout 'ObjectRef' field is immutable"
-    routings = ("spec", "strategy", "canary", "trafficRoutings")
+    workload, canary = _WORKLOAD[_is_beta(obj)], ("spec", "strategy", "canary")
+    routings = (*canary, "trafficRoutings")
+    if dig(obj, *workload) != dig(old, *workload):
+        yield f"{'.'.join(workload)}: Forbidden: Rollout 'ObjectRef' field is immutable"
     if dig(obj, *routings, default=[]) != dig(old, *routings, default=[]):
         yield f"{'.'.join(routings)}: Forbidden: Rollout 'Strategy.Canary.TrafficRoutings' field is immutable"
-    if rolling_style(obj) != rolling_style(old):
+    if _is_beta(obj):
+        yield from _immutable_in_v1beta1(dig(obj, *canary, default={}), dig(old, *canary, default={}))
+    elif rolling_style(obj) != rolling_style(old):
         yield "metadata.annotations: Forbidden: Rollout 'Rolling-Style' annotation is immutable"
+
+
+def _immutable_in_v1beta1(new: Obj, old: Obj) -> Iterator[str]:
+    style = "enableExtraWorkloadForCanary"
+    if bool(new.get(style)) != bool(old.get(style)):
+        yield f"spec.strategy.canary.{style}: Forbidden: Rollout 'EnableExtraWorkloadForCanary' field is immutable"
+    if len(new.get("steps") or ()) != len(old.get("steps") or ()):
+        yield "spec.strategy.canary.steps: Forbidden: Amount of Rollout steps are immutable"
+
+
+def _is_beta(obj: Obj) -> bool:
+    return obj.get("apiVersion") == V1BETA1

@@ -1,4 +1,4 @@
-"""Serves the admission handlers over HTTPS, and says how to register them.
+"""Serves the admission handlers and the conversion of Rollouts over HTTPS, and says how to register the former.
 
 Shell. In: address, certificate and key files, a source of views. Out: a listening server, and the two webhook
 configurations that point to it.
@@ -20,6 +20,8 @@ from graylane.kit.cache import View
 from graylane.model.kinds import MUTATING_WEBHOOK, REPLICA_SET, ROLLOUT, VALIDATING_WEBHOOK, Kind
 from graylane.model.meta import Obj
 from graylane.model.rollout import CANARY_DEPLOYMENT, GROUP
+from graylane.model.versions.rollout import VERSIONS
+from graylane.webhooks.conversion import CONVERT, convert_review
 from graylane.webhooks.deployments import mutate_deployment
 from graylane.webhooks.review import AdmissionResponse, request_of
 from graylane.webhooks.rollouts import validate_rollout
@@ -29,6 +31,8 @@ _TIMEOUT_SECONDS = 5
 Handler = Callable[[Obj, View], AdmissionResponse]
 MUTATE_DEPLOYMENT, VALIDATE_ROLLOUT = "/mutate-apps-v1-deployment", "/validate-rollouts-kruise-io-rollout"
 HANDLERS: dict[str, Handler] = {MUTATE_DEPLOYMENT: mutate_deployment, VALIDATE_ROLLOUT: validate_rollout}
+
+_ROLLOUT_VERSIONS = [version.rpartition("/")[2] for version in VERSIONS]
 
 WATCHED: tuple[Kind, ...] = (ROLLOUT, REPLICA_SET)  # what the handlers read from the view
 
@@ -60,6 +64,7 @@ class WebhookServer:
         app = web.Application()
         for path in HANDLERS:
             app.router.add_post(path, self._serve)
+        app.router.add_post(CONVERT, self._convert)
         app.router.add_get("/healthz", self._healthy)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -80,6 +85,12 @@ class WebhookServer:
         except BadRequest as error:
             return _json(error.to_status(), error.http_code)
         return _json(self._answer(request.path, asked).to_review(str(asked["uid"])))
+
+    async def _convert(self, request: web.Request) -> web.Response:
+        try:
+            return _json(convert_review(await request.read()))
+        except BadRequest as error:
+            return _json(error.to_status(), error.http_code)
 
     def _answer(self, path: str, asked: Obj) -> AdmissionResponse:
         try:
@@ -112,7 +123,7 @@ def configurations(base_url: str, ca_bundle: bytes) -> list[Obj]:
     validating: Obj = {
         "name": "vrollout.kb.io",
         "clientConfig": client | {"url": base_url + VALIDATE_ROLLOUT},
-        "rules": [_rule(GROUP, [ROLLOUT.version], ROLLOUT.plural, ["CREATE", "UPDATE"])],
+        "rules": [_rule(GROUP, _ROLLOUT_VERSIONS, ROLLOUT.plural, ["CREATE", "UPDATE"])],
         "failurePolicy": "Fail",
     }
     return [

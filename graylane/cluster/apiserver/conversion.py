@@ -1,7 +1,8 @@
 """One stored object, shown in any served version of its kind.
 
 Pure. In: an object and an apiVersion. Out: the object in that version. Versions of custom kinds differ in name only
-(`strategy: None`); the built-in kinds that differ in shape have a row each way.
+(`strategy: None`); the kinds that differ in shape have a row each way: some built-in ones, and Rollout, which elsewhere
+the conversion webhook converts by the same function.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graylane.model.meta import Obj, dig
+from graylane.model.versions.rollout_conversion import V1ALPHA1, V1BETA1, to_v1alpha1, to_v1beta1
 
 
 def to(obj: Obj, api_version: str) -> Obj:
@@ -68,4 +70,6 @@ _SHAPES: dict[tuple[str, str, str], Callable[[Obj], Obj]] = {
     ("HorizontalPodAutoscaler", "autoscaling/v1", "autoscaling/v2"): _hpa_up,
     ("Event", "v1", "events.k8s.io/v1"): _event_up,
     ("Event", "events.k8s.io/v1", "v1"): _event_down,
+    ("Rollout", V1ALPHA1, V1BETA1): to_v1beta1,
+    ("Rollout", V1BETA1, V1ALPHA1): to_v1alpha1,
 }

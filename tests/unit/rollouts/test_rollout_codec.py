@@ -158,7 +158,7 @@ def test_every_problem_is_named_at_once() -> None:
 
 def test_another_api_version_is_refused_by_name() -> None:
     assert "supported values: rollouts.kruise.io/v1alpha1" in refusal(
-        manifest() | {"apiVersion": "rollouts.kruise.io/v1beta1"}
+        manifest() | {"apiVersion": "rollouts.kruise.io/v1"}
     )
 
 

@@ -83,7 +83,7 @@ def releases() -> Iterator[Release]:
 
 def rollout(**flags: object) -> Rollout:
     workload = WorkloadRef("apps/v1", "Deployment", "web")
-    return Rollout(Key("shop", "web"), "u1", 3, workload, STEPS_OF_PLAN, routing="web", **flags)  # type: ignore[arg-type]
+    return Rollout(Key("shop", "web"), "u1", 3, workload, STEPS_OF_PLAN, named_routing="web", **flags)  # type: ignore[arg-type]
 
 
 PLAN = rollout().plan_hash

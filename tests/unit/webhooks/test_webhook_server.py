@@ -16,7 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from graylane.install import shipped_crds
 from graylane.testing.world import World
+from graylane.webhooks.conversion import CONVERT, converting
 from graylane.webhooks.server import MUTATE_DEPLOYMENT, VALIDATE_ROLLOUT, WebhookConfig, WebhookServer, configurations
 
 
@@ -76,6 +78,41 @@ async def test_what_concerns_nobody_is_allowed_without_a_patch(
     review = {"request": {"uid": "u8", "operation": "UPDATE", "namespace": "shop", "object": {}, "oldObject": {}}}
     _, answer = await post(server.url + MUTATE_DEPLOYMENT, orjson.dumps(review), certificate[0])
     assert answer["response"] == {"uid": "u8", "allowed": True}
+
+
+async def test_rollouts_are_converted_all_or_none(server: WebhookServer, certificate: tuple[Path, Path]) -> None:
+    spec = {"workloadRef": {"name": "web"}, "strategy": {"canary": {"steps": [{"traffic": "20%", "replicas": 1}]}}}
+    beta = {"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "Rollout", "metadata": {"name": "web"}, "spec": spec}
+    wanted = {"uid": "u9", "desiredAPIVersion": "rollouts.kruise.io/v1alpha1"}
+
+    async def ask(*objects: dict) -> dict:
+        review = {"apiVersion": "apiextensions.k8s.io/v1", "request": wanted | {"objects": objects}}
+        status, answer = await post(server.url + CONVERT, orjson.dumps(review), certificate[0])
+        assert (status, answer["kind"], answer["response"]["uid"]) == (200, "ConversionReview", "u9")
+        return answer["response"]
+
+    good = await ask(beta)
+    assert good["result"] == {"status": "Success"}
+    assert good["convertedObjects"][0]["spec"]["strategy"]["canary"]["steps"] == [{"weight": 20, "replicas": 1}]
+    bad = await ask(beta, beta | {"apiVersion": "rollouts.kruise.io/v9"})
+    assert bad["result"]["status"] == "Failed"
+    assert "'rollouts.kruise.io/v9'" in bad["result"]["message"]
+    assert "convertedObjects" not in bad
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"apiVersion": "apiextensions.k8s.io/v1", "request": {}}'])
+async def test_what_is_no_conversion_review_is_refused(
+    server: WebhookServer, certificate: tuple[Path, Path], body: bytes
+) -> None:
+    status, answer = await post(server.url + CONVERT, body, certificate[0])
+    assert (status, answer["reason"]) == (400, "BadRequest")
+
+
+def test_a_cluster_that_cannot_convert_is_told_whom_to_ask() -> None:
+    crd = next(crd for crd in shipped_crds() if crd["spec"]["names"]["kind"] == "Rollout")
+    asked = converting(crd, "https://127.0.0.1:9", b"PEM")["spec"]["conversion"]
+    assert asked["strategy"] == "Webhook"
+    assert asked["webhook"]["clientConfig"]["url"] == "https://127.0.0.1:9/convert"
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"request": {"operation": "CREATE"}}'])
