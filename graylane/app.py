@@ -27,6 +27,7 @@ from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
 from graylane.kit import Controller, Manager, SystemClock
 from graylane.mesh.controller import Mesh
+from graylane.mesh.debug.istiod import Post
 from graylane.mesh.inputs import MeshConfig
 from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
@@ -158,7 +159,7 @@ class Cluster:
         return await self._stack.enter_async_context(WebhookServer(config, manager.view))
 
     async def _mesh(self, manager: Manager) -> Mesh:
-        mesh = Mesh(MeshConfig(proxy_port=PROXY_PORT), manager)
+        mesh = Mesh(MeshConfig(proxy_port=PROXY_PORT), manager, Post(NODE_NAME, self.config.node_ip))
         self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way
         await mesh.start()
         return mesh

@@ -1,6 +1,7 @@
 """The mesh as a running part: what the API holds becomes what Envoy does, and what Envoy says becomes status.
 
-Shell. In: a manager's caches. Out: pushes over xDS, statuses of Istio objects, the condition that lets pods stop.
+Shell. In: a manager's caches. Out: pushes over xDS, statuses of Istio objects, the condition that lets pods stop, and
+over HTTP what proxies have acknowledged and seen.
 
     cache change → Store → (a moment, so that what belongs together comes together) → compile → publish
     acknowledged → Reconciled True, Drained True         refused → Quarantine → compile again without the culprit
@@ -15,9 +16,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from graylane.chain.requests import Dye
 from graylane.kit import Change, Manager
 from graylane.mesh import status
 from graylane.mesh.compiler import Compiled, compile
+from graylane.mesh.debug.istiod import Post
+from graylane.mesh.debug.presence import Presence
+from graylane.mesh.debug.server import DebugServer
 from graylane.mesh.findings import unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
 from graylane.mesh.memo import Memo
@@ -28,7 +33,7 @@ from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
 from graylane.mesh.writer import StatusWriter
 from graylane.mesh.xds.protocol import Accepted, Live, Report
 from graylane.mesh.xds.server import XdsServer
-from graylane.model.kinds import POD, SERVICE_ENTRY, SIDECAR, Kind
+from graylane.model.kinds import POD, SERVICE_ENTRY, SIDECAR, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, generation_of
 
 _LOG = logging.getLogger(__name__)
@@ -50,12 +55,17 @@ class _Published:
 class Mesh:
     """Start it next to a running `manager`; Envoy then connects to `xds_port` on loopback."""
 
-    def __init__(self, config: MeshConfig, manager: Manager) -> None:
+    def __init__(self, config: MeshConfig, manager: Manager, post: Post | None = None) -> None:
+        """`post`: where to answer questions, and to be found as Service `istiod`; None for nowhere."""
         self._manager = manager
         self._store = Store(config)
         self._quarantine = Quarantine()
         self._memo = Memo()
-        self._server = XdsServer(self._on_report)
+        self._debug = DebugServer(lambda: self._server.logs)
+        self._server = XdsServer(self._on_report, self._debug.take)
+        self._post = post
+        self._presence = Presence(manager, post) if post else None
+        self._lanes: dict[Key, frozenset[str]] = {}
         self._writer = StatusWriter(manager)
         self._published: dict[int, _Published] = {}
         self._live: Compiled | None = None
@@ -72,8 +82,12 @@ class Mesh:
     async def start(self, xds_port: int = 0) -> None:
         """Returns once Envoy can connect; compiling begins when the manager's caches are filled."""
         await self._server.start(port=xds_port)
+        if self._post and self._presence:
+            await self._debug.start(self._post.node_ip)
+            self._presence.start(self._debug.port)
         for kind in KINDS:
             self._manager.listen(kind, partial(self._on_change, kind))
+        self._manager.listen(TRAFFIC_ROUTING, self._on_routing)
         for kind in _NOT_ACTED_ON:
             self._manager.listen(kind, partial(self._on_unused, kind))
         self._writer.start()
@@ -85,6 +99,9 @@ class Mesh:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._presence:
+            await self._presence.stop()
+        await self._debug.stop()
         await self._writer.stop()
         await self._server.stop()
 
@@ -92,6 +109,16 @@ class Mesh:
         self._store.take(kind, change.key, change.old, change.new)
         if change.new is None:
             self._told.pop((kind.kind, change.key), None)
+        if self._store.dirty:
+            self._wake.set()
+
+    def _on_routing(self, change: Change) -> None:
+        """The headers that mark a lane are told of by every proxy, also before there is a route for them."""
+        if change.new is None:
+            self._lanes.pop(change.key, None)
+        else:
+            self._lanes[change.key] = frozenset(header.name for dye in Dye.all_of(change.new) for header in dye.headers)
+        self._store.take_lanes(frozenset[str]().union(*self._lanes.values()))
         if self._store.dirty:
             self._wake.set()
 
@@ -147,6 +174,7 @@ class Mesh:
         if live is None:
             return
         self._live = live.compiled
+        self._debug.learn(live.compiled.plan)
         self._published = {number: each for number, each in self._published.items() if number > serial}
         if self._quarantine.live(live.admitted):
             self._wake.set()

@@ -209,18 +209,19 @@ class EnvoyFilter(Config):
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:
-    """Mesh-wide settings. `access_log` is a path Envoy writes to, "" for none."""
+    """Mesh-wide settings. `access_log` is a path Envoy writes to, "" for none; `ledger` makes it tell us too."""
 
     domain: str = "cluster.local"
     root_namespace: str = "istio-system"
     proxy_port: int = 15001
     access_log: str = "/dev/stdout"
     connect_timeout: float = 10.0
+    ledger: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What `compile` reads, and all it reads."""
+    """What `compile` reads, and all it reads. `lanes` are the headers that mark a lane, whether routed by or not."""
 
     mesh: MeshConfig = MeshConfig()
     services: tuple[Service, ...] = ()
@@ -230,6 +231,7 @@ class Inputs:
     virtual_services: tuple[VirtualService, ...] = ()
     destination_rules: tuple[DestinationRule, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
+    lanes: frozenset[str] = frozenset()
 
 
 def selects(selector: Labels | None, labels: Labels) -> bool:

@@ -102,9 +102,16 @@ def _service_port(port: Obj) -> ServicePort:
 
 
 def proxy(pod: Obj) -> Proxy | None:
-    """None while a pod has no address or once it has ended; a terminating pod keeps its proxy until it is gone."""
+    """None while a pod has no address or once it has ended; a terminating pod keeps its proxy until it is gone.
+
+    A mirror of the mesh itself is no part of it.
+    """
     address = dig(pod, "status", "podIP", default="")
-    if not address or dig(pod, "status", "phase") in ("Succeeded", "Failed"):
+    if (
+        not address
+        or annotations_of(pod).get(MIRROR) == "mesh"
+        or dig(pod, "status", "phase") in ("Succeeded", "Failed")
+    ):
         return None
     containers = dig(pod, "spec", "containers", default=[])
     return Proxy(

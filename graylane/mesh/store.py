@@ -53,6 +53,7 @@ class Store:
         self._behind: dict[Key, set[Key]] = defaultdict(set)
         self._endpoints: dict[Key, Endpoints] = {}
         self._configs: dict[Kind, dict[Key, Config]] = {kind: {} for kind in CONFIG_KINDS}
+        self._lanes: frozenset[str] = frozenset()
         self._inputs = Inputs(mesh)
         self._stale: set[Kind] = set(KINDS)
         self._takers: Mapping[Kind, Callable[[Key, Obj | None, Obj | None], bool]] = {
@@ -69,9 +70,15 @@ class Store:
             self._stale.add(kind)
             self.dirty = True
 
+    def take_lanes(self, headers: frozenset[str]) -> None:
+        """The headers that mark a lane are `headers` now."""
+        if headers != self._lanes:
+            self._lanes = headers
+            self.dirty = True
+
     def inputs(self) -> Inputs:
         """Everything as it is now. Parts of kinds that did not change are the same objects as last time."""
-        if self._stale:
+        if self._stale or self._inputs.lanes != self._lanes:
             self._inputs = self._rebuilt()
             self._stale.clear()
         self.dirty = False
@@ -88,6 +95,7 @@ class Store:
             virtual_services=self._tuple(VIRTUAL_SERVICE, old.virtual_services),
             destination_rules=self._tuple(DESTINATION_RULE, old.destination_rules),
             envoy_filters=self._tuple(ENVOY_FILTER, old.envoy_filters),
+            lanes=self._lanes,
         )
 
     def _tuple(self, kind: Kind, old: tuple[Any, ...]) -> tuple[Any, ...]:

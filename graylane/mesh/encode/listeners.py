@@ -21,6 +21,7 @@ from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_stat
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from graylane.mesh.compile.listeners import ListenerSpec, Role
+from graylane.mesh.encode import observe
 from graylane.mesh.encode.clusters import dns_cache
 from graylane.mesh.encode.protos import listener_pb2, pack, set_address, set_ads, set_seconds
 from graylane.mesh.encode.routes import CORS, FAULT
@@ -87,6 +88,9 @@ def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch])
     if role is Role.OUTBOUND:
         manager.upgrade_configs.add(upgrade_type="CONNECT")
     manager.http_filters.extend(http_filters(_http_filters(role), patches))
+    if mesh.ledger:
+        manager.http_filters.insert(len(manager.http_filters) - 1, _http_filter(observe.FILTER, observe.reader()))
+        manager.access_log.add(name=observe.LOG).typed_config.CopyFrom(observe.access_log())
     if mesh.access_log:
         manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(_access_log(mesh.access_log))
     return pack(manager)

@@ -15,6 +15,7 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 
 from graylane.chain.match import How, Named, RouteMatch, Text
+from graylane.mesh.encode import observe
 from graylane.mesh.encode.protos import base_pb2, pack, route_components_pb2, route_pb2, set_percent, set_seconds
 from graylane.mesh.inputs import Source
 from graylane.mesh.memo import Memo
@@ -39,11 +40,14 @@ _LARGEST_DIRECT_BODY = 1 << 20
 _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 
-def table(found: RouteTable, memo: Memo) -> Resource:
+def table(found: RouteTable, told: frozenset[str] | None, memo: Memo) -> Resource:
+    """`told` are headers the access log shall name besides those the table's rules look at."""
     head = route_pb2.RouteConfiguration(name=found.name)
     head.validate_clusters.value = False  # a route may name what does not exist (yet): 503 for it, not refusal of all
     head.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_BODY
     head.ignore_port_in_host_matching = found.ignore_port
+    if told is not None and (names := observe.observed_headers(found.hosts, told, memo)):
+        head.typed_per_filter_config[observe.FILTER].CopyFrom(observe.per_table(names))
     parts = [head.SerializeToString(deterministic=True)]
     parts += [memo.get(("vhost", host), partial(_part, host)) for host in found.hosts]
     return of_bytes(Type.ROUTES, found.name, b"".join(parts), found.sources)
@@ -270,4 +274,4 @@ def _cors(cors: Cors) -> Any:
 
 def empty_table(name: str) -> Resource:
     """Stands in for a table Envoy has none of."""
-    return table(RouteTable(name, name, (), frozenset()), Memo())
+    return table(RouteTable(name, name, (), frozenset()), None, Memo())

@@ -26,7 +26,7 @@ def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
         Type.CLUSTER: ((plan.clusters, mesh), _clusters),
         Type.ENDPOINTS: ((plan.clusters, plan.inputs.endpoints), _assignments),
         Type.LISTENER: ((plan.listeners, plan.patches, mesh, gateway_sources), _listeners),
-        Type.ROUTES: (tuple(plan.tables.values()), _tables),
+        Type.ROUTES: ((tuple(plan.tables.values()), _told(plan)), _tables),
     }
     resources = {type: memo.stage(type, key, partial(_made, make, plan)) for type, (key, make) in stages.items()}
     sources = memo.get(("sources", plan.findings), lambda: frozenset(plan.findings))
@@ -71,5 +71,11 @@ def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
 
 
 def _tables(plan: Plan, memo: Memo) -> Iterable[Resource]:
+    told = _told(plan)
     for table in plan.tables.values():
-        yield memo.stage(("table", table.name), table, partial(routes.table, table))
+        yield memo.stage(("table", table.name), (table, told), partial(routes.table, table, told))
+
+
+def _told(plan: Plan) -> frozenset[str] | None:
+    """The headers Envoy tells of in every table; None when it is to tell nothing."""
+    return plan.inputs.lanes if plan.inputs.mesh.ledger else None

@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from uuid import UUID
 
 from graylane.mesh.encode.routes import empty_table
 from graylane.mesh.snapshot import EMPTY, Resource, Resources, Snapshot, Type, differs, version_of
@@ -39,6 +40,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """`nonce` is, as istiod's, the push it belongs to (`EPOCH/SERIAL`) and 36 characters that occur once."""
+
     type: Type
     version: str
     nonce: str
@@ -177,7 +180,9 @@ def _names(reason: str, each: Resource) -> bool:
 class Session:
     """The conversation with one Envoy over one stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: str = "") -> None:
+        """`epoch` says since when this control plane counts its pushes."""
+        self._epoch = epoch
         self._channels = {type: _Channel(type) for type in Type}
         self._target = EMPTY
         self._latest = EMPTY
@@ -286,7 +291,7 @@ class Session:
                 wanted = channel.held | wanted
             flight = channel.next_flight(wanted)
             if flight is not None:
-                yield self._launch(channel, *flight)
+                yield self._launch(channel, snapshot.serial, *flight)
 
     def _open(self) -> Iterable[tuple[Type, Snapshot]]:
         """The types that may be sent in the present step, and of which snapshot."""
@@ -326,10 +331,12 @@ class Session:
             channel.complete = target
         return same or not exactly
 
-    def _launch(self, channel: _Channel, sent: dict[str, Resource], changed: tuple[Resource, ...]) -> Response:
+    def _launch(
+        self, channel: _Channel, serial: int, sent: dict[str, Resource], changed: tuple[Resource, ...]
+    ) -> Response:
         self._nonce += 1
         channel.complete = None
-        channel.flight = _Flight(str(self._nonce), sent, changed)
+        channel.flight = _Flight(f"{self._epoch}/{serial}{UUID(int=self._nonce)}", sent, changed)
         if channel.type is Type.CLUSTER:
             self._expect_endpoints((*changed, *self._unsettled))
             self._unsettled = tuple({*self._unsettled, *changed})

@@ -1,7 +1,7 @@
-"""The ADS server Envoy connects to: gRPC on loopback around `protocol.Session`.
+"""The gRPC server Envoy connects to: ADS around `protocol.Session`, and its access log beside it.
 
-Shell. In: snapshots to publish. Out: pushes to every connected Envoy, and a callback per report. State of the world
-over one aggregated stream, so that the order of types is ours to choose.
+Shell. In: snapshots to publish. Out: pushes to every connected Envoy, a callback per report, and its log entries. State
+of the world over one aggregated stream, so that the order of types is ours to choose.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc.aio
+from envoy.service.accesslog.v3 import als_pb2_grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
+from graylane.kit import SystemClock
 from graylane.mesh.snapshot import EMPTY, Snapshot, Type
+from graylane.mesh.xds.accesslog import AccessLog, Take
 from graylane.mesh.xds.protocol import Live, Refused, Report, Request, Response, Session
+from graylane.mesh.xds.syncz import SyncLog
+from graylane.model.meta import format_time
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 3
@@ -24,10 +29,15 @@ _TYPES = {type.value: type for type in Type}
 
 
 class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
-    """`on_report` is called in the event loop for everything any Envoy acknowledges or refuses."""
+    """`on_report` is called in the event loop for everything any Envoy acknowledges or refuses.
 
-    def __init__(self, on_report: Callable[[Report], None]) -> None:
+    `on_access` is called with the access log's entries, a handful at a time.
+    """
+
+    def __init__(self, on_report: Callable[[Report], None], on_access: Take | None = None) -> None:
         self._tell = on_report
+        self._access = AccessLog(on_access)
+        self._epoch = format_time(SystemClock().now())
         self._live = 0
         self._snapshot = EMPTY
         self._streams: set[_Stream] = set()
@@ -38,9 +48,15 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
     def connected(self) -> int:
         return len(self._streams)
 
+    @property
+    def logs(self) -> list[SyncLog]:
+        """What each connected Envoy was sent and has acknowledged."""
+        return [stream.log for stream in self._streams]
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self._server)
+        als_pb2_grpc.add_AccessLogServiceServicer_to_server(self._access, self._server)
         self.port = self._server.add_insecure_port(f"{host}:{port}")
         await self._server.start()
 
@@ -71,7 +87,7 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
             self._tell(Live(live))
 
     async def StreamAggregatedResources(self, requests: AsyncIterator[Any], context: Any) -> None:
-        stream = _Stream(context, self._on_report)
+        stream = _Stream(context, self._on_report, self._epoch)
         stream.session.publish(self._snapshot)
         self._streams.add(stream)
         _LOG.info("an Envoy connected", extra={"peer": context.peer()})
@@ -89,9 +105,11 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
 class _Stream:
     """One Envoy's stream: the session and the wire under it."""
 
-    def __init__(self, context: Any, on_report: Callable[[Report], None]) -> None:
-        self.session = Session()
+    def __init__(self, context: Any, on_report: Callable[[Report], None], epoch: str = "") -> None:
+        self.session = Session(epoch)
+        self.log = SyncLog()
         self.live = 0
+        self._clock = SystemClock()
         self._context = context
         self._on_report = on_report
         self._writing = asyncio.Lock()
@@ -101,6 +119,7 @@ class _Stream:
         if type is None:
             return  # a type nobody configured Envoy to ask for; silence keeps it from waiting on us
         error = message.error_detail.message if message.HasField("error_detail") else None
+        self.log.answered(type, message.response_nonce, error)
         self.session.receive(Request(type, frozenset(message.resource_names), message.response_nonce, error))
         await self.flush()
 
@@ -108,6 +127,7 @@ class _Stream:
         """Send what can be sent, in order, and tell what has become known."""
         async with self._writing:
             for response in self.session.pump():
+                self.log.sent(response.type, response.nonce, self._clock.now())
                 await self._context.write(_encode(response))
         for report in self.session.reports():
             if isinstance(report, Live):

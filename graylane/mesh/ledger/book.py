@@ -1,0 +1,109 @@
+"""What is remembered of requests: the latest one by one, the last minutes as counts.
+
+Pure. In: hops as they are told, the time. Out: `LedgerView`, and hops with their parents. Memory is bounded twice: by
+how many are kept and by how old they may grow; what is counted under no name of its own is told as `uncounted`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from graylane.chain.seen import Count, LedgerView, Linked, SeenHop
+from graylane.mesh.compile.directory import parsed_cluster
+from graylane.mesh.ledger.carried import carried, host_of
+from graylane.mesh.ledger.links import below, linked
+
+_SLICE_SECONDS = 5.0
+_LONGEST_VALUE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`hops` are kept one by one, for `seconds`; counts for as long, of `kinds` in each slice of time."""
+
+    hops: int = 10_000
+    seconds: float = 600.0
+    kinds: int = 2_000
+
+
+@dataclass(slots=True)
+class _Slice:
+    """The counts of `_SLICE_SECONDS`."""
+
+    number: int
+    counts: Counter[Count] = field(default_factory=Counter)  # of what happened, as a `Count` of nothing
+    uncounted: int = 0
+
+
+class Ledger:
+    """`taken` grows with each hop, and numbers it."""
+
+    def __init__(self, limits: Limits = Limits()) -> None:
+        self.taken = 0
+        self._limits = limits
+        self._hops: deque[SeenHop] = deque(maxlen=limits.hops)
+        self._slices: deque[_Slice] = deque()
+
+    def take(self, hop: SeenHop, lanes: frozenset[str], now: float) -> None:
+        self.taken = hop.number
+        self._hops.append(hop)
+        self._count(hop, lanes, now)
+        self._forget(now)
+
+    def _count(self, hop: SeenHop, lanes: frozenset[str], now: float) -> None:
+        number = int(now // _SLICE_SECONDS)
+        if not self._slices or self._slices[-1].number != number:
+            self._slices.append(_Slice(number))
+        latest = self._slices[-1]
+        key = _kind(hop, lanes)
+        if key in latest.counts or len(latest.counts) < self._limits.kinds:
+            latest.counts[key] += 1
+        else:
+            latest.uncounted += 1
+
+    def _forget(self, now: float) -> None:
+        oldest = now - self._limits.seconds
+        while self._hops and self._hops[0].ended < oldest:
+            self._hops.popleft()
+        while self._slices and (self._slices[0].number + 1) * _SLICE_SECONDS < oldest:
+            self._slices.popleft()
+
+    def view(self, seconds: float, lanes: frozenset[str], now: float) -> LedgerView:
+        """The last `seconds`, in whole slices of time."""
+        self._forget(now)
+        first = int((now - seconds) // _SLICE_SECONDS)
+        total: Counter[Count] = Counter()
+        shown = [each for each in self._slices if each.number >= first]
+        for each in shown:
+            total.update(each.counts)
+        counts = sorted((replace(kind, count=count) for kind, count in total.items()), key=_order)
+        recent = [hop for hop in self._hops if hop.ended >= now - seconds]
+        uncounted = sum(each.uncounted for each in shown)
+        requests = total.total() + uncounted
+        return LedgerView(seconds, requests, uncounted, tuple(counts), carried(linked(recent), lanes))
+
+    def requests(self, wanted: Callable[[SeenHop], bool], now: float) -> list[Linked]:
+        """Those that are wanted, with all that may have been sent on their behalf."""
+        self._forget(now)
+        found = list(linked(list(self._hops)))
+        return below(found, [each.hop.number for each in found if wanted(each.hop)])
+
+
+def _kind(hop: SeenHop, lanes: frozenset[str]) -> Count:
+    headers = tuple((name, value[:_LONGEST_VALUE]) for name, value in hop.headers if name in lanes)
+    host = host_of(hop)
+    port = parsed_cluster(hop.cluster)[1] if host else 0
+    return Count(
+        hop.caller, hop.gateway, host or hop.authority, port, headers, hop.rule, hop.pod, hop.code, hop.flags, 0
+    )
+
+
+def _order(each: Count) -> tuple[object, ...]:
+    return (not each.gateway, each.caller, each.host, each.port, each.headers, each.pod, each.code)
+
+
+def of_client(addresses: Iterable[str]) -> Callable[[SeenHop], bool]:
+    wanted = frozenset(addresses)
+    return lambda hop: hop.gateway and hop.client in wanted
