@@ -23,7 +23,6 @@ from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
 from graylane.mesh.debug.server import DebugServer
-from graylane.mesh.findings import unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
 from graylane.mesh.memo import Memo
 from graylane.mesh.quarantine import Quarantine
@@ -33,13 +32,12 @@ from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
 from graylane.mesh.writer import StatusWriter
 from graylane.mesh.xds.protocol import Accepted, Live, Report
 from graylane.mesh.xds.server import XdsServer
-from graylane.model.kinds import POD, SERVICE_ENTRY, SIDECAR, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import POD, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, generation_of
 
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
 _PATIENCE_SECONDS = 1.0
-_NOT_ACTED_ON = (SERVICE_ENTRY, SIDECAR)
 _KIND_OF = {kind.kind: kind for kind in CONFIG_KINDS}
 
 
@@ -88,8 +86,6 @@ class Mesh:
         for kind in KINDS:
             self._manager.listen(kind, partial(self._on_change, kind))
         self._manager.listen(TRAFFIC_ROUTING, self._on_routing)
-        for kind in _NOT_ACTED_ON:
-            self._manager.listen(kind, partial(self._on_unused, kind))
         self._writer.start()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_patience())]
 
@@ -121,13 +117,6 @@ class Mesh:
         self._store.take_lanes(frozenset[str]().union(*self._lanes.values()))
         if self._store.dirty:
             self._wake.set()
-
-    def _on_unused(self, kind: Kind, change: Change) -> None:
-        if change.new is None:
-            return
-        message = f"{kind.kind} objects are not acted on by this mesh"
-        verdict = Verdict(generation_of(change.new), Reason.NOT_ACTED_ON, message, (unsupported(f"kind {kind.kind}"),))
-        self._tell(kind, Source(kind.kind, *change.key, generation_of(change.new)), verdict)
 
     async def _run(self) -> None:
         await self._manager.synced()

@@ -124,6 +124,22 @@ GATEWAY = {
     ],
 }
 
+SERVICE_ENTRY = {
+    "hosts": ...,
+    "addresses": ...,
+    "ports": [{"number": ..., "name": ..., "protocol": ..., "targetPort": ...}],
+    "location": ...,
+    "resolution": ...,
+    "endpoints": [{"address": ..., "ports": ..., "labels": ..., "weight": ...}],
+    "exportTo": ...,
+}
+
+SIDECAR = {
+    "workloadSelector": {"labels": ...},
+    "egress": [{"port": {"number": ..., "protocol": ..., "name": ...}, "hosts": ..., "captureMode": ("DEFAULT",)}],
+    "outboundTrafficPolicy": {"mode": ..., "egressProxy": _DESTINATION},
+}
+
 ENVOY_FILTER = {
     "priority": ...,
     "workloadSelector": {"labels": ...},

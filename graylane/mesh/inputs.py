@@ -61,24 +61,17 @@ class ServicePort:
     node_port: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Service:
-    """A Service; `host` is its full name. `addresses` are its cluster IPs, empty when headless."""
+class Resolution(StrEnum):
+    """How a service's endpoints are found: listed, looked up by name, or by the name each request asks for."""
 
-    namespace: str
-    name: str
-    host: str
-    ports: tuple[ServicePort, ...]
-    addresses: tuple[str, ...]
-    selector: Labels
-    headless: bool
+    STATIC = "STATIC"
+    DNS = "DNS"
+    DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+    NONE = "NONE"
 
     @property
-    def key(self) -> Key:
-        return Key(self.namespace, self.name)
-
-    def port(self, number: int) -> ServicePort | None:
-        return next((port for port in self.ports if port.number == number), None)
+    def is_dns(self) -> bool:
+        return self in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +82,7 @@ class Endpoint:
     ports: tuple[tuple[str, int], ...]
     labels: tuple[tuple[str, str], ...]
     pod: str
+    weight: int = 1
 
     def number(self, port: str) -> int | None:
         return next((number for name, number in self.ports if name == port), None)
@@ -102,6 +96,46 @@ class Endpoints:
 
 
 NO_ENDPOINTS = Endpoints()
+
+
+def sees(export_to: tuple[str, ...], owner: str, namespace: str) -> bool:
+    """Whether what `owner` exports to these scopes (`*`, `.`, `~` or namespaces) is seen from `namespace`."""
+    scopes = export_to or ("*",)
+    return any(scope in ("*", namespace) or (scope == "." and namespace == owner) for scope in scopes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """A Service, or a host of a ServiceEntry (then `entry` says of which, and `listed` are its endpoints).
+
+    `host` is its full name. `addresses` are those by which requests may call it, empty when headless.
+    """
+
+    namespace: str
+    name: str
+    host: str
+    ports: tuple[ServicePort, ...]
+    addresses: tuple[str, ...]
+    selector: Labels
+    headless: bool
+    export_to: tuple[str, ...] = ()
+    resolution: Resolution = Resolution.STATIC
+    entry: Source | None = None
+    listed: Endpoints | None = None
+
+    @property
+    def key(self) -> Key:
+        return Key(self.namespace, self.name)
+
+    @property
+    def sources(self) -> frozenset[Source]:
+        return frozenset((self.entry,)) if self.entry else frozenset()
+
+    def port(self, number: int) -> ServicePort | None:
+        return next((port for port in self.ports if port.number == number), None)
+
+    def visible_from(self, namespace: str) -> bool:
+        return sees(self.export_to, self.namespace, namespace)
 
 
 class ProxyKind(StrEnum):
@@ -145,10 +179,7 @@ class Config:
         return (self.created, self.source.name, self.source.namespace)
 
     def visible_from(self, namespace: str) -> bool:
-        return any(
-            scope == "*" or (scope == "." and namespace == self.namespace) or scope == namespace
-            for scope in self.export_to or ("*",)
-        )
+        return sees(self.export_to, self.namespace, namespace)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +232,31 @@ class DestinationRule(Config):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ServiceEntry(Config):
+    """`services` are its hosts, each a service of its own."""
+
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Egress:
+    """What pods may call on one port (0: on any port no other entry has). A host is `(namespace, host)`, `*` any."""
+
+    port: int
+    hosts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sidecar(Config):
+    """`egress` is never empty. `registry_only` None leaves unknown hosts to the mesh; `egress_proxy` is where else."""
+
+    selector: Labels | None
+    egress: tuple[Egress, ...]
+    registry_only: bool | None
+    egress_proxy: Block | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EnvoyFilter(Config):
     priority: int
     selector: Labels | None
@@ -209,7 +265,10 @@ class EnvoyFilter(Config):
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:
-    """Mesh-wide settings. `access_log` is a path Envoy writes to, "" for none; `ledger` makes it tell us too."""
+    """What holds mesh-wide. `access_log` is a path to write to, "" for none; `ledger` makes Envoy tell us too.
+
+    `registry_only` refuses unknown hosts.
+    """
 
     domain: str = "cluster.local"
     root_namespace: str = "istio-system"
@@ -217,6 +276,7 @@ class MeshConfig:
     access_log: str = "/dev/stdout"
     connect_timeout: float = 10.0
     ledger: bool = True
+    registry_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +292,23 @@ class Inputs:
     destination_rules: tuple[DestinationRule, ...] = ()
     envoy_filters: tuple[EnvoyFilter, ...] = ()
     lanes: frozenset[str] = frozenset()
+    service_entries: tuple[ServiceEntry, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
+
+    @property
+    def configs(self) -> tuple[Config, ...]:
+        """All objects that users configure the mesh with."""
+        return tuple(each for field in CONFIG_FIELDS for each in getattr(self, field))
+
+
+CONFIG_FIELDS = (
+    "gateways",
+    "virtual_services",
+    "destination_rules",
+    "envoy_filters",
+    "service_entries",
+    "sidecars",
+)
 
 
 def selects(selector: Labels | None, labels: Labels) -> bool:

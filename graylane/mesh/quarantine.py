@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from graylane.mesh.inputs import Config, Inputs, Source
+from graylane.mesh.inputs import CONFIG_FIELDS, Config, Inputs, Source
 from graylane.mesh.snapshot import Resource
 from graylane.model.meta import Key
 
@@ -64,7 +64,7 @@ class Quarantine:
         return frozenset((self.guilty.keys() | self._suspects.keys()) - {self._trial})
 
     def _sources(self, inputs: Inputs) -> set[Source]:
-        return {each.source for each in _configs(inputs)} if self.guilty or self._suspects else set()
+        return {each.source for each in inputs.configs} if self.guilty or self._suspects else set()
 
     def admitted(self, inputs: Inputs) -> Inputs:
         """`inputs` without those held back. Objects that changed or went are no longer held to account."""
@@ -78,18 +78,9 @@ class Quarantine:
         out = self.held
         if not out:
             return inputs
-        good = {(each.source.kind, each.source.key): each for each in _configs(self._last_good)}
-        return replace(
-            inputs,
-            gateways=_without(inputs.gateways, out, good),
-            virtual_services=_without(inputs.virtual_services, out, good),
-            destination_rules=_without(inputs.destination_rules, out, good),
-            envoy_filters=_without(inputs.envoy_filters, out, good),
-        )
-
-
-def _configs(inputs: Inputs) -> tuple[Config, ...]:
-    return (*inputs.gateways, *inputs.virtual_services, *inputs.destination_rules, *inputs.envoy_filters)
+        good = {(each.source.kind, each.source.key): each for each in self._last_good.configs}
+        fields: dict[str, Any] = {name: _without(getattr(inputs, name), out, good) for name in CONFIG_FIELDS}
+        return replace(inputs, **fields)
 
 
 def _without(configs: tuple[C, ...], out: frozenset[Source], good: Mapping[tuple[str, Key], Config]) -> tuple[C, ...]:

@@ -13,15 +13,20 @@ from graylane.chain import hosts
 from graylane.mesh.inputs import (
     MESH,
     DestinationRule,
+    Egress,
     Endpoint,
+    Endpoints,
     EnvoyFilter,
     Gateway,
     Protocol,
     Proxy,
     ProxyKind,
+    Resolution,
     Server,
     Service,
+    ServiceEntry,
     ServicePort,
+    Sidecar,
     Source,
     Subset,
     VirtualService,
@@ -40,6 +45,7 @@ from graylane.model.meta import (
 
 MIRROR = "kubernetes.io/config.mirror"
 SERVICE_NAME = "kubernetes.io/service-name"
+EXPORT_TO = "networking.istio.io/exportTo"
 
 _PROTOCOLS = {
     "http": Protocol.HTTP,
@@ -87,6 +93,7 @@ def service(obj: Obj, domain: str) -> Service | None:
         addresses=tuple(address for address in addresses if address != "None"),
         selector=dict(spec.get("selector") or {}),
         headless="None" in addresses,
+        export_to=tuple(scope.strip() for scope in annotations_of(obj).get(EXPORT_TO, "").split(",") if scope.strip()),
     )
 
 
@@ -238,6 +245,91 @@ def _server_host(host: str, namespace: str) -> tuple[str, str]:
     if not slash:
         return "*", name
     return (namespace if space == "." else space), name
+
+
+_RESOLUTIONS = {each.value: each for each in Resolution}
+
+
+def service_entry(obj: Obj) -> ServiceEntry:
+    config = _config(obj, "ServiceEntry")
+    spec = config["spec"]
+    named = (str(host).lower() for host in spec.get("hosts") or ())
+    return ServiceEntry(**config, services=tuple(_entry_service(host, config) for host in dict.fromkeys(named)))
+
+
+def _entry_service(host: str, config: dict[str, Any]) -> Service:
+    spec, source = config["spec"], config["source"]
+    ports = [port for port in spec.get("ports") or () if port.get("number")]
+    found = _RESOLUTIONS.get(str(spec.get("resolution")), Resolution.NONE)
+    return Service(
+        namespace=source.namespace,
+        name=host,
+        host=host,
+        ports=tuple(_entry_port(port) for port in ports),
+        addresses=tuple(str(each) for each in spec.get("addresses") or () if hosts.is_address(str(each))),
+        selector={},
+        headless=False,
+        export_to=config["export_to"],
+        resolution=found,
+        entry=source,
+        listed=Endpoints(_entry_endpoints(host, found, ports, spec.get("endpoints") or ())),
+    )
+
+
+def _entry_port(port: Obj) -> ServicePort:
+    told = str(port.get("protocol") or "").lower()
+    number = int(port["number"])
+    protocol = _PROTOCOLS.get(told) or protocol_of({"name": told, "port": number})
+    return ServicePort(str(port.get("name") or ""), number, protocol, int(port.get("targetPort") or number), 0)
+
+
+def _entry_endpoints(
+    host: str, resolution: Resolution, ports: Iterable[Obj], written: Iterable[Obj]
+) -> tuple[Endpoint, ...]:
+    """What a name resolves to, where no endpoints are written, is found under the host itself."""
+    if resolution.is_dns and not written:
+        written = ({"address": host},)
+    return tuple(
+        Endpoint(
+            address=str(entry["address"]),
+            ports=tuple(sorted((str(port.get("name") or ""), _entry_number(port, entry)) for port in ports)),
+            labels=tuple(sorted((name, str(value)) for name, value in (entry.get("labels") or {}).items())),
+            pod="",
+            weight=max(int(entry.get("weight") or 1), 1),
+        )
+        for entry in written
+        if _has_address(entry, resolution)
+    )
+
+
+def _has_address(entry: Obj, resolution: Resolution) -> bool:
+    """Envoy refuses a listed endpoint that is no IP address."""
+    address = str(entry.get("address") or "")
+    return bool(address) and (resolution.is_dns or hosts.is_address(address))
+
+
+def _entry_number(port: Obj, entry: Obj) -> int:
+    return int((entry.get("ports") or {}).get(port.get("name")) or port.get("targetPort") or port["number"])
+
+
+def sidecar(obj: Obj) -> Sidecar:
+    config = _config(obj, "Sidecar")
+    spec = config["spec"]
+    policy = spec.get("outboundTrafficPolicy")
+    return Sidecar(
+        **config,
+        selector=dig(spec, "workloadSelector", "labels"),
+        egress=tuple(map(_egress, spec.get("egress") or ({"hosts": ["*/*"]},))),
+        # A block without mode means its first value; only an absent one leaves the choice to the mesh.
+        registry_only=None if policy is None else policy.get("mode") != "ALLOW_ANY",
+        egress_proxy=(policy or {}).get("egressProxy"),
+    )
+
+
+def _egress(entry: Obj) -> Egress:
+    named = (str(host).lower().partition("/") for host in entry.get("hosts") or ())
+    number = int(dig(entry, "port", "number", default=0))
+    return Egress(number, tuple((space, host) for space, _, host in named))
 
 
 def envoy_filter(obj: Obj) -> EnvoyFilter:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from graylane.chain.match import Request
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
-from graylane.mesh.inputs import Endpoint, Source
+from graylane.mesh.inputs import Endpoint, Resolution, Source
 from graylane.mesh.table import (
     PASSTHROUGH,
     SELF,
@@ -158,9 +158,15 @@ def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:
     if not isinstance(action, Forward):
         return action
     only = action.targets[0].cluster
-    if only == PASSTHROUGH:
+    if only == PASSTHROUGH or _by_request(plan, only):
         return PassedThrough(request.authority)
     return tuple(_targets(plan, action))
+
+
+def _by_request(plan: Plan, cluster: str) -> bool:
+    """Whether the cluster is a ServiceEntry's that goes where each request's own host leads."""
+    spec = plan.clusters.get(cluster)
+    return spec is not None and spec.service.resolution is Resolution.NONE
 
 
 def _targets(plan: Plan, forward: Forward) -> Iterable[Reached | Lost]:

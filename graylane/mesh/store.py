@@ -20,6 +20,8 @@ from graylane.model.kinds import (
     GATEWAY,
     POD,
     SERVICE,
+    SERVICE_ENTRY,
+    SIDECAR,
     VIRTUAL_SERVICE,
     Kind,
 )
@@ -35,8 +37,24 @@ from graylane.model.meta import (
     uid_of,
 )
 
-CONFIG_KINDS = (GATEWAY, VIRTUAL_SERVICE, DESTINATION_RULE, ENVOY_FILTER)
+FIELDS = {
+    GATEWAY: "gateways",
+    VIRTUAL_SERVICE: "virtual_services",
+    DESTINATION_RULE: "destination_rules",
+    ENVOY_FILTER: "envoy_filters",
+    SERVICE_ENTRY: "service_entries",
+    SIDECAR: "sidecars",
+}
+CONFIG_KINDS = tuple(FIELDS)
 KINDS = (SERVICE, ENDPOINT_SLICE, POD, *CONFIG_KINDS)
+READERS: Mapping[Kind, Callable[[Obj, str], Config]] = {
+    GATEWAY: lambda obj, domain: read.gateway(obj),
+    VIRTUAL_SERVICE: read.virtual_service,
+    DESTINATION_RULE: read.destination_rule,
+    ENVOY_FILTER: lambda obj, domain: read.envoy_filter(obj),
+    SERVICE_ENTRY: lambda obj, domain: read.service_entry(obj),
+    SIDECAR: lambda obj, domain: read.sidecar(obj),
+}
 
 
 class Store:
@@ -91,10 +109,7 @@ class Store:
             services=_values(self._services) if SERVICE in stale else old.services,
             endpoints=Table(self._endpoints) if stale & {ENDPOINT_SLICE, POD} else old.endpoints,
             proxies=_values(self._proxies) if POD in stale else old.proxies,
-            gateways=self._tuple(GATEWAY, old.gateways),
-            virtual_services=self._tuple(VIRTUAL_SERVICE, old.virtual_services),
-            destination_rules=self._tuple(DESTINATION_RULE, old.destination_rules),
-            envoy_filters=self._tuple(ENVOY_FILTER, old.envoy_filters),
+            **{field: self._tuple(kind, getattr(old, field)) for kind, field in FIELDS.items()},
             lanes=self._lanes,
         )
 
@@ -102,7 +117,7 @@ class Store:
         return _values(self._configs[kind]) if kind in self._stale else old
 
     def _take_service(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
-        if old is not None and new is not None and old.get("spec") == new.get("spec"):
+        if old is not None and new is not None and _same_service(old, new):
             return False
         noun = read.service(new, self.mesh.domain) if new else None
         return _put(self._services, key, noun)
@@ -113,11 +128,7 @@ class Store:
         return _put(self._configs[kind], key, self._config(kind, new) if new else None)
 
     def _config(self, kind: Kind, obj: Obj) -> Config:
-        if kind == VIRTUAL_SERVICE:
-            return read.virtual_service(obj, self.mesh.domain)
-        if kind == DESTINATION_RULE:
-            return read.destination_rule(obj, self.mesh.domain)
-        return read.gateway(obj) if kind == GATEWAY else read.envoy_filter(obj)
+        return READERS[kind](obj, self.mesh.domain)
 
     def _take_pod(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
         before, after = _facts(old), _facts(new)
@@ -162,6 +173,11 @@ def _put(nouns: dict[Key, Any], key: Key, noun: Any) -> bool:
         return nouns.pop(key, None) is not None
     nouns[key] = noun
     return True
+
+
+def _same_service(old: Obj, new: Obj) -> bool:
+    spoken = [annotations_of(each).get(read.EXPORT_TO) for each in (old, new)]
+    return old.get("spec") == new.get("spec") and spoken[0] == spoken[1]
 
 
 def _same_config(old: Obj, new: Obj) -> bool:

@@ -10,12 +10,14 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from graylane.mesh import read
 from graylane.mesh.inputs import Endpoints, Inputs, MeshConfig, selects
 from graylane.mesh.memo import Table
+from graylane.mesh.store import FIELDS, READERS
 from graylane.model.meta import Key, Obj, key_of, labels_of
 
 _AGES = itertools.count()
@@ -102,11 +104,14 @@ class Cluster:
                 (key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services
             ),
             proxies=tuple(filter(None, map(read.proxy, self.pods))),
-            gateways=tuple(map(read.gateway, self.of("Gateway"))),
-            virtual_services=tuple(read.virtual_service(each, domain) for each in self.of("VirtualService")),
-            destination_rules=tuple(read.destination_rule(each, domain) for each in self.of("DestinationRule")),
-            envoy_filters=tuple(map(read.envoy_filter, self.of("EnvoyFilter"))),
+            **self._configs(),
         )
+
+    def _configs(self) -> dict[str, Any]:
+        return {
+            field: tuple(READERS[kind](each, self.mesh.domain) for each in self.of(kind.kind))
+            for kind, field in FIELDS.items()
+        }
 
     def _slices(self, service: Obj) -> Sequence[Obj]:
         key = key_of(service)

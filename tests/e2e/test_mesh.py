@@ -16,6 +16,7 @@ from graylane.model.kinds import (
     GATEWAY,
     POD,
     SERVICE_ENTRY,
+    SIDECAR,
     VIRTUAL_SERVICE,
 )
 from graylane.model.meta import Obj, condition, dig
@@ -134,10 +135,22 @@ async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
     changed = await edit(rig, DESTINATION_RULE, "dr-mockb", {"trafficPolicy": {"tls": {"mode": "SIMPLE"}}})
     messages = [each["message"] for each in changed["status"]["validationMessages"]]
     assert any("spec.trafficPolicy.tls.mode SIMPLE" in message for message in messages)
-    entry = {"metadata": {"name": "out", "namespace": "default"}, "spec": {"hosts": ["x.example"]}}
-    await rig.client.create(SERVICE_ENTRY, entry)
-    found = await rig.reconciled(SERVICE_ENTRY, "out", status="False")
-    assert "not acted on" in found["status"]["validationMessages"][0]["message"]
+    spec = {"hosts": ["x.example"], "workloadSelector": {"labels": {"app": "x"}}}
+    await rig.client.create(SERVICE_ENTRY, {"metadata": {"name": "out", "namespace": "default"}, "spec": spec})
+    found = await rig.reconciled(SERVICE_ENTRY, "out")
+    assert "spec.workloadSelector is not acted on" in found["status"]["validationMessages"][0]["message"]
+
+
+async def test_sidecars_and_service_entries_count_the_proxies_that_carry_them(rig: MeshRig) -> None:
+    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+    spec = {"hosts": ["x.example"], "ports": ports, "resolution": "DNS"}
+    await rig.put({"kind": "ServiceEntry", "metadata": {"name": "out"}, "spec": spec})
+    chosen = {"workloadSelector": {"labels": {"app": "mocka"}}, "egress": [{"hosts": ["./*"]}]}
+    await rig.put({"kind": "Sidecar", "metadata": {"name": "one"}, "spec": chosen})
+    for kind, name, count in ((SERVICE_ENTRY, "out", 2), (SIDECAR, "one", 1)):
+        said = condition(await rig.reconciled(kind, name), "Reconciled")
+        assert said is not None
+        assert said["message"] == f"{count}/{count} proxies up to date"
 
 
 async def test_what_envoy_refuses_is_said_on_the_object_and_holds_nothing_else_back(rig: MeshRig) -> None:

@@ -25,6 +25,7 @@ from graylane.mesh.simulate import Decision, Lost, Reached, Refusal, from_pod, s
 from graylane.mesh.table import DirectResponse, Redirect
 from graylane.model.meta import Obj
 from graylane.testing import envoys, meshes
+from graylane.testing.waiting import eventually
 
 SERVICES = """
 kind: Service
@@ -68,6 +69,7 @@ class Town:
     network: str
     node_port: int
     seen: dict[str, list[Any]]
+    local_port: int  # of a service at 127.0.0.1
     cluster: meshes.Cluster = field(default_factory=meshes.Cluster)
     plan: Plan | None = None  # what Envoy has, None while that is changing
 
@@ -115,12 +117,12 @@ class Town:
             self.compare(from_pod(plan, address, asked), answer)
         return answer
 
-    async def raw(self, text: str, source: str = "client") -> str:
-        """What a client that spells its request itself is answered; bodies end where the connection does."""
+    async def raw(self, text: str, source: str = "client", *, line: bool = False) -> str:
+        """What a client that spells its request itself is answered: until the connection ends, or the first `line`."""
         address = self.address(CALLERS[source])
         reader, writer = await asyncio.open_connection(address, 15001)
         writer.write(text.replace("\n", "\r\n").encode())
-        answer = await asyncio.wait_for(reader.read(), 30)
+        answer = await asyncio.wait_for(reader.readline() if line else reader.read(), 30)
         writer.close()
         return answer.decode()
 
@@ -153,8 +155,20 @@ class Town:
             address = self.address(PODS[answer.json["by"]])
             reached = {each.address for part in outcome if isinstance(part, Reached) for each in part.endpoints}
             assert address in reached, decision
+        elif answer.text.startswith("{"):
+            return  # a pod of the test's own
         elif all(isinstance(part, Lost) for part in outcome):
             assert answer.status == 503, decision
+
+    async def reached(self, url: str) -> str:
+        """Who answers, once somebody does: looking up a name takes a moment of its own."""
+
+        async def look() -> str:
+            found = await self.who(url)
+            assert isinstance(found, str)
+            return found
+
+        return await eventually(look, 30)
 
     async def who(self, url: str = "http://b:8000/", source: str = "client", **options: str) -> str | int:
         """Which pod answered, or the status if none did."""
@@ -169,7 +183,9 @@ async def shared_town() -> AsyncIterator[Town]:
         rig = await stack.enter_async_context(envoys.rig())
         for name, number in PODS.items():
             seen[name] = await stack.enter_async_context(envoys.upstream(name, f"{network}.{number}", 8000))
-        yield Town(rig, network, envoys.free_port(), seen)
+        local = envoys.free_port()
+        await stack.enter_async_context(envoys.upstream("local", "127.0.0.1", local))
+        yield Town(rig, network, envoys.free_port(), seen, local)
 
 
 @pytest.fixture

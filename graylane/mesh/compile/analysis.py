@@ -19,6 +19,7 @@ from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
 from graylane.mesh.findings import Finding, invalid, no_workloads, not_found, unknown_fields, unsupported
 from graylane.mesh.inputs import (
+    CONFIG_FIELDS,
     MESH,
     Block,
     Config,
@@ -27,6 +28,7 @@ from graylane.mesh.inputs import (
     Proxy,
     ProxyKind,
     Service,
+    ServiceEntry,
     Source,
     VirtualService,
     selects,
@@ -39,6 +41,8 @@ _SHAPES = {
     "DestinationRule": fields.DESTINATION_RULE,
     "Gateway": fields.GATEWAY,
     "EnvoyFilter": fields.ENVOY_FILTER,
+    "ServiceEntry": fields.SERVICE_ENTRY,
+    "Sidecar": fields.SIDECAR,
 }
 
 
@@ -48,7 +52,7 @@ Findings = Table[Source, tuple[Finding, ...]]
 def analyse(world: World) -> Findings:
     """An entry for every configuration object, empty where there is nothing to say."""
     inputs = world.inputs
-    configs = (inputs.gateways, inputs.virtual_services, inputs.destination_rules, inputs.envoy_filters)
+    configs = tuple(getattr(inputs, field) for field in CONFIG_FIELDS)
     surroundings = _surroundings(world)
     return world.stage("analysis", (configs, world.services, surroundings), partial(_analyse, surroundings))
 
@@ -76,7 +80,7 @@ def _surroundings(world: World) -> _Surroundings:
 def _analyse(around: _Surroundings, world: World) -> Findings:
     inputs, memo = world.inputs, world.memo
     found: Findings = Table()
-    for config in (*inputs.gateways, *inputs.virtual_services, *inputs.destination_rules, *inputs.envoy_filters):
+    for config in inputs.configs:
         found[config.source] = memo.get(("fields", config), partial(_fields, config))
     for service in inputs.virtual_services:
         key = ("references", service, world.services, around)
@@ -96,6 +100,8 @@ def _fields(config: Config) -> tuple[Finding, ...]:
         if not config.host:
             findings.append(invalid("spec.host is missing"))
         findings += [invalid(fault) for block in balancers(config.spec) if (fault := hashing_fault(block))]
+    if isinstance(config, ServiceEntry):
+        findings += map(invalid, _bad_addresses(config))
     return tuple(findings)
 
 
@@ -103,6 +109,15 @@ def _patterns(service: VirtualService) -> Iterable[str]:
     for rule in service.http:
         for match in rule.get("match") or ():
             yield from regexes(route_match(match))
+
+
+def _bad_addresses(entry: ServiceEntry) -> Iterable[str]:
+    if entry.spec.get("resolution") != "STATIC":
+        return
+    for index, endpoint in enumerate(entry.spec.get("endpoints") or ()):
+        address = str(endpoint.get("address") or "")
+        if not hosts.is_address(address):
+            yield f"spec.endpoints[{index}].address {address!r} is no IP address, as resolution STATIC wants"
 
 
 def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:

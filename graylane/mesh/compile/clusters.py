@@ -41,7 +41,7 @@ def clusters(world: World, clients: tuple[Client, ...]) -> Table[str, ClusterSpe
 
 def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
     found: Table[str, ClusterSpec] = Table()
-    for service in world.inputs.services:
+    for service in world.services.each:
         rules = {world.services.default_rule(service): None, **{client.rule(service): None for client in clients}}
         for rule in rules:
             variant = world.services.variant(service, rule)
@@ -53,7 +53,7 @@ def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSp
 
 def _of_service(service: Service, rule: Rule | None, variant: str) -> tuple[ClusterSpec, ...]:
     subsets: tuple[Subset | None, ...] = (None, *(rule.subsets if rule else ()))
-    sources = frozenset(rule.sources if rule else ())
+    sources = service.sources.union(rule.sources if rule else ())
     return tuple(
         ClusterSpec(
             name=cluster_name(service.host, port.number, subset.name if subset else "", variant),

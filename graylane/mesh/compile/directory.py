@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
+from graylane.mesh.compile.scope import EVERYTHING, Scope
 from graylane.mesh.inputs import Labels, Proxy, Service, Source
+
+HIDDEN = "hidden"
+"""Marks the name of a cluster that exists, but not for this client: nothing of that name does."""
 
 
 def cluster_name(host: str, port: int, subset: str = "", variant: str = "") -> str:
@@ -25,23 +29,37 @@ def parsed_cluster(name: str) -> tuple[str, int, str]:
 
 
 class Services:
-    """The services by full name, with each one's default rule."""
+    """The services by full name, with each one's default rule. A host that several define is the first one's."""
 
     def __init__(self, services: Iterable[Service], book: RuleBook) -> None:
         self.book = book
-        self.by_host = {service.host: service for service in services}
-        self._defaults: dict[str, Rule | None] = {}
+        self.each = tuple(services)
+        self.by_host: dict[str, Service] = {}
+        self._named: dict[str, list[Service]] = {}
+        for service in self.each:
+            self.by_host.setdefault(service.host, service)
+            self._named.setdefault(service.host, []).append(service)
+        self._defaults: dict[Service, Rule | None] = {}
+
+    def seen_from(self, namespace: str, host: str) -> Service | None:
+        """What a client in `namespace` means by `host`: its own namespace's, else the first that is shared with it."""
+        named = self._named.get(host, ())
+        if len(named) == 1 and not named[0].export_to:
+            return named[0]
+        seen = [each for each in named if each.visible_from(namespace)]
+        return next((each for each in seen if each.namespace == namespace), seen[0] if seen else None)
 
     def default_rule(self, service: Service) -> Rule | None:
-        if service.host not in self._defaults:
-            self._defaults[service.host] = self.book.default(service)
-        return self._defaults[service.host]
+        if service not in self._defaults:
+            self._defaults[service] = self.book.default(service)
+        return self._defaults[service]
 
     def variant(self, service: Service, rule: Rule | None) -> str:
         """Empty for the rule everybody follows; else a mark that keeps this client's clusters apart."""
+        second = "" if self.by_host[service.host] is service else f"@{service.namespace}"
         if rule is self.default_rule(service):
-            return ""
-        return rule.variant if rule else "none"
+            return second
+        return (rule.variant if rule else "none") + second
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,25 +74,29 @@ class Client:
     labels: Labels
     gateways: frozenset[str]
     services: Services
-    _rules: dict[str, Rule | None] = field(default_factory=dict)
+    scope: Scope = EVERYTHING
+    _rules: dict[Service, Rule | None] = field(default_factory=dict)
 
     def rule(self, service: Service) -> Rule | None:
-        if service.host not in self._rules:
-            self._rules[service.host] = self.services.book.effective(service, self.namespace, self.labels)
-        return self._rules[service.host]
+        if service not in self._rules:
+            self._rules[service] = self.services.book.effective(service, self.namespace, self.labels)
+        return self._rules[service]
 
     def sources(self) -> frozenset[Source]:
         """The DestinationRules this client was found to follow so far."""
         return frozenset(source for rule in self._rules.values() if rule for source in rule.sources)
 
     def service(self, host: str) -> Service | None:
-        return self.services.by_host.get(host)
+        """The service this client means by a full name; None where there is none, or none that it may call."""
+        found = self.services.seen_from(self.namespace, host)
+        return found if found is not None and self.scope.reaches(found) else None
 
     def cluster(self, host: str, subset: str, port: int | None, listener_port: int) -> tuple[str, Policy]:
         """The cluster a destination means, and its policy. It may name one that does not exist: then 503 NC."""
         service = self.service(host)
         if service is None:
-            return cluster_name(host, port or listener_port, subset), policy_for(None, 0, None)
+            hidden = HIDDEN if host in self.services.by_host else ""
+            return cluster_name(host, port or listener_port, subset, hidden), policy_for(None, 0, None)
         number = port or (service.ports[0].number if len(service.ports) == 1 else listener_port)
         rule = self.rule(service)
         name = cluster_name(host, number, subset, self.services.variant(service, rule))

@@ -16,14 +16,35 @@ from graylane.chain import hosts
 from graylane.chain.match import RouteMatch
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_of
+from graylane.mesh.compile.scope import EVERYTHING, Scope, sidecar_for
 from graylane.mesh.compile.select import ByHost
 from graylane.mesh.compile.world import World
-from graylane.mesh.inputs import MESH, Labels, Proxy, ProxyKind, Service, ServicePort, Source, VirtualService, selects
-from graylane.mesh.table import PASSTHROUGH, SELF, Forward, Route, RouteTable, Target, VirtualHost
+from graylane.mesh.inputs import (
+    MESH,
+    Block,
+    Egress,
+    Labels,
+    Protocol,
+    Proxy,
+    ProxyKind,
+    Service,
+    ServicePort,
+    VirtualService,
+    selects,
+)
+from graylane.mesh.table import PASSTHROUGH, SELF, DirectResponse, Forward, Route, RouteTable, Target, VirtualHost
 from graylane.model.hashing import short_hash
 
 _GATEWAYS = frozenset((MESH,))
 _CONNECT = Route("connect", RouteMatch(connect=True), Forward((Target(SELF),), retry=None))
+BLOCK_ALL = VirtualHost(
+    name="block_all",
+    domains=("*",),
+    routes=(
+        Route("block_all", RouteMatch(connect=True), DirectResponse(502)),
+        Route("block_all", RouteMatch(), DirectResponse(502)),
+    ),
+)
 ALLOW_ANY = VirtualHost(
     name="allow_any",
     domains=("*",),
@@ -36,10 +57,13 @@ ALLOW_ANY = VirtualHost(
 
 def groups(world: World) -> tuple[Group, ...]:
     """The pods that call out, grouped by what tells them apart."""
-    proxies = world.inputs.proxies
+    proxies, sidecars = world.inputs.proxies, world.inputs.sidecars
     namespaces = world.memo.get(("namespaces", proxies), lambda: tuple(sorted({each.namespace for each in proxies})))
     selectors = tuple((namespace, _selectors(world, namespace)) for namespace in namespaces)
-    return world.memo.get(("groups", proxies, world.services, selectors), partial(_groups, world, dict(selectors)))
+    # What a Sidecar lets its pods call depends on the rules it lets them see.
+    rules = world.virtual_services if sidecars else ()
+    key = ("groups", proxies, world.services, sidecars, rules, selectors)
+    return world.memo.get(key, partial(_groups, world, dict(selectors)))
 
 
 Selectors = tuple[tuple[tuple[str, str], ...], ...]
@@ -57,12 +81,30 @@ def _groups(world: World, selectors: dict[str, Selectors]) -> tuple[Group, ...]:
 
 def _group(world: World, identity: str, proxies: list[Proxy]) -> Group:
     first = proxies[0]
-    return Group(Client(identity, first.namespace, first.labels, _GATEWAYS, world.services), tuple(proxies))
+    scope = _scope(world, first)
+    return Group(Client(identity, first.namespace, first.labels, _GATEWAYS, world.services, scope), tuple(proxies))
+
+
+def _scope(world: World, proxy: Proxy) -> Scope:
+    mesh = world.inputs.mesh
+    found = sidecar_for(world.inputs.sidecars, proxy.namespace, proxy.labels, mesh.root_namespace)
+    if found is None:
+        return EVERYTHING
+    scope = Scope(proxy.namespace, found)
+    followed = (
+        service
+        for service in world.bound(proxy.namespace, _GATEWAYS)
+        if any(scope.follows(service, entry.port) for entry in found.egress)
+    )
+    return replace(scope, destinations=frozenset(name for each in followed for name in world.destinations(each)))
 
 
 def _selectors(world: World, namespace: str) -> Selectors:
     """Everything by which rules seen from `namespace` tell its pods apart, in a stable order."""
     asked = {_sorted(selector) for owner, selector in world.services.book.selectors if owner == namespace}
+    asked.update(
+        _sorted(each.selector) for each in world.inputs.sidecars if each.selector and each.namespace == namespace
+    )
     for service in world.ordered(namespace):
         asked.update(world.memo.get(("asks", service), partial(_asks, service)))
     return tuple(sorted(asked))
@@ -87,46 +129,108 @@ def tables(world: World, sidecars: Iterable[Group]) -> Iterable[RouteTable]:
 def table(world: World, client: Client) -> RouteTable:
     """Kept for as long as services, the VirtualServices it follows, and the client are the same."""
     services = world.bound(client.namespace, client.gateways)
-    key = (client, world.inputs.services, services)
+    key = (client, world.services, services)
     return world.stage(("outbound", client.identity), key, partial(_table, client, services))
 
 
 def _table(client: Client, services: tuple[VirtualService, ...], world: World) -> RouteTable:
-    by_host = world.memo.get(("by host", services), lambda: ByHost(services))
-    found = [*_foreign_hosts(world, client, by_host), *_service_hosts(world, client, by_host), ALLOW_ANY]
+    rules = Rules(world, client, services)
+    found = [
+        *_foreign_hosts(world, client, rules.at(80)),
+        *_service_hosts(world, client, rules),
+        _unknown(world, client),
+    ]
     unique = tuple(_without_duplicates(found))
-    sources: frozenset[Source] = frozenset().union(*(host.sources for host in unique))
+    sources = client.scope.sources.union(*(host.sources for host in unique))
     return RouteTable(table_name(client), "http_proxy", unique, sources)
 
 
-def _service_hosts(world: World, client: Client, by_host: ByHost) -> Iterable[VirtualHost]:
-    for service in world.inputs.services:
-        candidates = tuple(by_host.candidates(service.host))
-        reached = tuple(world.reached(each, client) for each in candidates)
-        key = ("vhosts", client.identity, service, client.rule(service), candidates, reached)
-        yield from world.memo.get(key, partial(_ports, world, client, service, candidates))
+class Rules:
+    """The VirtualServices a client follows on each port; a Sidecar may let it see others on one than on another."""
+
+    def __init__(self, world: World, client: Client, services: tuple[VirtualService, ...]) -> None:
+        self._world, self._client, self._services = world, client, services
+        self._by_entry: dict[Egress | None, ByHost] = {}
+
+    def at(self, port: int) -> ByHost:
+        scope = self._client.scope
+        entry = scope.egress(port)
+        if entry not in self._by_entry:
+            seen = self._services
+            if scope.sidecar is not None:
+                seen = tuple(each for each in seen if scope.follows(each, port))
+            self._by_entry[entry] = self._world.memo.get(("by host", seen), lambda: ByHost(seen))
+        return self._by_entry[entry]
 
 
-def _ports(
-    world: World, client: Client, service: Service, candidates: tuple[VirtualService, ...]
-) -> tuple[VirtualHost, ...]:
-    http = (port for port in service.ports if port.protocol.is_http)
-    return tuple(_service_host(world, client, service, port, candidates) for port in http)
+def _unknown(world: World, client: Client) -> VirtualHost:
+    """What becomes of requests for hosts that nobody speaks for."""
+    scope = client.scope
+    refused = world.inputs.mesh.registry_only if scope.registry_only is None else scope.registry_only
+    if refused:
+        return BLOCK_ALL
+    if scope.egress_proxy is None:
+        return ALLOW_ANY
+    return _to_proxy(client, scope.egress_proxy, world.domain)
+
+
+def _to_proxy(client: Client, destination: Block, domain: str) -> VirtualHost:
+    """A Sidecar's `egressProxy`: a service that takes whatever is not known here."""
+    host = hosts.resolve(str(destination.get("host") or ""), client.namespace, domain)
+    number = (destination.get("port") or {}).get("number")
+    name, _ = client.cluster(host, str(destination.get("subset") or ""), number, 80)
+    routes = tuple(replace(route, action=Forward((Target(name),), retry=None)) for route in ALLOW_ANY.routes)
+    return replace(ALLOW_ANY, routes=routes)
+
+
+def _service_hosts(world: World, client: Client, rules: Rules) -> Iterable[VirtualHost]:
+    for service in world.services.each:
+        if world.services.seen_from(client.namespace, service.host) is not service:
+            continue
+        for port in service.ports:
+            if port.protocol is Protocol.UDP or not client.scope.imports(service, port.number):
+                continue
+            candidates = tuple(rules.at(port.number).candidates(service.host)) if port.protocol.is_http else ()
+            reached = tuple(world.reached(each, client) for each in candidates)
+            key = ("vhost", client.identity, service, port, client.rule(service), candidates, reached)
+            yield world.memo.get(key, partial(_service_host, world, client, service, port, candidates))
 
 
 def _service_host(
     world: World, client: Client, service: Service, port: ServicePort, candidates: tuple[VirtualService, ...]
 ) -> VirtualHost:
-    names = hosts.service_names(service.name, service.namespace, world.domain, client.namespace)
+    names = _names(world, service, client)
     if service.headless:
         names += [f"*.{name}" for name in names]
     domains = _with_port([*names, *service.addresses], port.number)
+    if not port.protocol.is_http:
+        return _tunnelled(client, service, port, domains)
     for candidate in candidates:
         routes = routes_of(candidate, client, port.number, world.domain)
         if routes:  # else nothing of it is meant for this client, and the next one may speak
-            return VirtualHost(f"{service.host}:{port.number}", domains, (_CONNECT, *routes), world.sources(candidate))
+            sources = world.sources(candidate) | service.sources
+            return VirtualHost(f"{service.host}:{port.number}", domains, (_CONNECT, *routes), sources)
     default = default_route(client, service.host, port.number)
-    return VirtualHost(f"{service.host}:{port.number}", domains, (_CONNECT, default))
+    return VirtualHost(f"{service.host}:{port.number}", domains, (_CONNECT, default), service.sources)
+
+
+def _names(world: World, service: Service, client: Client) -> list[str]:
+    """A ServiceEntry's host has short forms only where it is spelled like a Service's."""
+    if service.entry is None:
+        return hosts.service_names(service.name, service.namespace, world.domain, client.namespace)
+    name, dot, rest = service.host.partition(".")
+    namespace = rest.removesuffix(f".svc.{world.domain}")
+    if dot and namespace != rest and "." not in namespace:
+        return hosts.service_names(name, namespace, world.domain, client.namespace)
+    return [service.host]
+
+
+def _tunnelled(client: Client, service: Service, port: ServicePort, domains: tuple[str, ...]) -> VirtualHost:
+    """A port that does not speak HTTP is reached through CONNECT; what comes as a request all the same is passed on."""
+    found = default_route(client, service.host, port.number)
+    plain = replace(found, action=Forward((Target(client.cluster(service.host, "", port.number, 0)[0]),), retry=None))
+    tunnel = replace(plain, name="connect", match=RouteMatch(connect=True))
+    return VirtualHost(f"{service.host}:{port.number}", domains, (tunnel, plain), service.sources)
 
 
 def _with_port(names: list[str], port: int) -> tuple[str, ...]:
@@ -136,7 +240,7 @@ def _with_port(names: list[str], port: int) -> tuple[str, ...]:
 def _foreign_hosts(world: World, client: Client, by_host: ByHost) -> Iterable[VirtualHost]:
     """Hosts of VirtualServices that are no service: reached on port 80 only, as in Istio."""
     for host in (*by_host.exact_hosts, *by_host.wildcard_hosts):
-        if host == "*" or client.service(host) is not None:
+        if host == "*" or world.services.seen_from(client.namespace, host) is not None:
             continue
         named = tuple(by_host.named(host))
         reached = tuple(world.reached(each, client) for each in named)

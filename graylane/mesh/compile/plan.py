@@ -17,7 +17,7 @@ from graylane.mesh.compile.listeners import ListenerSpec, listeners
 from graylane.mesh.compile.world import World, world_of
 from graylane.mesh.filters.patches import Patch, decode, for_proxy
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, EnvoyFilter, Inputs, Source
+from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, EnvoyFilter, Inputs, Source
 from graylane.mesh.memo import Memo, Table
 from graylane.mesh.table import RouteTable
 from graylane.model.meta import Key
@@ -35,8 +35,12 @@ class Plan:
     findings: Findings
     groups: tuple[Group, ...]
 
+    def behind(self, cluster: ClusterSpec) -> Endpoints:
+        """All endpoints of the cluster's service, whatever its subset."""
+        return cluster.service.listed or self.inputs.endpoints.get(cluster.service.key, NO_ENDPOINTS)
+
     def picked(self, cluster: ClusterSpec) -> tuple[Endpoint, ...]:
-        return cluster.pick(self.inputs.endpoints.get(cluster.service.key, NO_ENDPOINTS))
+        return cluster.pick(self.behind(cluster))
 
     def carriers(self, source: Source) -> frozenset[Key]:
         """The proxies an object has an effect on: through their routes, their rules or their filters."""

@@ -56,9 +56,11 @@ class World:
 
     def reached(self, service: VirtualService, client: Client) -> tuple[tuple[Service | None, Rule | None], ...]:
         """All that a VirtualService's routes depend on besides itself: part of the key they are kept under."""
-        names = self.memo.get(("destinations", service), lambda: destinations_of(service, self.domain))
-        found = (client.service(name) for name in names)
+        found = (client.service(name) for name in self.destinations(service))
         return tuple((each, client.rule(each) if each else None) for each in found)
+
+    def destinations(self, service: VirtualService) -> tuple[str, ...]:
+        return self.memo.get(("destinations", service), lambda: destinations_of(service, self.domain))
 
     def sources(self, service: VirtualService) -> frozenset[Source]:
         return self.delegations.get(service.source) or frozenset((service.source,))
@@ -66,10 +68,16 @@ class World:
 
 def world_of(inputs: Inputs, memo: Memo) -> World:
     book = memo.stage("rules", inputs.destination_rules, partial(_book, inputs))
-    services = memo.get(("services", inputs.services, book), lambda: Services(inputs.services, book))
+    services = memo.get(("services", inputs.services, inputs.service_entries, book), partial(_services, inputs, book))
     found = inputs.virtual_services
     effective, delegations = memo.stage("delegates", found, partial(_with_delegates, found))
     return World(inputs, memo, services, effective, delegations, {})
+
+
+def _services(inputs: Inputs, book: RuleBook) -> Services:
+    """A Service comes before a ServiceEntry for its host, an older ServiceEntry before a younger one."""
+    entries = sorted(inputs.service_entries, key=lambda entry: entry.age)
+    return Services((*inputs.services, *(service for entry in entries for service in entry.services)), book)
 
 
 def _book(inputs: Inputs, memo: Memo) -> RuleBook:

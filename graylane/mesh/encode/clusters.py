@@ -15,14 +15,13 @@ from graylane.mesh import durations
 from graylane.mesh.compile.clusters import ClusterSpec
 from graylane.mesh.encode.protos import (
     cluster_pb2,
-    endpoint_components_pb2,
     endpoint_pb2,
     pack,
     set_address,
     set_ads,
     set_seconds,
 )
-from graylane.mesh.inputs import Block, Endpoint, Protocol
+from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution
 from graylane.mesh.snapshot import Resource, Type, resource
 from graylane.mesh.table import PASSTHROUGH, SELF
 
@@ -35,11 +34,12 @@ _BALANCERS = {
 
 
 def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
-    message = cluster_pb2.Cluster(name=spec.name, type=cluster_pb2.Cluster.EDS)
-    set_ads(message.eds_cluster_config.eds_config)
+    message = cluster_pb2.Cluster(name=spec.name)
     policy, tcp = spec.policy, spec.policy.pool.get("tcp") or {}
     set_seconds(message.connect_timeout, _seconds(tcp.get("connectTimeout")) or connect_timeout)
-    _balancer(message, policy.balancer)
+    _discovery(message, spec)
+    if spec.service.resolution is not Resolution.NONE:
+        _balancer(message, policy.balancer)
     _breakers(message, policy.pool)
     _http_options(message, spec.protocol, policy.pool)
     if policy.outlier is not None:
@@ -47,6 +47,26 @@ def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
     # By default Envoy holds changes of an endpoint's state back for a second, to merge them.
     set_seconds(message.common_lb_config.update_merge_window, 0.0)
     return resource(Type.CLUSTER, spec.name, message, spec.sources)
+
+
+def _discovery(message: Any, spec: ClusterSpec) -> None:
+    """How Envoy comes to know the endpoints: from us, from a name server, or from each request's own host."""
+    resolution = spec.service.resolution
+    if resolution is Resolution.STATIC:
+        message.type = cluster_pb2.Cluster.EDS
+        set_ads(message.eds_cluster_config.eds_config)
+    elif resolution is Resolution.NONE:
+        message.lb_policy = cluster_pb2.Cluster.CLUSTER_PROVIDED
+        _by_request(message)
+    else:
+        found = spec.pick(spec.service.listed or NO_ENDPOINTS)
+        one = resolution is Resolution.DNS_ROUND_ROBIN and bool(found)  # without any there is nothing to look up
+        message.type = cluster_pb2.Cluster.LOGICAL_DNS if one else cluster_pb2.Cluster.STRICT_DNS
+        message.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
+        message.respect_dns_ttl = True
+        # A name that cannot be looked up (yet) shall not keep everything else waiting.
+        message.wait_for_warm_on_init.value = False
+        fill(message.load_assignment, spec.name, found[:1] if one else found, spec.port.name)
 
 
 def _seconds(text: Any) -> float | None:
@@ -134,16 +154,23 @@ def _outlier(message: Any, block: Block) -> None:
 
 def assignment(name: str, endpoints: tuple[Endpoint, ...], port: str) -> Resource:
     """Always sent, even when empty: a cluster without it keeps everything behind it waiting."""
-    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
-    if endpoints:
-        group = message.endpoints.add()
-        for each in endpoints:
-            number = each.number(port)
-            if number is not None:
-                entry = endpoint_components_pb2.LbEndpoint()
-                set_address(entry.endpoint.address, each.address, number)
-                group.lb_endpoints.append(entry)
+    message = endpoint_pb2.ClusterLoadAssignment()
+    fill(message, name, endpoints, port)
     return resource(Type.ENDPOINTS, name, message)
+
+
+def fill(message: Any, name: str, endpoints: tuple[Endpoint, ...], port: str) -> None:
+    message.cluster_name = name
+    if not endpoints:
+        return
+    group = message.endpoints.add()
+    for each in endpoints:
+        number = each.number(port)
+        if number is not None:
+            entry = group.lb_endpoints.add()
+            set_address(entry.endpoint.address, each.address, number)
+            if each.weight != 1:
+                entry.load_balancing_weight.value = each.weight
 
 
 def dns_cache() -> Any:
@@ -157,10 +184,15 @@ def passthrough(connect_timeout: float) -> Resource:
     """Hosts that are no service, reached by their own name: without iptables there is no original destination."""
     message = cluster_pb2.Cluster(name=PASSTHROUGH, lb_policy=cluster_pb2.Cluster.CLUSTER_PROVIDED)
     set_seconds(message.connect_timeout, connect_timeout)
+    _by_request(message)
+    return resource(Type.CLUSTER, PASSTHROUGH, message)
+
+
+def _by_request(message: Any) -> None:
     message.cluster_type.name = "envoy.clusters.dynamic_forward_proxy"
     config = forward_cluster_pb2.ClusterConfig(dns_cache_config=dns_cache())
+    config.allow_insecure_cluster_options = True  # else Envoy wants TLS settings, although we speak none here
     message.cluster_type.typed_config.CopyFrom(pack(config))
-    return resource(Type.CLUSTER, PASSTHROUGH, message)
 
 
 def self_cluster() -> Resource:

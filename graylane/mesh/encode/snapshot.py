@@ -12,7 +12,7 @@ from functools import partial
 from graylane.mesh.compile.clusters import ClusterSpec
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.encode import clusters, listeners, routes
-from graylane.mesh.inputs import NO_ENDPOINTS, Source
+from graylane.mesh.inputs import Resolution, Source
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import Resource, Resources, Snapshot, Type, by_name
 
@@ -47,8 +47,8 @@ def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
 
 def _assignments(plan: Plan, memo: Memo) -> Iterable[Resource]:
     for spec in plan.clusters.values():
-        every = plan.inputs.endpoints.get(spec.service.key, NO_ENDPOINTS)
-        yield memo.get(("endpoints", spec, every), partial(_assignment, plan, spec))
+        if spec.service.resolution is Resolution.STATIC:
+            yield memo.get(("endpoints", spec, plan.behind(spec)), partial(_assignment, plan, spec))
 
 
 def _assignment(plan: Plan, spec: ClusterSpec) -> Resource:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from graylane.chain.observed import KINDS as OBSERVED
 from graylane.chain.observed import observed
 from graylane.kit.cache import View
 from graylane.mesh import read
 from graylane.mesh.inputs import Inputs, MeshConfig
 from graylane.mesh.store import KINDS, Store
-from graylane.model.kinds import ENVOY_FILTER, POD, Kind
+from graylane.model.kinds import POD, Kind
 from graylane.model.meta import Obj, annotations_of, dig, key_of
 
 Lists = Mapping[Kind, list[Obj]]
@@ -28,7 +29,7 @@ def inputs_of(lists: Lists) -> Inputs:
 
 
 def view_of(lists: Lists) -> View:
-    return observed({kind: items for kind, items in lists.items() if kind != ENVOY_FILTER})
+    return observed({kind: items for kind, items in lists.items() if kind in OBSERVED})
 
 
 def as_router(pod: Obj) -> Obj:

@@ -12,8 +12,8 @@ from graylane.mesh.compile import gateways
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.compile.gateways import GatewayPort, Opening, Ports
 from graylane.mesh.compile.listeners import ListenerSpec, Role
+from graylane.mesh.compile.outbound import Rules
 from graylane.mesh.compile.plan import Plan, plan
-from graylane.mesh.compile.select import ByHost
 from graylane.mesh.compile.world import World, world_of
 from graylane.mesh.inputs import Inputs, Proxy, VirtualService
 from graylane.mesh.memo import Memo
@@ -70,7 +70,8 @@ class Scene:
 
     def _in_mesh(self, client: Client, host: VirtualHost) -> Iterable[Speaker]:
         name, _, port = host.name.rpartition(":")
-        by_host = ByHost(self.world.bound(client.namespace, client.gateways))
+        bound = self.world.bound(client.namespace, client.gateways)
+        by_host = Rules(self.world, client, bound).at(int(port))
         named = by_host.candidates(name) if client.service(name) else by_host.named(name)
         for service in named:
             yield Speaker(service, client, int(port))
