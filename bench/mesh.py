@@ -15,7 +15,10 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from graylane.mesh.inputs import MeshConfig
+from graylane.chain.match import Request
+from graylane.mesh.compiler import compile
+from graylane.mesh.inputs import Inputs, MeshConfig
+from graylane.mesh.simulate import from_pod
 from graylane.mesh.snapshot import Snapshot, Type
 from graylane.mesh.store import Store
 from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
@@ -119,7 +122,22 @@ async def measure(count: int) -> None:
             print(f"  {name}: {_ms(values)}")
         print(f"  bytes pushed per change: {statistics.median(sizes):.0f}")
         print(f"  memory: mesh {_mesh_mib():.0f} MiB (peak), Envoy {_rss_mib(rig.process.pid):.0f} MiB")
+        print(f"  simulate: {simulated(store.inputs(), count):,.0f} requests/s")
         await latency(rig, proxy)
+
+
+def simulated(inputs: Inputs, count: int) -> float:
+    """Requests decided per second of CPU, by different services, headers and paths."""
+    plan = compile(inputs).plan
+    requests = [
+        Request(f"s{turn * 7 % count}:8000", f"/p{turn % 12}?q=1", headers=(("my-request-id", "canary"),))
+        for turn in range(5_000)
+    ]
+    from_pod(plan, "127.100.1.1", requests[0])
+    start = time.process_time()
+    for request in requests:
+        from_pod(plan, "127.100.1.1", request)
+    return len(requests) / (time.process_time() - start)
 
 
 async def latency(rig: envoys.Rig, proxy: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from graylane.chain.match import Request
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
+from graylane.mesh.domains import domains_of
 from graylane.mesh.inputs import Endpoint, Resolution, Source
 from graylane.mesh.table import (
     PASSTHROUGH,
@@ -135,22 +136,8 @@ def _tunnels(host: VirtualHost) -> bool:
 
 def choose_host(table: RouteTable, authority: str) -> VirtualHost | None:
     """Exact name first, then the longest wildcard, then `*`. Case does not matter."""
-    name = re.sub(r":\d+$", "", authority.lower()) if table.ignore_port else authority.lower()
-    best: tuple[int, VirtualHost | None] = (-1, None)
-    for host in table.hosts:
-        for domain in host.domains:
-            rank = _rank(domain.lower(), name)
-            if rank > best[0]:
-                best = (rank, host)
-    return best[1]
-
-
-def _rank(domain: str, name: str) -> int:
-    if domain == name:
-        return 1 << 16
-    if domain.startswith("*") and name.endswith(domain[1:]) and len(name) >= len(domain):
-        return len(domain)
-    return 0 if domain == "*" else -1
+    name = authority.lower()
+    return domains_of(table).find(re.sub(r":\d+$", "", name) if table.ignore_port else name)
 
 
 def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:

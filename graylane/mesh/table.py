@@ -152,7 +152,7 @@ class VirtualHost:
     https_only: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class RouteTable:
     """`name` is what Envoy asks for; `istio_name` what Istio would call it, for EnvoyFilters to match."""
 
