@@ -18,9 +18,12 @@ from pathlib import Path
 
 from graylane.client import ApiClient, ApiConfig
 from graylane.cluster import pki
+from graylane.cluster.apiserver.config import SERVICE_CIDR
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
+from graylane.cluster.network.keeper import Keeper
+from graylane.cluster.network.plan import PodNetwork
 from graylane.cluster.workloads import controllers as workloads
 from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
@@ -38,6 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
 
+LOOPBACK, NETNS = "loopback", "netns"  # where pods' addresses are
 NODE_NAME = "graylane"
 PROXY_PORT = 15001
 _ADMIN = User("graylane:admin", ("system:masters", "system:authenticated"))
@@ -52,10 +56,18 @@ class ClusterConfig:
     api_port: int = 6443
     gateway_port: int = 30080
     images: Path | None = None
+    pod_network: str = LOOPBACK
+
+    @property
+    def own_network(self) -> PodNetwork | None:
+        """Where pods have network namespaces: theirs."""
+        return PodNetwork.of(self.data_dir, SERVICE_CIDR) if self.pod_network == NETNS else None
 
     @property
     def pod_cidr(self) -> IPv4Network:
-        """A /16 of the loopback range that depends on the data directory, so that clusters rarely share one."""
+        """A /16 that depends on the data directory, so that clusters rarely share one; of the loopback range or not."""
+        if (own := self.own_network) is not None:
+            return own.pods
         digest = sha256(str(self.data_dir.resolve()).encode()).digest()
         return IPv4Network(f"127.{16 + digest[0] % 224}.0.0/16")
 
@@ -106,6 +118,7 @@ class Cluster:
     async def _start(self, progress: Progress, meanwhile: asyncio.TaskGroup) -> None:
         """Other processes, Lua's workers and Envoy, come up while this one goes on."""
         secrets = _Secrets.of(self.config)
+        network = await self._network(progress)
         progress("starting the API server")
         pool = self._lua()
         meanwhile.create_task(pool.start())
@@ -118,13 +131,31 @@ class Cluster:
         await install_objects(client, configurations(webhooks.url, secrets.authority.bundle))
         progress("starting the mesh")
         mesh = await self._mesh(manager)
+        if network is not None:
+            await self._names(manager, network)
         self._run(manager.run())
         envoy = meanwhile.create_task(self._envoy(client, mesh))
         await manager.synced()
         self._run(Collector(manager).run())
         progress("starting the kubelet and what it should run")
-        await self._kubelet(secrets, client)
+        await self._kubelet(secrets, client, network)
         await (await envoy).wait_ready()
+
+    async def _network(self, progress: Progress) -> Keeper | None:
+        """First, for it fails where it may not be made, and last to go: Envoy and pods are in it."""
+        if (network := self.config.own_network) is None:
+            return None
+        progress("making the pods' network")
+        keeper = await Keeper.start(network)
+        self._stack.push_async_callback(keeper.stop)
+        return keeper
+
+    async def _names(self, manager: Manager, keeper: Keeper) -> None:
+        from graylane.cluster.network.nameserver import NameServer  # its DNS library is needed here alone
+
+        server = NameServer(manager)
+        self._stack.push_async_callback(server.stop)
+        await server.start(str(keeper.network.host_address))
 
     async def _api_server(self, secrets: _Secrets) -> ApiClient:
         config = self.config
@@ -159,7 +190,9 @@ class Cluster:
         return await self._stack.enter_async_context(WebhookServer(config, manager.view))
 
     async def _mesh(self, manager: Manager) -> Mesh:
-        mesh = Mesh(MeshConfig(proxy_port=PROXY_PORT), manager, Post(NODE_NAME, self.config.node_ip))
+        own = self.config.own_network
+        config = MeshConfig(proxy_port=PROXY_PORT, namespaces=own.prefix if own else "")
+        mesh = Mesh(config, manager, Post(NODE_NAME, self.config.node_ip))
         self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way
         await mesh.start()
         return mesh
@@ -178,7 +211,7 @@ class Cluster:
         await envoy.start()
         return envoy
 
-    async def _kubelet(self, secrets: _Secrets, client: ApiClient) -> None:
+    async def _kubelet(self, secrets: _Secrets, client: ApiClient, network: Keeper | None) -> None:
         config = KubeletConfig(
             data_dir=self.config.data_dir,
             node_name=NODE_NAME,
@@ -190,7 +223,7 @@ class Cluster:
             certificate=secrets.server.certificate,
             key=secrets.server.key,
         )
-        kubelet = Kubelet(config, client, SystemClock())
+        kubelet = Kubelet(config, client, SystemClock(), network)
         self._stack.push_async_callback(kubelet.stop)
         await kubelet.start()
 

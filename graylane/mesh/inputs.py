@@ -267,7 +267,8 @@ class EnvoyFilter(Config):
 class MeshConfig:
     """What holds mesh-wide. `access_log` is a path to write to, "" for none; `ledger` makes Envoy tell us too.
 
-    `registry_only` refuses unknown hosts.
+    `registry_only` refuses unknown hosts. Where pods have network namespaces, the path of a pod's is `namespaces` and
+    the pod's address.
     """
 
     domain: str = "cluster.local"
@@ -277,6 +278,7 @@ class MeshConfig:
     connect_timeout: float = 10.0
     ledger: bool = True
     registry_only: bool = False
+    namespaces: str = ""
 
 
 @dataclass(frozen=True, slots=True)

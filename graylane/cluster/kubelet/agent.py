@@ -20,6 +20,7 @@ from graylane.cluster.kubelet.services import KubeletConfig, Services
 from graylane.cluster.kubelet.streams.server import Streams, StreamSource
 from graylane.cluster.kubelet.volumes import remove
 from graylane.cluster.kubelet.worker import PodWorker
+from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.processes.logfiles import forget_pod, uid_of_directory
 from graylane.errors import UserError
 from graylane.kit import Change, Clock, Manager, SystemClock
@@ -34,14 +35,16 @@ _STOP_WITHIN = 5.0
 
 
 class Kubelet:
-    """One node's agent: `start()`, later `stop()`."""
+    """One node's agent: `start()`, later `stop()`. With `network`, every pod has a namespace of its own."""
 
-    def __init__(self, config: KubeletConfig, client: ApiClient, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: KubeletConfig, client: ApiClient, clock: Clock | None = None, network: Keeper | None = None
+    ) -> None:
         self.config = config
         self.port = 0
         self._client = client
         self._clock = clock or SystemClock()
-        self._services = Services(config, client, self._clock)
+        self._services = Services(config, client, self._clock, network)
         self._manager = Manager(client, self._clock)
         self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []

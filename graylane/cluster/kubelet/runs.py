@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from graylane.cluster.kubelet import volumes
+from graylane.cluster.kubelet import proxies, volumes
 from graylane.cluster.kubelet.environment import (
     ConfigProblem,
     Place,
@@ -21,9 +22,10 @@ from graylane.cluster.kubelet.environment import (
 )
 from graylane.cluster.kubelet.images import Image, unknown_image
 from graylane.cluster.kubelet.services import Services, inherited_environment
+from graylane.cluster.network.entry import entry, write_resolver
 from graylane.cluster.processes.child import Launch
 from graylane.errors import NotFound, UserError
-from graylane.model.meta import Obj, name_of, namespace_of
+from graylane.model.meta import Obj, dig, name_of, namespace_of
 
 Spec = Mapping[str, Any]
 TERMINAL = {"TERM": "xterm"}  # what container runtimes say of the terminals they make
@@ -55,8 +57,18 @@ async def launch_for(services: Services, pod: Obj, ip: str, container: Spec) -> 
         raise CannotRun("ContainerCreating" if mount else "CreateContainerConfigError", str(problem)) from problem
     except OSError as error:
         raise CannotRun("CreateContainerError", str(error)) from error
-    stdin = bool(container.get("stdin"))
-    return Launch(_words(image, container, env), env, cwd, stdin, terminal), mounts.notes
+    launch = Launch(_words(image, container, env), env, cwd, bool(container.get("stdin")), terminal)
+    return replace(launch, through=_into_network(services, pod, ip)), mounts.notes
+
+
+def _into_network(services: Services, pod: Obj, ip: str) -> tuple[str, ...]:
+    """What leads a process of the pod into the pod's own network; nothing where pods share the node's."""
+    if services.network is None or dig(pod, "spec", "hostNetwork"):
+        return ()
+    resolver = services.pod_directory(pod) / "resolv.conf"
+    write_resolver(resolver, str(services.network.network.host_address), namespace_of(pod))
+    name = dig(pod, "spec", "hostname") or name_of(pod)
+    return entry(services.network.network.path(ip), resolver, name)
 
 
 def base_environment(services: Services, pod: Obj, ip: str) -> dict[str, str]:
@@ -70,6 +82,7 @@ def base_environment(services: Services, pod: Obj, ip: str) -> dict[str, str]:
         proxy = f"http://{ip}:{services.config.proxy_port}"
         exempt = "127.0.0.1,localhost"
         env |= {"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": exempt, "NO_PROXY": exempt}
+        env |= proxies.variables()
     return env
 
 

@@ -19,6 +19,7 @@ import graylane
 from graylane.client import ApiClient
 from graylane.cluster.kubelet.addresses import next_address
 from graylane.cluster.kubelet.images import Catalogue, parse_catalogue
+from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.processes.logfiles import pod_directory
 from graylane.cluster.processes.table import ProcessTable
 from graylane.errors import UserError
@@ -63,8 +64,9 @@ class KubeletConfig:
 class Services:
     """Shared by all pod workers of one kubelet."""
 
-    def __init__(self, config: KubeletConfig, client: ApiClient, clock: Clock) -> None:
+    def __init__(self, config: KubeletConfig, client: ApiClient, clock: Clock, network: Keeper | None = None) -> None:
         self.config = config
+        self.network = network
         self.client = client
         self.clock = clock
         self.processes = ProcessTable(config.data_dir / "processes" / "kubelet")

@@ -16,6 +16,7 @@ from graylane.cluster.kubelet.checks import Checker
 from graylane.cluster.kubelet.console import Console, not_executed
 from graylane.cluster.kubelet.prober import Listener, Prober
 from graylane.cluster.kubelet.probes import Purpose, check_of, probes_of
+from graylane.cluster.kubelet.proxies import advice
 from graylane.cluster.kubelet.runs import CannotRun, launch_for
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Container, Running, Terminated, Waiting
@@ -106,6 +107,7 @@ class ContainerUnit:
             self._services.events.warning(pod, "MountPathNotVisible", note)
         self._begin_run()
         events = self._services.events
+        self._advise(pod, self._launch)
         events.normal(pod, "Pulled", f'Container image "{self._spec.get("image")}" already present on machine')
         events.normal(pod, "Created", f"Created container: {self.name}")
         started_at = self._services.clock.now()
@@ -124,6 +126,12 @@ class ContainerUnit:
             backoff = facts.backoff.advanced(facts.state.finished_at, now)
             facts = replace(facts, last=facts.state, backoff=backoff, state=Waiting("ContainerCreating"))
         self.facts = replace(facts, runs=facts.runs + 1)
+
+    def _advise(self, pod: Obj, launch: Launch) -> None:
+        """Once for a container: a program that does not use its proxy finds no Service, and does not say why."""
+        first, proxied = self.facts.runs == 1, self._services.config.proxy_port is not None
+        if first and proxied and self._services.network is None and (text := advice(launch.argv, launch.env)):
+            self._services.events.normal(pod, "ProxyIgnored", text)
 
     def _execute(self, pod: Obj, launch: Launch) -> Child:
         directory, restart = self._services.log_directory(pod), self.facts.runs - 1
@@ -189,7 +197,7 @@ class ContainerUnit:
     async def _command(self, words: tuple[str, ...], timeout_seconds: float) -> Ran:
         """Run a probe's or hook's command as the container itself runs."""
         assert self._launch is not None
-        launch = Launch(words, self._launch.env, self._launch.cwd)
+        launch = replace(self._launch, argv=words, stdin=False, terminal=False)
         return await self._services.processes.run(launch, uid_of(self._pod()), timeout_seconds)
 
     async def _hook(self, hook: Mapping[str, Any], timeout_seconds: float) -> str:

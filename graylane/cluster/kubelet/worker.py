@@ -25,6 +25,7 @@ from graylane.cluster.kubelet.states import Restart, Running, Waiting
 from graylane.cluster.kubelet.status import Node, pod_status
 from graylane.cluster.kubelet.support import refusals
 from graylane.cluster.kubelet.unit import ContainerUnit
+from graylane.cluster.network.keeper import CannotConnect, Keeper
 from graylane.cluster.processes.logfiles import forget_pod
 from graylane.errors import ApiError, Conflict, NotFound
 from graylane.model.kinds import POD
@@ -62,7 +63,9 @@ class PodWorker:
         self._done = done
         self._wake = asyncio.Event()
         self._refusals = refusals(pod)
-        self._address = self._adopted_address(pod)
+        self._claimed = self._adopted_address(pod)
+        self._address = "" if services.network is not None else self._claimed
+        self._attaching: asyncio.Task[None] | None = None
         self._proxy: asyncio.Task[None] | None = None
         self._proxy_ready = False
         self._leaving_since: datetime | None = None
@@ -107,7 +110,7 @@ class PodWorker:
             if self._finished:
                 break
             await self._sleep(wake_at)
-        self._clean_up()
+        await self._clean_up()
         self._done(self.pod)
 
     async def _step(self, now: datetime) -> datetime | None:
@@ -218,17 +221,38 @@ class PodWorker:
         return next(unit for unit in self._units if unit.name == name)
 
     def _assign(self) -> None:
-        try:
-            self._address = (
-                self._services.config.node_ip
-                if self._host_network()
-                else self._services.addresses.assign(uid_of(self.pod))
-            )
-        except AddressesExhausted as error:
-            self._services.events.warning(self.pod, "FailedCreatePodSandBox", str(error))
-            asyncio.get_running_loop().call_later(1, self._wake.set)
+        if self._attaching is not None:
             return
+        if self._host_network():
+            self._has_address(self._services.config.node_ip)
+            return
+        try:
+            self._claimed = self._claimed or self._services.addresses.assign(uid_of(self.pod))
+        except AddressesExhausted as error:
+            self._no_sandbox(str(error))
+            return
+        if self._services.network is None:
+            self._has_address(self._claimed)
+        else:
+            self._attaching = asyncio.create_task(self._attach(self._services.network, self._claimed))
+
+    def _has_address(self, address: str) -> None:
+        self._address = address
         self._wake.set()
+
+    def _no_sandbox(self, why: str) -> None:
+        self._services.events.warning(self.pod, "FailedCreatePodSandBox", why)
+        asyncio.get_running_loop().call_later(1, self._wake.set)
+
+    async def _attach(self, network: Keeper, address: str) -> None:
+        """Before anybody hears of the address there is a network behind it."""
+        try:
+            await network.attach(address)
+            self._has_address(address)
+        except CannotConnect as error:
+            self._no_sandbox(str(error))
+        finally:
+            self._attaching = None
 
     def _watch_proxy(self) -> None:
         """Once the address is written, the mesh can give it a proxy; containers wait for that."""
@@ -320,9 +344,13 @@ class PodWorker:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
 
-    def _clean_up(self) -> None:
+    async def _clean_up(self) -> None:
         if self._proxy is not None:
             self._proxy.cancel()
+        if self._attaching is not None:
+            await asyncio.wait([self._attaching])
+        if self._services.network is not None and self._claimed:
+            await self._services.network.detach(self._claimed)
         self._services.addresses.release(uid_of(self.pod))
         volumes.remove(self._services.pod_directory(self.pod))
         forget_pod(self._services.log_directory(self.pod))

@@ -31,6 +31,7 @@ class Launch:
     """What to execute; `argv[0]` is looked up on the PATH of `env`.
 
     With `stdin` it can be fed; with `terminal` it has one of its own, and writes all its output there, as stdout.
+    `through` is a command that executes the words after it, once it has made of the process what it is to be.
     """
 
     argv: tuple[str, ...]
@@ -38,6 +39,7 @@ class Launch:
     cwd: Path
     stdin: bool = False
     terminal: bool = False
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class Child:
 def _started(launch: Launch, ends: Ends) -> subprocess.Popen[bytes]:
     stdin, stdout, stderr = ends.theirs
     return subprocess.Popen(
-        _on_terminal(launch) if launch.terminal else launch.argv,
+        _words(launch),
         env=dict(launch.env),
         cwd=launch.cwd,
         stdin=stdin,
@@ -162,11 +164,18 @@ def _started(launch: Launch, ends: Ends) -> subprocess.Popen[bytes]:
     )
 
 
-def _on_terminal(launch: Launch) -> list[str]:
-    """Looked up here, for the helper could tell only the terminal that there is no such program."""
+def _words(launch: Launch) -> tuple[str, ...]:
+    terminal = (sys.executable, "-I", "-S", on_terminal.__file__) if launch.terminal else ()
+    helpers = (*terminal, *launch.through)
+    if helpers:
+        _look_up(launch)
+    return (*helpers, *launch.argv)
+
+
+def _look_up(launch: Launch) -> None:
+    """Here, for a helper could tell only the process's own output that there is no such program."""
     program = launch.argv[0]
     where = str(launch.cwd / program) if "/" in program else program
     if shutil.which(where, path=launch.env.get("PATH", os.defpath)) is None:
         reason = errno.EACCES if "/" in program and Path(where).exists() else errno.ENOENT
         raise OSError(reason, os.strerror(reason), program)
-    return [sys.executable, "-I", "-S", on_terminal.__file__, *launch.argv]

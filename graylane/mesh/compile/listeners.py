@@ -14,7 +14,7 @@ from graylane.mesh.compile.directory import Group, cluster_name
 from graylane.mesh.compile.gateways import GatewayPort, Ports, services_of
 from graylane.mesh.compile.outbound import table_name
 from graylane.mesh.compile.world import World
-from graylane.mesh.inputs import Proxy, ProxyKind, Service
+from graylane.mesh.inputs import Protocol, Proxy, ProxyKind, Service
 from graylane.mesh.memo import Table
 
 
@@ -28,9 +28,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ListenerSpec:
-    """`table` names the routes of an HTTP listener, `cluster` the target of a plain TCP one.
+    """`table` names the routes of an HTTP listener, `cluster` the target of a plain TCP one; with both, what comes
+    decides.
 
     `port_number` is the port as an EnvoyFilter would match it, which on a node differs from the one listened on.
+    `namespace` is the path of the network namespace that the address is in, "" for the machine's own.
     """
 
     role: Role
@@ -40,10 +42,19 @@ class ListenerSpec:
     table: str = ""
     cluster: str = ""
     port_number: int = 0
+    namespace: str = ""
+
+    @property
+    def istio_name(self) -> str:
+        """What Istio calls it, and EnvoyFilters with it."""
+        return f"{self.address}_{self.port}"
 
     @property
     def name(self) -> str:
-        return f"{self.address}_{self.port}"
+        """Unique: a Service's address is listened on in every pod's namespace."""
+        if not self.namespace or self.owner is None or self.address == self.owner.ip:
+            return self.istio_name
+        return f"{self.istio_name}@{self.owner.ip}"
 
 
 def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
@@ -73,7 +84,31 @@ def _outbound(world: World, sidecars: tuple[Group, ...]) -> Iterable[ListenerSpe
     for group in sidecars:
         table = table_name(group.client)
         for proxy in group.proxies:
-            yield ListenerSpec(Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number)
+            inside = _namespace(world, proxy)
+            yield ListenerSpec(
+                Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number, namespace=inside
+            )
+            if inside:
+                yield from _transparent(world, proxy, table, inside)
+
+
+def _namespace(world: World, proxy: Proxy) -> str:
+    """Pods on the node's own network have no namespace."""
+    prefix = world.inputs.mesh.namespaces
+    return f"{prefix}{proxy.ip}" if prefix and proxy.ip != proxy.host_ip else ""
+
+
+def _transparent(world: World, proxy: Proxy, table: str, namespace: str) -> Iterable[ListenerSpec]:
+    """Every Service's every port, where the pod would connect to it: programs need not know of a proxy."""
+    for service in world.inputs.services:
+        for port in service.ports:
+            if port.protocol is Protocol.UDP:
+                continue
+            routes = table if port.protocol.is_http else ""
+            raw = not port.protocol.is_http or port.protocol is Protocol.AUTO
+            target = cluster_name(service.host, port.number) if raw else ""
+            for address in service.addresses:
+                yield ListenerSpec(Role.OUTBOUND, address, port.number, proxy, routes, target, port.number, namespace)
 
 
 def _node_ports(world: World) -> Iterable[ListenerSpec]:

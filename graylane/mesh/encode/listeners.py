@@ -16,6 +16,7 @@ from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
@@ -34,6 +35,8 @@ from graylane.mesh.snapshot import Resource, Type, resource
 ROUTER = "envoy.filters.http.router"
 FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
 _ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
+_HTTP = ("http/1.0", "http/1.1", "h2c")  # as the inspector calls them
+_PATIENCE = 0.2  # Istio waits for ever, and has users declare what protocol a server that speaks first has
 _LOG_FORMAT = (  # Istio's default
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
     '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
@@ -48,19 +51,32 @@ def listener(
 ) -> Resource:
     message = listener_pb2.Listener(name=spec.name)
     set_address(message.address, spec.address, spec.port)
+    message.address.socket_address.network_namespace_filepath = spec.namespace
     # Without this, a second process on the same address would silently get half of the connections.
     message.enable_reuse_port.value = False
     message.traffic_direction = 1 if spec.role is Role.GATEWAY else 2
-    chain = message.filter_chains.add()
-    if spec.role is Role.OUTBOUND:
-        _add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
-    if spec.role is Role.NODE_PORT:
-        target = tcp_proxy_pb2.TcpProxy(stat_prefix="node_port", cluster=spec.cluster)
-        _add(chain, "envoy.filters.network.tcp_proxy", pack(target))
-    else:
+    if spec.table and spec.cluster:
+        _look_first(message)
+    if spec.table:
+        chain = message.filter_chains.add()
+        if spec.cluster:
+            chain.filter_chain_match.application_protocols.extend(_HTTP)
+        if spec.role is Role.OUTBOUND:
+            _add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
         key = ("hcm", spec.role, spec.table, mesh, tuple(patches))
         _add(chain, HCM, memo.get(key, partial(_manager, spec.role, spec.table, mesh, patches)))
+    if spec.cluster:
+        target = tcp_proxy_pb2.TcpProxy(stat_prefix=spec.role.value.lower(), cluster=spec.cluster)
+        _add(message.filter_chains.add(), "envoy.filters.network.tcp_proxy", pack(target))
     return resource(Type.LISTENER, spec.name, message, sources)
+
+
+def _look_first(message: Any) -> None:
+    """A port of no declared protocol: HTTP if the client's first bytes are, else, or if it waits for ours, not."""
+    inspector = message.listener_filters.add(name="envoy.filters.listener.http_inspector")
+    inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
+    set_seconds(message.listener_filters_timeout, _PATIENCE)
+    message.continue_on_listener_filters_timeout = True
 
 
 def _add(chain: Any, name: str, packed: Any) -> None:

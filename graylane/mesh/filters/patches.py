@@ -41,7 +41,7 @@ class Patch:
         """Whether a listener is one this patch is for; the filter it names is looked for later."""
         return (
             self.context in ("ANY", spec.role.value)
-            and self.listener_name in ("", spec.name)
+            and self.listener_name in ("", spec.istio_name)
             and self.port_number in (0, spec.port_number)
             and self.network_filter in ("", HCM)
         )

@@ -60,12 +60,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> type[Cluster]:
     return fresh
 
 
-def _config(data: Path, node_ip: str, api_port: int, gateway_port: int, images: Path | None) -> SimpleNamespace:
+def _config(
+    data: Path, node_ip: str, api_port: int, gateway_port: int, images: Path | None, _network: str
+) -> SimpleNamespace:
     return SimpleNamespace(api_port=api_port, gateway_port=gateway_port)
 
 
 def options(tmp_path: Path) -> UpOptions:
-    return UpOptions(tmp_path, (), 0, 0, "127.0.0.1", None)
+    return UpOptions(tmp_path, (), 0, 0, "127.0.0.1", None, "loopback")
 
 
 async def serving(tmp_path: Path, lifeline: int | None = None) -> tuple[asyncio.Task[None], io.StringIO]:
