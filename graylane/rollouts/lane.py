@@ -7,8 +7,8 @@ Pure. In: a `View` and a Rollout. Out: `Lane`. The contract (docs/decisions/0002
 from __future__ import annotations
 
 from graylane.kit.cache import View
-from graylane.model.kinds import TRAFFIC_ROUTING
-from graylane.model.meta import Obj, condition, dig, finalizers_of, is_deleting, name_of
+from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
+from graylane.model.meta import Obj, condition, dig, finalizers_of, is_deleting, name_of, namespace_of
 from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Rollout
 from graylane.rollouts.facts import Lane
 
@@ -54,10 +54,19 @@ def strays_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:
     return tuple(sorted((obj for obj in ours if name_of(obj) != rollout.routing), key=name_of))
 
 
-def services_of(routing: Obj | None) -> tuple[str, ...]:
-    """The Services of every entry of `objectRef`."""
+def services_of(view: View, routing: Obj | None) -> tuple[str, ...]:
+    """The Services through which the routes of every entry of `objectRef` reach canary pods."""
     entries = dig(routing, "spec", "objectRef", default=[])
-    return tuple(dict.fromkeys(str(entry["service"]) for entry in entries if entry.get("service")))
+    found = (_canary_service(view, routing, entry) for entry in entries if routing and entry.get("service"))
+    return tuple(dict.fromkeys(found))
+
+
+def _canary_service(view: View, routing: Obj, entry: Obj) -> str:
+    """An Ingress or an HTTPRoute tells versions apart by Service, so the stable one never lists a canary pod."""
+    stable = str(entry["service"])
+    own = f"{stable}-canary"
+    by_service = entry.get("ingress") or entry.get("gateway")
+    return own if by_service and view.get(SERVICE, namespace_of(routing), own) else stable
 
 
 def active_for(routing: Obj) -> list[str]:

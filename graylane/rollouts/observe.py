@@ -49,7 +49,7 @@ def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datet
     sets = view.owned_by(REPLICA_SET, uid_of(workload)) if workload else []
     stable = _stable(workload, sets) if workload and not is_deleting(workload) else None
     lane = lane_of(view, rollout)
-    services = services_of(lane.obj) if lane else ()
+    services = services_of(view, lane.obj) if lane else ()
     found = tuple(_canary(view, item, namespace, services) for item in canaries.owned(view, rollout))
     facts = Facts(
         now=now,
