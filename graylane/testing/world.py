@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from graylane.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
-from graylane.kit.cache import Cache, View
+from graylane.kit.cache import Cache, Change, View
 from graylane.kit.effects import Create, Delete, Effect, Event, Outcome, Patch, Replace
 from graylane.kit.loop import Controller
 from graylane.model.hashing import short_hash
@@ -58,7 +58,7 @@ Fault = Callable[[Effect], None]
 
 @dataclass
 class World:
-    """The API's objects, plus what happened: `events` in order, `writes` as the count of changes that landed.
+    """The API's objects, plus what happened: `events` in order, `writes` as the count of changes that landed, `log`.
 
     `before_write`/`after_write` are called around every effect and may raise `Crash` or an `ApiError`.
     """
@@ -68,6 +68,7 @@ class World:
     after_write: Fault | None = None
     events: list[Event] = field(default_factory=list)
     writes: int = 0
+    log: list[tuple[Kind, Change]] = field(default_factory=list)
     _caches: dict[Kind, Cache] = field(default_factory=dict)
     _version: int = 0
 
@@ -84,6 +85,14 @@ class World:
 
     def list(self, kind: Kind, namespace: str | None = None) -> list[Obj]:
         return self.view().list(kind, namespace)
+
+    def fork(self) -> World:
+        """An equal world that goes its own way from here, without faults. Objects are shared, never changed."""
+        twin = World(VirtualClock(self.now()), _version=self._version)
+        for kind, cache in self._caches.items():
+            for obj in cache.objects.values():
+                twin._cache(kind).put(obj)
+        return twin
 
     def dump(self) -> dict[str, Any]:
         """Everything but versions, uids, times and events: what two equal worlds agree on."""
@@ -115,24 +124,31 @@ class World:
     def apply(self, outcome: Outcome | Iterable[Effect]) -> None:
         """Perform effects in order, as `kit.apply` does; faults and API errors propagate."""
         for effect in outcome.effects if isinstance(outcome, Outcome) else outcome:
-            if self.before_write:
-                self.before_write(effect)
-            self._perform(effect)
-            if self.after_write:
-                self.after_write(effect)
+            self.write(effect)
 
-    def _perform(self, effect: Effect) -> None:
+    def write(self, effect: Effect) -> Obj:
+        """Perform one effect; the object as it then is, or as it last was, {} where there is none."""
+        if self.before_write:
+            self.before_write(effect)
+        result = self._perform(effect)
+        if self.after_write:
+            self.after_write(effect)
+        return result
+
+    def _perform(self, effect: Effect) -> Obj:
         match effect:
             case Create():
-                self._create(effect.kind, effect.obj)
+                return self._create(effect.kind, effect.obj)
             case Patch():
-                self._patch(effect)
+                return self._patch(effect)
             case Replace():
-                self._replace(effect)
+                return self._replace(effect)
             case Delete():
                 self._delete_quietly(effect)
+                return self.get(effect.kind, *effect.key) or {}
             case Event():
                 self.events.append(effect)
+                return {}
 
     # -- running
 
@@ -273,8 +289,7 @@ class World:
             metadata["generation"] = generation + 1
         new = new | {"metadata": metadata}
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers") and not _in_grace(new):
-            self._cache(kind).remove(key)
-            self.writes += 1
+            self._remove(kind, key)
             return new
         return self._store(kind, new)
 
@@ -293,8 +308,7 @@ class World:
         self._version += 1
         graceful = effect.kind == POD and effect.grace_seconds != 0 and dig(old, "spec", "nodeName")
         if not finalizers_of(old) and not graceful:
-            self._cache(effect.kind).remove(effect.key)
-            self.writes += 1
+            self._remove(effect.kind, effect.key)
             return
         if dig(old, "metadata", "deletionTimestamp"):
             return
@@ -310,9 +324,16 @@ class World:
         self._store(effect.kind, old | {"metadata": metadata})
 
     def _store(self, kind: Kind, obj: Obj) -> Obj:
-        self._cache(kind).put(obj)
-        self.writes += 1
+        self._note(kind, self._cache(kind).put(obj))
         return obj
+
+    def _remove(self, kind: Kind, key: Key) -> None:
+        self._note(kind, self._cache(kind).remove(key))
+
+    def _note(self, kind: Kind, change: Change | None) -> None:
+        self.writes += 1
+        if change is not None:
+            self.log.append((kind, change))
 
     def _cache(self, kind: Kind) -> Cache:
         return self._caches.setdefault(kind, Cache())
