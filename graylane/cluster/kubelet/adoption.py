@@ -7,6 +7,7 @@ sweep), so a container written down as running has ended without a word, and cou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +32,8 @@ def adopted_containers(pod: Obj, now: datetime) -> list[Container]:
     ):
         known = {each.get("name"): each for each in dig(pod, "status", statuses, default=[])}
         for spec in dig(pod, "spec", field, default=[]):
-            found.append(_adopted(spec["name"], init, known.get(spec["name"]) or {}, now))
+            adopted = _adopted(spec["name"], init, known.get(spec["name"]) or {}, now)
+            found.append(replace(adopted, sidecar=init and spec.get("restartPolicy") == "Always"))
     return found
 
 

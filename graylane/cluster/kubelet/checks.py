@@ -1,4 +1,4 @@
-"""Carries out what probes and hooks ask for: an HTTP GET, a TCP connect, a command.
+"""Carries out what probes and hooks ask for: an HTTP GET, a TCP connect, a command, a gRPC health check.
 
 Shell. In: a `Check`, the pod's address, a way to run commands. Out: `Result`, whose message is kubelet's.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from graylane.cluster.kubelet.probes import Check, Exec, HttpGet, TcpSocket
+from graylane.cluster.kubelet.probes import Check, Exec, Grpc, HttpGet, TcpSocket
 from graylane.cluster.processes.table import Ran
 
 RunCommand = Callable[[tuple[str, ...], float], Awaitable[Ran]]
@@ -39,6 +39,11 @@ class Checker:
                 return await _tcp(check.host or self.ip, check.port, timeout_seconds)
             case Exec():
                 return await self._exec(check, timeout_seconds)
+            case Grpc():
+                from graylane.cluster.kubelet.grpcchecks import serving  # grpc loads slowly, and few pods need it
+
+                problem = await serving(f"{self.ip}:{check.port}", check.service, timeout_seconds)
+                return Result(not problem, problem)
 
     async def _http(self, check: HttpGet, timeout_seconds: float) -> Result:
         url = f"{'https' if check.https else 'http'}://{check.host or self.ip}:{check.port}{check.path}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from graylane.cluster.kubelet.ends import completed, done, passed
 from graylane.cluster.kubelet.states import Container, Restart, Running, Terminated, Waiting
 
 DRAIN_WITHIN = timedelta(seconds=2)
@@ -48,9 +49,13 @@ class Facts:
         return tuple(container for container in self.containers if container.init)
 
     @property
+    def sidecars(self) -> tuple[Container, ...]:
+        return tuple(container for container in self.containers if container.sidecar)
+
+    @property
     def initialized(self) -> bool:
-        """Every init container has succeeded, or a main one has run: then they had (a record of them may be gone)."""
-        return all(map(_succeeded, self.init)) or any(container.runs for container in self.main)
+        """Every init container is past, or a main one has run: then they were (a record of them may be gone)."""
+        return all(map(passed, self.init)) or any(container.runs for container in self.main)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +188,7 @@ POD_LIFE = (  # first row that applies wins; ending comes before living, safety 
     PodRow(_refused, Doing.REFUSE, "it asks for what this kubelet does not do"),
     PodRow(_unaddressed, Doing.ASSIGN, "it needs an address first"),
     PodRow(_unproxied, Doing.AWAIT_PROXY, "its proxy must be there before its first request"),
-    PodRow(_uninitialized, Doing.INITIALIZE, "its init containers run first, one by one"),
+    PodRow(_uninitialized, Doing.INITIALIZE, "its init containers come first, one by one"),
     PodRow(_always, Doing.RUN, "its containers run"),
 )
 
@@ -260,20 +265,21 @@ def _actions(do: Doing, facts: Facts, now: datetime) -> Iterator[Action]:
         case Doing.ASSIGN:
             yield Assign()
         case Doing.INITIALIZE:
-            yield from _steps([_first_unfinished(facts.init)], _init_policy(facts.restart), facts, now)
+            yield from _steps(_initializing(facts.init), facts, now)
         case Doing.RUN:
-            yield from _steps(facts.main, facts.restart, facts, now)
+            yield from _steps((*facts.sidecars, *facts.main), facts, now)
         case Doing.DRAIN | Doing.REFUSE | Doing.AWAIT_PROXY:
             pass
 
 
-def _steps(containers: Iterable[Container], restart: Restart, facts: Facts, now: datetime) -> Iterator[Action]:
+def _steps(containers: Iterable[Container], facts: Facts, now: datetime) -> Iterator[Action]:
     for container in containers:
-        match _step(container, restart, now):
+        match _step(container, facts.restart, now):
             case Step.START:
                 yield Start(container.name)
             case Step.STOP if isinstance(container.state, Running):
-                yield Stop(container.name, now + facts.grace, container.state.unhealthy)
+                within = facts.grace if container.state.within is None else container.state.within
+                yield Stop(container.name, now + within, container.state.unhealthy)
             case _:
                 pass
 
@@ -282,10 +288,20 @@ def _step(container: Container, restart: Restart, now: datetime) -> Step:
     return next(row.do for row in CONTAINER_LIFE if row.when(container, restart, now))
 
 
+def _initializing(init: Iterable[Container]) -> Iterator[Container]:
+    """The first that is not past, and the sidecars before it, which may need another start."""
+    for container in init:
+        if container.sidecar or not passed(container):
+            yield container
+        if not passed(container):
+            return
+
+
 def _stop_all(facts: Facts, deadline: datetime, message: str) -> Iterator[Action]:
-    for container in facts.containers:
-        if isinstance(container.state, Running) or container.busy:
-            yield Stop(container.name, deadline, message.format(container.name))
+    """Sidecars serve the others to their end: they follow one by one, the last that was started first."""
+    alive = [container for container in facts.containers if container.alive]
+    for container in [each for each in alive if not each.sidecar] or alive[-1:]:
+        yield Stop(container.name, deadline, message.format(container.name))
 
 
 def _instants(do: Doing, facts: Facts, now: datetime) -> Iterator[datetime]:
@@ -315,32 +331,6 @@ def stopped_by(facts: Facts) -> datetime:
     """When SIGKILL follows: the whole grace period, draining included, as Kubernetes counts a preStop hook in."""
     assert facts.leaving_since is not None
     return facts.leaving_since + facts.grace
-
-
-def done(restart: Restart, container: Container) -> bool:
-    """It has ended and its policy does not want it back."""
-    if not isinstance(container.state, Terminated) or container.busy:
-        return False
-    return restart is Restart.NEVER or (restart is Restart.ON_FAILURE and container.state.succeeded)
-
-
-def completed(restart: Restart, init: tuple[Container, ...], main: tuple[Container, ...]) -> bool:
-    """The pod has reached Succeeded or Failed and stays there."""
-    init_failed = restart is Restart.NEVER and any(done(restart, each) and not _succeeded(each) for each in init)
-    return init_failed or all(done(restart, container) for container in main)
-
-
-def _init_policy(restart: Restart) -> Restart:
-    """An init container that succeeded is done, also under Always."""
-    return Restart.ON_FAILURE if restart is Restart.ALWAYS else restart
-
-
-def _first_unfinished(containers: tuple[Container, ...]) -> Container:
-    return next(container for container in containers if not _succeeded(container))
-
-
-def _succeeded(container: Container) -> bool:
-    return isinstance(container.state, Terminated) and container.state.succeeded
 
 
 def _running(container: Container) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from graylane.cluster.kubelet.checks import Checker
 from graylane.cluster.kubelet.probes import History, Look, Probe, Purpose, next_look, record, settled
@@ -23,6 +23,7 @@ class Health:
     started: bool
     ready: bool
     unhealthy: str = ""
+    within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +75,20 @@ class Prober:
             self.listener.failed(probe.purpose, f"{probe.purpose} probe failed: {result.message}")
         new = record(probe, history, result.success, counts=look.counts)
         if new.verdict is not history.verdict:
-            self._conclude(probe.purpose, bool(new.verdict))
+            self._conclude(probe, bool(new.verdict))
         return new
 
-    def _conclude(self, purpose: Purpose, verdict: bool) -> None:
-        match purpose:
+    def _conclude(self, probe: Probe, verdict: bool) -> None:
+        match probe.purpose:
             case Purpose.READINESS:
                 self.health.ready = verdict
             case Purpose.STARTUP if verdict:
                 self.health.started = True
                 self._started.set()
             case _ if not verdict:
-                word = purpose.lower()
+                word = probe.purpose.lower()
                 self.health.unhealthy = f"Container {self.container} failed {word} probe, will be restarted"
+                self.health.within = probe.grace
             case _:
                 return
         self.listener.changed()

@@ -52,12 +52,23 @@ class Exec:
     command: tuple[str, ...]
 
 
-Check = HttpGet | TcpSocket | Exec
+@dataclass(frozen=True, slots=True)
+class Grpc:
+    """`grpc.health.v1.Health/Check`; `service` empty asks for the server as a whole."""
+
+    port: int
+    service: str = ""
+
+
+Check = HttpGet | TcpSocket | Exec | Grpc
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One probe of one container. `implied` marks the one we add for a declared port."""
+    """One probe of one container. `implied` marks the one we add for a declared port.
+
+    `grace` is what the container gets to end in when this probe has it restarted (None: what its pod gives it).
+    """
 
     purpose: Purpose
     check: Check
@@ -66,6 +77,7 @@ class Probe:
     timeout: timedelta = timedelta(seconds=1)
     success_threshold: int = 1
     failure_threshold: int = 3
+    grace: timedelta | None = None
     implied: bool = False
 
 
@@ -154,6 +166,7 @@ def _probe(purpose: Purpose, spec: Mapping[str, Any], container: Mapping[str, An
         timeout=seconds("timeoutSeconds", 1),
         success_threshold=int(spec.get("successThreshold") or 1),
         failure_threshold=int(spec.get("failureThreshold") or 3),
+        grace=seconds("terminationGracePeriodSeconds", 0) or None,
     )
 
 
@@ -168,7 +181,9 @@ def check_of(spec: Mapping[str, Any], container: Mapping[str, Any]) -> Check:
         return TcpSocket(port_number(tcp.get("port"), container), str(tcp.get("host") or ""))
     if execute := spec.get("exec"):
         return Exec(tuple(map(str, execute.get("command") or [])))
-    raise ValueError("grpc is not supported; use httpGet, tcpSocket or exec" if "grpc" in spec else "it has no handler")
+    if grpc := spec.get("grpc"):
+        return Grpc(port_number(grpc.get("port"), container), str(grpc.get("service") or ""))
+    raise ValueError("it has no handler")
 
 
 def port_number(port: Any, container: Mapping[str, Any]) -> int:

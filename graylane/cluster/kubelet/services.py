@@ -160,10 +160,10 @@ class Announcer:
         self._task: asyncio.Task[None] | None = None
 
     def normal(self, pod: Obj, reason: str, message: str) -> None:
-        self._put(Event(POD, pod, "Normal", reason, message))
+        self.tell(pod, "Normal", reason, message)
 
     def warning(self, pod: Obj, reason: str, message: str) -> None:
-        self._put(Event(POD, pod, "Warning", reason, message))
+        self.tell(pod, "Warning", reason, message)
 
     async def close(self) -> None:
         """Give what is queued a last second."""
@@ -172,10 +172,10 @@ class Announcer:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    def _put(self, event: Event) -> None:
+    def tell(self, pod: Obj, kind: str, reason: str, message: str) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._work())
-        self._queue.put_nowait(event)
+        self._queue.put_nowait(Event(POD, pod, kind, reason, message))
 
     async def _work(self) -> None:
         while True:

@@ -29,12 +29,16 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`started`: its startup probe has passed, or it has none. `unhealthy`: why it must be stopped, or ""."""
+    """`started`: its startup probe has passed, or it has none. `unhealthy`: why it must be stopped, or "".
+
+    `within` is the grace that the probe which says so has of its own, if any.
+    """
 
     at: datetime
     started: bool
     ready: bool
     unhealthy: str = ""
+    within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ class Backoff:
 class Container:
     """One container as observed. `runs` counts starts so far; `last` is the run before the present state.
 
-    `busy` means the shell is starting or stopping it, so that it must be left alone until that is done.
+    `busy` means the shell is starting or stopping it, so that it must be left alone until that is done. A `sidecar` is
+    an init container that goes on running beside the others.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Container:
     last: Terminated | None = None
     backoff: Backoff = Backoff()
     busy: bool = False
+    sidecar: bool = False
 
     @property
     def alive(self) -> bool:

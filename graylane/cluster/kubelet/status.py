@@ -6,13 +6,14 @@ twice. Conditions of others (the mesh's `graylane.dev/Drained`, readiness gates)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from graylane.cluster.kubelet.lifecycle import Facts, completed, done
-from graylane.cluster.kubelet.states import NOT_INITIALIZED, Container, Restart, Running, State, Terminated, Waiting
+from graylane.cluster.kubelet.ends import completed, done, passed, succeeded
+from graylane.cluster.kubelet.lifecycle import Facts
+from graylane.cluster.kubelet.states import NOT_INITIALIZED, Container, Running, State, Terminated, Waiting
 from graylane.model.meta import (
     Condition,
     Obj,
@@ -54,10 +55,11 @@ def pod_status(pod: Obj, facts: Facts, node: Node, now: datetime) -> Obj:
 
 
 def phase(facts: Facts) -> str:
-    """`status.phase` by kubelet's rules."""
-    if completed(facts.restart, facts.init, facts.main):
-        good = all(isinstance(each.state, Terminated) and each.state.succeeded for each in facts.main)
-        return "Succeeded" if good else "Failed"
+    """`status.phase` by kubelet's rules: sidecars do not decide how a pod ended, but it has not while they run."""
+    if _completed(facts):
+        if any(container.alive for container in facts.sidecars):
+            return "Running"
+        return "Succeeded" if all(map(succeeded, facts.main)) else "Failed"
     if not facts.initialized or any(_never_ran(container) for container in facts.main):
         return "Pending"
     return "Running"
@@ -65,9 +67,13 @@ def phase(facts: Facts) -> str:
 
 def container_ready(container: Container) -> bool:
     """Init containers are ready once they succeeded, others while they run and their probe agrees."""
-    if container.init:
-        return isinstance(container.state, Terminated) and container.state.succeeded
+    if container.init and not container.sidecar:
+        return succeeded(container)
     return isinstance(container.state, Running) and container.state.started and container.state.ready
+
+
+def _completed(facts: Facts) -> bool:
+    return completed(facts.restart, facts.init, facts.main)
 
 
 def _never_ran(container: Container) -> bool:
@@ -103,6 +109,25 @@ def _container_status(pod: Obj, spec: Mapping[str, Any], container: Container, f
     }
 
 
+def backing_off(pod: Obj, status: Obj) -> Iterator[tuple[str, str]]:
+    """Type and message of the events that are due when `status` replaces the pod's: who just began to wait longer."""
+    for field in ("initContainerStatuses", "containerStatuses"):
+        known = {each["name"]: each for each in dig(pod, "status", field, default=[])}
+        for each in status.get(field, []):
+            reason, before = _waiting_for(each), known.get(each["name"], {})
+            if (reason, each["restartCount"]) == (_waiting_for(before), before.get("restartCount")):
+                continue
+            if reason == "CrashLoopBackOff":
+                who = f"{each['name']} in pod {name_of(pod)}_{namespace_of(pod)}({uid_of(pod)})"
+                yield "Warning", f"Back-off restarting failed container {who}"
+            elif reason == "ImagePullBackOff":
+                yield "Normal", f'Back-off pulling image "{each["image"]}"'
+
+
+def _waiting_for(container_status: Mapping[str, Any]) -> str:
+    return str(dig(container_status, "state", "waiting", "reason", default=""))
+
+
 def container_id(uid: str, container: Container) -> str:
     """Names one run, as a runtime's container id does."""
     return f"graylane://{uid}/{container.name}/{max(container.runs - 1, 0)}"
@@ -112,7 +137,7 @@ def _seen(pod: Obj, container: Container, facts: Facts, node: Node) -> tuple[Sta
     """The state users see: an ended container that will run again shows what it waits for, its end as lastState."""
     state = container.state
     if isinstance(state, Terminated):
-        if facts.leaving_since or facts.over or done(_policy(container, facts), container) or _init_done(container):
+        if facts.leaving_since or facts.over or done(facts.restart, container) or _completed(facts):
             return state, container.last
         waits = container.backoff.delay.total_seconds()
         if waits == 0:
@@ -127,14 +152,6 @@ def _seen(pod: Obj, container: Container, facts: Facts, node: Node) -> tuple[Sta
         if node.waiting is not None and state.reason == "ContainerCreating":
             return node.waiting, None
     return state, container.last
-
-
-def _policy(container: Container, facts: Facts) -> Restart:
-    return Restart.ON_FAILURE if container.init and facts.restart is Restart.ALWAYS else facts.restart
-
-
-def _init_done(container: Container) -> bool:
-    return container.init and container_ready(container)
 
 
 def _duration(seconds: float) -> str:
@@ -180,7 +197,7 @@ def _conditions(pod: Obj, facts: Facts, now: datetime) -> list[Obj]:
 
 
 def _initialized(facts: Facts) -> Condition:
-    left = [container.name for container in facts.init if not container_ready(container)]
+    left = [container.name for container in facts.init if not passed(container)]
     if facts.initialized or not left:
         return Condition("Initialized", "True", "PodCompleted" if phase(facts) == "Succeeded" else "")
     names = f"containers with incomplete status: [{' '.join(left)}]"
@@ -190,7 +207,7 @@ def _initialized(facts: Facts) -> Condition:
 def _containers_ready(facts: Facts) -> Condition:
     if (final := phase(facts)) in ("Succeeded", "Failed"):
         return Condition("ContainersReady", "False", "PodCompleted" if final == "Succeeded" else "PodFailed")
-    unready = [container.name for container in facts.main if not container_ready(container)]
+    unready = [each.name for each in (*facts.sidecars, *facts.main) if not container_ready(each)]
     if not unready:
         return Condition("ContainersReady", "True")
     names = f"containers with unready status: [{' '.join(unready)}]"

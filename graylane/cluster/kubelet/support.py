@@ -36,11 +36,19 @@ def _containers(spec: Mapping[str, Any], field: str) -> Iterator[str]:
     volumes = {volume.get("name") for volume in spec.get("volumes") or []}
     for index, container in enumerate(spec.get(field) or []):
         path = f"spec.{field}[{index}]"
-        if container.get("restartPolicy"):
-            yield f"{path}.restartPolicy: sidecar containers are not supported; make it an ordinary container"
+        yield from _restarts(container, path, sidecar=field == "initContainers")
         yield from _environment(container, path)
         yield from _handlers(container, path)
         yield from _mounts(container, path, volumes)
+
+
+def _restarts(container: Mapping[str, Any], path: str, *, sidecar: bool) -> Iterator[str]:
+    """Of restart policies of a container's own, only the one that makes a sidecar is followed."""
+    own = container.get("restartPolicy")
+    if own and not (sidecar and own == "Always"):
+        yield f"{path}.restartPolicy: {own} is not supported for one container; use the pod's restartPolicy"
+    if container.get("restartPolicyRules"):
+        yield f"{path}.restartPolicyRules: is not supported; use the pod's restartPolicy"
 
 
 def _environment(container: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -176,16 +176,17 @@ class ContainerUnit:
     def _probe(self, since: datetime) -> None:
         self._prober = Prober(
             self.name,
-            () if self.facts.init else probes_of(self._spec),
+            probes_of(self._spec) if self.facts.sidecar or not self.facts.init else (),
             Checker(self._ip(), self._services.http, self._command),
             self._services.clock,
             Listener(self._health_changed, self._probe_failed),
         )
         self._prober.start(since)
 
-    def _health(self) -> tuple[bool, bool, str]:
+    def _health(self) -> tuple[bool, bool, str, timedelta | None]:
         assert self._prober is not None
-        return self._prober.health.started, self._prober.health.ready, self._prober.health.unhealthy
+        health = self._prober.health
+        return health.started, health.ready, health.unhealthy, health.within
 
     def _health_changed(self) -> None:
         if isinstance(self.facts.state, Running):

@@ -22,7 +22,7 @@ from graylane.cluster.kubelet.console import Console
 from graylane.cluster.kubelet.lifecycle import Action, Assign, Expire, Facts, Finish, Start, Stop, decide
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Restart, Running, Waiting
-from graylane.cluster.kubelet.status import Node, pod_status
+from graylane.cluster.kubelet.status import Node, backing_off, pod_status
 from graylane.cluster.kubelet.support import refusals
 from graylane.cluster.kubelet.unit import ContainerUnit
 from graylane.cluster.network.keeper import CannotConnect, Keeper
@@ -298,8 +298,11 @@ class PodWorker:
             # Conditional on what was read: a merge patch replaces `conditions` whole, and the mesh has an entry there.
             version = {"resourceVersion": self.pod["metadata"]["resourceVersion"]}
             patch = {"metadata": version, **create_merge_patch({"status": old}, {"status": new})}
+            told = list(backing_off(self.pod, new))
             if not await self._patch(patch):
                 return False
+            for kind, message in told:
+                self._services.events.tell(self.pod, kind, "BackOff", message)
         self._watch_proxy()
         return True
 

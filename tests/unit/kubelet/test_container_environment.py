@@ -212,8 +212,9 @@ def test_a_volume_of_nothing_is_told_as_kubelet_tells_it(tmp_path: Path) -> None
     ("spec", "refusal"),
     [
         ({"volumes": [{"name": "d", "hostPath": {"path": "/"}}]}, "hostPath volumes are not supported"),
-        ({"initContainers": [{"name": "s", "restartPolicy": "Always"}]}, r"initContainers\[0\].restartPolicy: sidecar"),
-        ({"containers": [{"livenessProbe": {"grpc": {"port": 1}}}]}, "livenessProbe: grpc is not supported"),
+        ({"initContainers": [{"name": "s", "restartPolicy": "Never"}]}, r"initContainers\[0\].restartPolicy: Never is"),
+        ({"containers": [{"name": "s", "restartPolicyRules": [{}]}]}, "restartPolicyRules: is not supported"),
+        ({"containers": [{"livenessProbe": {"periodSeconds": 1}}]}, "livenessProbe: it has no handler"),
         ({"containers": [{"readinessProbe": {"httpGet": {"port": "web"}}}]}, "port 'web' is neither a number nor"),
         ({"containers": [{"env": [ref("X", resourceFieldRef={})]}]}, "valueFrom.resourceFieldRef is not supported"),
         ({"containers": [{"volumeMounts": [{"name": "d"}]}]}, "there is no volume 'd'"),

@@ -21,7 +21,16 @@ from graylane.cluster.kubelet.lifecycle import (
     Stop,
     decide,
 )
-from graylane.cluster.kubelet.states import Backoff, Container, Restart, Running, State, Terminated, Waiting
+from graylane.cluster.kubelet.states import (
+    NOT_CREATED,
+    Backoff,
+    Container,
+    Restart,
+    Running,
+    State,
+    Terminated,
+    Waiting,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 WELL = Running(NOW, started=True, ready=True)
@@ -158,6 +167,56 @@ def test_past_its_deadline_a_pod_fails_and_is_stopped() -> None:
     assert isinstance(stop, Stop)
 
 
+PROXY = Container("proxy", WELL, init=True, sidecar=True, runs=1)
+STARTING = replace(PROXY, state=Running(NOW, started=False, ready=False))
+
+
+def test_what_comes_after_a_sidecar_waits_until_it_has_started() -> None:
+    setup, main = Container("setup", init=True), Container("a")
+    assert decide(pod(replace(PROXY, state=NOT_CREATED, runs=0), setup, main), NOW).actions == (Start("proxy"),)
+    assert decide(pod(STARTING, setup, main), NOW).actions == ()
+    assert decide(pod(PROXY, setup, main), NOW).actions == (Start("setup"),)
+    assert decide(pod(PROXY, replace(setup, state=ended(0), runs=1), main), NOW).actions == (Start("a"),)
+
+
+def test_a_sidecar_runs_again_whatever_its_pods_policy_and_stage() -> None:
+    crashed = replace(PROXY, state=ended(0))
+    running_init = Container("setup", WELL, init=True, runs=1)
+    for rest in ((running_init, Container("a")), (Container("a", WELL, runs=1),)):
+        facts = pod(crashed, *rest, restart=Restart.NEVER)
+        assert decide(facts, NOW).actions == (Start("proxy"),)
+        sick = pod(replace(PROXY, state=SICK), *rest, restart=Restart.NEVER)
+        assert decide(sick, NOW).actions == (Stop("proxy", NOW + timedelta(seconds=30), SICK.unhealthy),)
+
+
+def test_sidecars_stop_once_the_others_are_done_the_last_one_first() -> None:
+    logs = replace(PROXY, name="logs")
+    ended_well = pod(PROXY, logs, Container("a", ended(0), runs=1), restart=Restart.NEVER)
+    stop = Stop("logs", NOW + timedelta(seconds=30), "Stopping container logs")
+    assert decide(ended_well, NOW) == Decision("its containers are done for good", (stop,))
+    one_left = pod(PROXY, replace(logs, state=ended(143)), Container("a", ended(0), runs=1), restart=Restart.NEVER)
+    (left,) = decide(one_left, NOW).actions
+    assert isinstance(left, Stop)
+    assert left.container == "proxy"
+
+
+def test_a_deleted_pod_keeps_its_sidecars_until_the_others_have_ended() -> None:
+    def stopped(*containers: Container) -> list[str]:
+        actions = decide(pod(*containers, leaving_since=NOW), NOW).actions
+        return [action.container for action in actions if isinstance(action, Stop)]
+
+    logs = replace(PROXY, name="logs")
+    assert stopped(PROXY, logs, Container("a", WELL, runs=1), Container("b", WELL, runs=1)) == ["a", "b"]
+    assert stopped(PROXY, logs, Container("a", ended(0), runs=1)) == ["logs"]
+    assert stopped(PROXY, Container("setup", WELL, init=True, runs=1), Container("a")) == ["setup"]
+
+
+def test_a_probe_may_have_a_grace_of_its_own() -> None:
+    sick = replace(SICK, within=timedelta(seconds=3))
+    (stop,) = decide(pod(Container("a", sick, runs=1)), NOW).actions
+    assert stop == Stop("a", NOW + timedelta(seconds=3), SICK.unhealthy)
+
+
 def test_every_row_says_why() -> None:
     reasons = [row.because for row in (*POD_LIFE, *CONTAINER_LIFE)]
     assert len(set(reasons)) == len(reasons)
@@ -177,11 +236,14 @@ containers = st.builds(
     runs=st.integers(0, 2),
     backoff=st.builds(Backoff, st.just(timedelta(seconds=10)), st.just(NOW)),
     busy=st.booleans(),
+    sidecar=st.booleans(),
 )
 all_facts = st.builds(
     Facts,
     st.lists(containers, min_size=1, max_size=3).map(
-        lambda found: tuple(replace(each, name=f"c{n}", init=n > 0) for n, each in enumerate(found))
+        lambda found: tuple(
+            replace(each, name=f"c{n}", init=n > 0, sidecar=each.sidecar and n > 0) for n, each in enumerate(found)
+        )
     ),
     st.sampled_from(Restart),
     st.sampled_from([(), ("no",)]),

@@ -11,7 +11,7 @@ import pytest
 from graylane.cluster.kubelet.adoption import adopted_containers
 from graylane.cluster.kubelet.lifecycle import Facts
 from graylane.cluster.kubelet.states import Backoff, Container, Restart, Running, Terminated, Waiting
-from graylane.cluster.kubelet.status import Node, phase, pod_status
+from graylane.cluster.kubelet.status import Node, backing_off, phase, pod_status
 from graylane.model.meta import Obj, find_condition
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,6 +73,20 @@ def test_a_crash_loop_shows_the_wait_and_the_last_end() -> None:
     assert (status["lastState"]["terminated"]["exitCode"], status["restartCount"]) == (2, 2)
 
 
+def test_who_begins_to_wait_longer_is_told_once_each_time() -> None:
+    crash = Container("a", Terminated(3, "Error", NOW, NOW), runs=2, backoff=Backoff(timedelta(seconds=10), NOW))
+    pull = Container("b", Waiting("ImagePullBackOff", "unknown image", NOW))
+    status = pod_status(POD, Facts((SETUP, crash, pull), address="127.20.0.2", started_at=NOW), NODE, NOW)
+    assert list(backing_off(POD, status)) == [
+        ("Warning", "Back-off restarting failed container a in pod web_shop(u1)"),
+        ("Normal", 'Back-off pulling image "log:1"'),
+    ]
+    known = POD | {"status": status}
+    assert list(backing_off(known, status)) == []
+    again = pod_status(known, Facts((SETUP, replace(crash, runs=3), pull), started_at=NOW), NODE, NOW)
+    assert [kind for kind, _ in backing_off(known, again)] == ["Warning"]
+
+
 def test_a_killed_container_tells_its_signal() -> None:
     killed = Container("a", Terminated(137, "Error", NOW, NOW, 9), runs=1)
     status = pod_status(POD, facts(killed, restart=Restart.NEVER), NODE, NOW)["containerStatuses"][0]
@@ -119,6 +133,34 @@ def test_conditions_of_others_are_kept_and_readiness_gates_hold_the_pod_back() -
 def test_the_phase_of_a_pod_whose_containers_ended(restart: Restart, codes: tuple[int, int], expected: str) -> None:
     ended = tuple(Container(f"c{n}", Terminated(code, "", NOW), runs=1) for n, code in enumerate(codes))
     assert phase(Facts(ended, restart)) == expected
+
+
+def with_sidecar(sidecar: Container, a: Container, **more: Any) -> tuple[Obj, Facts]:
+    spec = {"initContainers": [{"name": "proxy", "image": "p:1"}], "containers": [{"name": "a", "image": "web:1"}]}
+    seen = Facts((sidecar, a), address="127.20.0.2", started_at=NOW, **more)
+    return pod_status(POD | {"spec": spec}, seen, NODE, NOW), seen
+
+
+def test_a_sidecar_counts_for_readiness_like_the_others() -> None:
+    proxy = Container("proxy", replace(WELL, ready=False), init=True, sidecar=True, runs=1)
+    status, _ = with_sidecar(proxy, Container("a", WELL, runs=1))
+    assert condition(status, "Initialized")[0] == "True"
+    assert condition(status, "Ready") == ("False", "ContainersNotReady", "containers with unready status: [proxy]")
+    assert status["initContainerStatuses"][0]["started"]
+    starting = replace(proxy, state=replace(WELL, started=False, ready=False))
+    status, _ = with_sidecar(starting, Container("a"))
+    assert (status["phase"], condition(status, "Initialized")[0]) == ("Pending", "False")
+
+
+def test_a_pod_has_not_ended_while_a_sidecar_runs_and_its_exit_code_does_not_count() -> None:
+    proxy = Container("proxy", WELL, init=True, sidecar=True, runs=1)
+    done = Container("a", Terminated(0, "Completed", NOW, NOW), runs=1)
+    _, running = with_sidecar(proxy, done, restart=Restart.NEVER)
+    assert phase(running) == "Running"
+    killed = replace(proxy, state=Terminated(143, "Error", NOW, NOW))
+    status, _ = with_sidecar(killed, done, restart=Restart.NEVER)
+    assert status["phase"] == "Succeeded"
+    assert status["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 143
 
 
 def test_a_new_kubelet_takes_a_running_container_for_ended_and_counts_on() -> None:

@@ -1,0 +1,60 @@
+"""What a pod may ask for beyond one container that serves, on one node for all of it: pods are real processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from graylane.model.kinds import POD
+from graylane.model.meta import Obj, dig, is_true
+from graylane.testing.kubelets import Rig, kubelet_rig, status_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with kubelet_rig(tmp_path_factory.mktemp("pods")) as found:
+        await found.kubelet()
+        yield found
+
+
+def shell(script: str, **more: Any) -> Obj:
+    return {"image": "busybox", "command": ["sh", "-c", script], **more}
+
+
+WORK: Obj = {"volumeMounts": [{"name": "work", "mountPath": "work"}]}
+EMPTY = [{"name": "work", "emptyDir": {}}]
+
+
+async def test_a_sidecar_serves_the_others_from_before_their_start_to_after_their_end(rig: Rig) -> None:
+    """It is started when its probe says so, is restarted under Never, and does not keep the pod from succeeding."""
+    script = "echo run >> work/runs; [ $(wc -l < work/runs) = 2 ] || exit 1; touch work/up; exec sleep 600"
+    probe = {"exec": {"command": ["test", "-e", "work/up"]}, "periodSeconds": 1}
+    sidecar = shell(script, **WORK, name="proxy", restartPolicy="Always", startupProbe=probe)
+    setup = shell("cat work/runs > work/seen", **WORK, name="setup")
+    main = shell("until [ -e work/go ]; do sleep 0.02; done; cat work/seen", **WORK)
+    await rig.run("helped", main, restartPolicy="Never", initContainers=[sidecar, setup], volumes=EMPTY)
+    pod = await rig.ready("helped")
+    proxy, second = dig(pod, "status", "initContainerStatuses")
+    assert (proxy["started"], proxy["ready"], proxy["restartCount"]) == (True, True, 1)
+    assert second["state"]["terminated"]["reason"] == "Completed"
+    (work,) = (rig.directory / "kubelet" / pod["metadata"]["uid"]).glob("volumes/work")
+    (work / "go").touch()
+    pod = await rig.when("helped", lambda pod: dig(pod, "status", "phase") == "Succeeded")
+    assert await rig.log("helped", "container=main") == "run\nrun\n"
+    assert dig(pod, "status", "initContainerStatuses", 0, "state", "terminated", "exitCode") == 143
+
+
+async def test_a_pod_past_its_deadline_fails_with_the_reason(rig: Rig) -> None:
+    await rig.run("late", shell("exec sleep 600"), activeDeadlineSeconds=1)
+    pod = await rig.when("late", lambda pod: dig(pod, "status", "phase") == "Failed")
+    assert dig(pod, "status", "reason") == "DeadlineExceeded"
+    pod = await rig.when("late", lambda pod: dig(status_of(pod), "state", "terminated"))
+    assert status_of(pod)["state"]["terminated"]["exitCode"] == 143
+    assert not is_true(pod, "Ready")
+    await rig.client.delete(POD, "late", "default")
+    await rig.gone("late")
