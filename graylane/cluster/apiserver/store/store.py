@@ -5,7 +5,8 @@ subscriptions.
 
 Two views exist at any moment. *Committed* is what readers and watchers see: only what is on disk. *Head* is committed
 plus the changes on their way to disk; writers decide on it, so two writers never both win, and several changes to one
-object can share one transaction. If the disk refuses, head falls back to committed and every waiting writer is told.
+object can share one transaction. One transaction is under way at a time; what comes meanwhile is the next one. If the
+disk refuses, head falls back to committed and every waiting writer is told.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Store:
         self._objects: dict[str, dict[Key, Entry]] = {}
         self._order: dict[str, list[Key]] = {}
         self._pending: dict[tuple[str, Key], Event] = {}
+        self._next: list[Event] = []
+        self._rests = asyncio.Event()
         self._waiting: dict[int, asyncio.Future[Entry]] = {}
         self._subscriptions: dict[str, set[Subscription]] = {}
         self._listeners: list[Listener] = []
@@ -54,10 +57,12 @@ class Store:
         self.revision = self._assigned = self._disk.last_revision()
         self._history = History(events[0].revision - 1 if events else self.revision, events, self._capacity)
         self._disk.start(Sinks(self._on_committed, self._on_failed))
+        self._rests.set()
 
     async def close(self) -> None:
         """End every watch, persist what is waiting, give the directory back."""
         self.end_watches()
+        await self._rests.wait()
         await asyncio.to_thread(self._disk.close)
         self._lock.release()
 
@@ -146,8 +151,19 @@ class Store:
         self._pending[resource, key] = event
         answer: asyncio.Future[Entry] = self._loop.create_future()
         self._waiting[event.revision] = answer
-        self._disk.submit(event)
+        self._next.append(event)
+        if self._rests.is_set():
+            self._rests.clear()
+            self._loop.call_soon(self._persist)  # together with what others write in this turn of the loop
         return answer
+
+    def _persist(self) -> None:
+        """To wake the writer thread for every change costs more than the change: it gets all that is there at once."""
+        batch, self._next = self._next, []
+        if batch:
+            self._disk.persist(batch)
+        else:
+            self._rests.set()
 
     # -- reports of the writer thread -----------------------------------------------------------------------------
 
@@ -158,6 +174,7 @@ class Store:
         self._loop.call_soon_threadsafe(self._give_up, batch, error)
 
     def _publish(self, batch: list[Event]) -> None:
+        self._persist()
         for event in batch:
             self._remember(event)
             for listener in self._listeners:
@@ -182,12 +199,11 @@ class Store:
 
     def _give_up(self, batch: list[Event], error: Exception) -> None:
         """Nothing of `batch`, nor of what was based on it, was written: forget it all and tell each writer."""
-        for event in batch:
-            if self._pending.get((event.resource, event.entry.key)) is event:
-                del self._pending[event.resource, event.entry.key]
+        lost, self._next = batch + self._next, []
+        for event in lost:
+            self._pending.pop((event.resource, event.entry.key), None)
             self._answer(event, InternalError(f"cannot store the object: {error}"))
-        if not self._waiting:
-            self._disk.resume()
+        self._rests.set()
 
     def _answer(self, event: Event, error: Exception | None) -> None:
         answer = self._waiting.pop(event.revision, None)
