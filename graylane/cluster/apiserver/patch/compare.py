@@ -5,10 +5,11 @@ Pure. In: a schema `Node`, the old and the new object. Out: the sets of added, m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graylane.cluster.apiserver.patch.fieldset import FieldSet, Path
+from graylane.cluster.apiserver.patch.fieldset import EMPTY, FieldSet, Path
 from graylane.cluster.apiserver.patch.fieldset import field as field_step
 from graylane.cluster.apiserver.patch.places import Relation, child_of, elements, relation
 from graylane.cluster.apiserver.schema.node import Node
@@ -28,24 +29,18 @@ class Comparison:
     modified: FieldSet
     removed: FieldSet
 
-    def without(self, ignored: FieldSet) -> Comparison:
-        """Only the fields that are not at or below `ignored`."""
-        return Comparison(*(_outside(paths, ignored) for paths in (self.added, self.modified, self.removed)))
 
-
-def _outside(paths: FieldSet, ignored: FieldSet) -> FieldSet:
-    return frozenset(path for path in paths if not any(path[: len(start)] == start for start in ignored))
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Found:
+    ignored: FieldSet
     added: set[Path] = field(default_factory=set)
     modified: set[Path] = field(default_factory=set)
     removed: set[Path] = field(default_factory=set)
 
 
-def compare(root: Node, old: Obj, new: Obj) -> Comparison:
-    found = _Found()
+def compare(root: Node, old: Obj, new: Obj, ignored: FieldSet = EMPTY) -> Comparison:
+    """Nothing at or below `ignored` is looked at."""
+    found = _Found(ignored)
     _compare(root, old, new, (), found)
     return Comparison(frozenset(found.added), frozenset(found.modified), frozenset(found.removed))
 
@@ -56,15 +51,25 @@ def _compare(node: Node, old: Any, new: Any, path: Path, found: _Found) -> None:
         _compare_leaf(old, new, path, found)
         return
     before, after = _parts(node, kind, old, path), _parts(node, kind, new, path)
-    for step in before | after:
-        was, now = before.get(step, MISSING), after.get(step, MISSING)
-        if was is now or (was == now and type(was) is type(now)):
-            continue  # most of an object does not change, and comparing whole values is fast
-        _compare(child_of(node, step), was, now, (*path, step), found)
+    for part in _unequal(before, after):
+        where = (*path, field_step(part) if kind is Relation.MAP else part)
+        if where not in found.ignored:
+            was, now = before.get(part, MISSING), after.get(part, MISSING)
+            _compare(child_of(node, where[-1]), was, now, where, found)
     if old is MISSING:
         found.added.add(path)
     elif new is MISSING:
         found.removed.add(path)
+
+
+def _unequal(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Most of an object does not change, and comparing whole values is fast."""
+    gone = [part for part in before if part not in after]
+    return gone + [part for part, now in after.items() if not _is_same(before.get(part, MISSING), now)]
+
+
+def _is_same(was: Any, now: Any) -> bool:
+    return was is now or (was == now and type(was) is type(now))
 
 
 def _common_relation(node: Node, old: Any, new: Any) -> Relation:
@@ -90,10 +95,8 @@ def _compare_leaf(old: Any, new: Any, path: Path, found: _Found) -> None:
         found.modified.add(path)
 
 
-def _parts(node: Node, kind: Relation, value: Any, path: Path) -> dict[str, Any]:
-    """The parts by name. Elements with the same keys, which only old objects may have, count together."""
+def _parts(node: Node, kind: Relation, value: Any, path: Path) -> Mapping[str, Any]:
+    """Fields by name, elements by step. Those with the same keys, which only old objects may have, count together."""
     if value is MISSING or value is None:
         return {}
-    if kind is Relation.MAP:
-        return {field_step(name): child for name, child in value.items()}
-    return dict(elements(node, value, path))
+    return value if kind is Relation.MAP else dict(elements(node, value, path))

@@ -5,6 +5,8 @@ A set is a plain `frozenset`, so union, difference and intersection are Python's
 
     f:NAME      a field of an object          k:{KEYS}  an element of a list, by its keys
     v:VALUE     a member of a set of values   "."       the place itself, beside what is inside it
+
+The order of the text is the order in which structured-merge-diff writes them: itself, fields, keys, values.
 """
 
 from __future__ import annotations
@@ -49,17 +51,12 @@ def encode(paths: FieldSet) -> Obj:
 
 def _encode(trie: Trie) -> Obj:
     out: Obj = {SELF: {}} if trie.member and trie.children else {}
-    return out | {step: _encode(trie.children[step]) for step in sorted(trie.children, key=written_order)}
-
-
-def written_order(step: str) -> tuple[int, str]:
-    """Fields, then keys, then values, as structured-merge-diff writes them."""
-    return ("fkvi".find(step[0]), step)
+    return out | {step: _encode(trie.children[step]) for step in sorted(trie.children)}
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
     """As structured-merge-diff walks a set: what is owned at a level comes before what is further down."""
-    return sorted(paths, key=lambda path: [(step is not path[-1], *written_order(step)) for step in path])
+    return sorted(paths, key=lambda path: [(step is not path[-1], step) for step in path])
 
 
 def decode(fields: Any) -> FieldSet:
@@ -79,6 +76,10 @@ def _decode(fields: Obj, path: Path) -> Iterator[Path]:
 
 def field(name: str) -> str:
     return f"f:{name}"
+
+
+def fields(names: Iterable[str]) -> list[str]:
+    return [f"f:{name}" for name in names]
 
 
 def keyed(keys: Obj) -> str:

@@ -11,22 +11,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from graylane.cluster.apiserver.patch.fieldset import SELF, field, written_order
+from graylane.cluster.apiserver.patch.fieldset import SELF, field, fields
 from graylane.cluster.apiserver.patch.places import Relation, elements, relation
 from graylane.cluster.apiserver.schema.node import ANYTHING, Node
 from graylane.model.meta import Obj
 
 Tree = Obj
 _LEAF: Tree = {SELF: {}}
+_NESTED = frozenset((dict, list))
 
 
 def union(tree: Tree, other: Tree) -> Tree:
     """What is in either."""
-    added = {step: inner for step, inner in other.items() if _joined(tree.get(step), inner) is not tree.get(step)}
-    if not added:
+    joined = {step: _joined(tree.get(step), inner) for step, inner in other.items()}
+    changed = {step: inner for step, inner in joined.items() if inner is not tree.get(step)}
+    if not changed:
         return tree
-    merged = {**tree, **{step: _joined(tree.get(step), inner) for step, inner in added.items()}}
-    return dict(sorted(merged.items(), key=lambda item: written_order(item[0])))
+    merged = {**tree, **changed}
+    return merged if len(merged) == len(tree) else {step: merged[step] for step in sorted(merged)}
 
 
 def _joined(inner: Tree | None, other: Tree) -> Tree:
@@ -74,10 +76,12 @@ def whole(root: Node, obj: Obj, skipped: frozenset[str]) -> Tree:
 def _whole(node: Node, value: Any) -> Tree:
     if not value or not isinstance(value, dict | list) or relation(node, value) is Relation.LEAF:
         return {}
-    if isinstance(value, dict):
-        return _LEAF | {field(name): _whole(node.child(name) or ANYTHING, value[name]) for name in sorted(value)}
-    items = node.items or ANYTHING
-    return _LEAF | {step: _whole(items, item) for step, item in sorted(elements(node, value, ()), key=_by_step)}
+    if isinstance(value, list):
+        items = node.items or ANYTHING
+        return _LEAF | {step: _whole(items, item) for step, item in sorted(elements(node, value, ()), key=_by_step)}
+    if _NESTED.isdisjoint(map(type, value.values())):  # labels, data, a port: most of what there is
+        return _LEAF | {step: {} for step in fields(sorted(value))}
+    return _LEAF | {field(name): _whole(node.child(name) or ANYTHING, value[name]) for name in sorted(value)}
 
 
 def _by_step(item: tuple[str, Any]) -> str:

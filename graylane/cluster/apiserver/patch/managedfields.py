@@ -34,6 +34,7 @@ _NEVER_OWNED = frozenset(
         )
     }
 )
+_BOOKKEEPING = frozenset({("f:metadata", "f:managedFields")})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -122,7 +123,7 @@ def ownable(fields: FieldSet) -> FieldSet:
 
 
 def changes(root: Node, old: Obj, new: Obj, ignored: FieldSet) -> Comparison:
-    found = compare(root, without_managed(old), without_managed(new)).without(ignored)
+    found = compare(root, old, new, ignored | _BOOKKEEPING)
     return Comparison(ownable(found.added), ownable(found.modified), found.removed)
 
 
