@@ -29,7 +29,7 @@ def dig(obj: Mapping[str, Any] | None, *path: str | int, default: Any = None) ->
     """Follow `path` through dicts and lists; `default` where anything on the way is absent or null."""
     here: Any = obj
     for step in path:
-        if isinstance(here, Mapping):
+        if isinstance(here, (dict, Mapping)):  # an abstract class alone takes ten times as long to say yes
             here = here.get(step)
         elif isinstance(here, list) and isinstance(step, int) and -len(here) <= step < len(here):
             here = here[step]
@@ -105,12 +105,12 @@ def owner_reference(owner: Mapping[str, Any], kind: Kind, *, controller: bool = 
 
 def format_time(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, as `metav1.Time` is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:-6] + "Z"
 
 
 def format_micro_time(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds, as `metav1.MicroTime` (Lease, Event series) is written."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from graylane.cluster.apiserver.authorization.impersonation import completed
 from graylane.cluster.apiserver.exchange import User
@@ -26,7 +27,9 @@ class Authenticator:
     """Tokens given at the start, then those of service accounts."""
 
     def __init__(self, tokens: Mapping[str, User], accounts: Accounts) -> None:
-        self._tokens = tokens
+        self._tokens = {
+            token.encode(): replace(user, groups=completed(user.name, user.groups)) for token, user in tokens.items()
+        }
         self._accounts = accounts
 
     def authenticate(self, header: str) -> User:
@@ -51,11 +54,11 @@ class Authenticator:
 
     def _given(self, token: str) -> User | None:
         """Every token is compared, in constant time, so that timing tells nothing."""
-        found: User | None = None
+        found, given = None, token.encode(errors="surrogateescape")
         for known, user in self._tokens.items():
-            if hmac.compare_digest(known.encode(), token.encode(errors="surrogateescape")):
+            if hmac.compare_digest(known, given):
                 found = user
-        return found and User(found.name, completed(found.name, found.groups), found.uid, found.extra)
+        return found
 
 
 def is_open(path: str) -> bool:

@@ -47,11 +47,11 @@ class Steps:
     steps: tuple[Admission, ...]
 
     async def mutate(self, call: Any, admitted: Admitted) -> Obj:
-        obj = admitted.obj
         for step in self.steps:
-            changed = await step.mutate(call, replace(admitted, obj=obj))
-            obj = changed if obj is not None else None
-        return obj if obj is not None else admitted.old or {}
+            changed = await step.mutate(call, admitted)
+            if admitted.obj is not None and changed is not admitted.obj:
+                admitted = replace(admitted, obj=changed)
+        return admitted.obj if admitted.obj is not None else admitted.old or {}
 
     async def validate(self, call: Any, admitted: Admitted) -> None:
         for step in self.steps:

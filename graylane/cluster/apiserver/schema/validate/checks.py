@@ -27,7 +27,8 @@ Sentences = Callable[[Any], Iterable[str]]
 
 def spelled(value: Any, path: str, syntax_of: Sentences) -> list[FieldError]:
     """`value` has this syntax."""
-    return [invalid(path, value, sentence) for sentence in syntax_of(value)]
+    sentences = syntax_of(value)
+    return [invalid(path, value, sentence) for sentence in sentences] if sentences else []
 
 
 def needed(obj: Obj, name: str, path: str, syntax_of: Sentences | None = None) -> Errors:

@@ -60,11 +60,12 @@ def secret(new: Obj, old: Obj | None) -> Errors:
 
 def _keys(obj: Obj, name: str) -> Errors:
     for key in obj.get(name) or ():
-        yield from spelled(key, f"{name}[{key}]", syntax.config_key)
+        if syntax.config_key(key):
+            yield from spelled(key, f"{name}[{key}]", syntax.config_key)
 
 
 def _size(obj: Obj, name: str) -> int:
-    return sum(len(value) for value in (obj.get(name) or {}).values())
+    return sum(map(len, (obj.get(name) or {}).values()))
 
 
 def _frozen(new: Obj, old: Obj | None, fields: tuple[str, ...]) -> Errors:
