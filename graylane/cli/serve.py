@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -28,6 +27,7 @@ from graylane.cli.output import progress
 from graylane.cli.ports import NODE_PORTS, free_port, require_free
 from graylane.cli.processes import Process
 from graylane.errors import GraylaneError, UserError
+from graylane.kit import garbage
 
 if TYPE_CHECKING:
     from graylane.app import Cluster
@@ -112,8 +112,7 @@ def _cluster(options: UpOptions) -> Cluster:
 async def _serve(
     options: UpOptions, manifests: list[Manifest], data: DataDir, reporter: Reporter, lifeline: int | None
 ) -> None:
-    # What is made until all is ready stays for good; to look through it for garbage takes a tenth of the start.
-    gc.disable()
+    garbage.is_being_built()
     cluster = _cluster(options)
     with _stop_signals() as stopped:
         if lifeline is not None:
@@ -128,8 +127,7 @@ async def _serve(
 
 async def _start(cluster: Cluster, manifests: list[Manifest], data: DataDir, reporter: Reporter) -> None:
     await cluster.start(reporter.progress)
-    gc.freeze()
-    gc.enable()
+    garbage.is_built()
     if manifests:
         await _apply(cluster, manifests, reporter)
     own = Process.own()

@@ -18,6 +18,7 @@ import uvloop
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.errors import UserError
+from graylane.kit import garbage
 
 ADMIN = User("admin", ("system:masters",))
 TOKEN = "conformance"
@@ -42,10 +43,12 @@ def write_kubeconfig(directory: Path, server: ApiServer, authority: pki.Authorit
 
 
 async def main(directory: Path, port: int, *, plain: bool) -> None:
+    garbage.is_being_built()
     settings = config(directory, directory / "pki", port=port)
     server = ApiServer(replace(settings, certificate=None) if plain else settings)
     await server.start()
     write_kubeconfig(directory, server, pki.Authority(directory / "pki", datetime.now(UTC)))
+    garbage.is_built()
     print("ready", server.url, flush=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
