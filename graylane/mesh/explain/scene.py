@@ -70,6 +70,8 @@ class Scene:
 
     def _in_mesh(self, client: Client, host: VirtualHost) -> Iterable[Speaker]:
         name, _, port = host.name.rpartition(":")
+        if not name:
+            return  # the host that takes all others is no VirtualService's
         bound = self.world.bound(client.namespace, client.gateways)
         by_host = Rules(self.world, client, bound).at(int(port))
         named = by_host.candidates(name) if client.service(name) else by_host.named(name)
