@@ -47,11 +47,11 @@ def command(
     from graylane.cli.connect import run_async
     from graylane.cli.explaining import Question, show
 
-    question = Question(tuple(map(_header, header or ())), path, host, method.upper(), from_, port)
+    question = Question(tuple(map(header_of, header or ())), path, host, method.upper(), from_, port)
     run_async(show(question, Scope(kubeconfig, context, namespace), output))
 
 
-def _header(text: str) -> tuple[str, str]:
+def header_of(text: str) -> tuple[str, str]:
     """`name=value`, and curl's `name: value`."""
     from graylane.errors import UserError
 

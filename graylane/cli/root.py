@@ -30,6 +30,7 @@ VERBS = (
     "resume",
     "abort",
     "explain",
+    "verify",
     "lua",
 )
 _DEBUG = "--debug"

@@ -1,10 +1,12 @@
 """The scenario's sample service: says who it is, then what its upstream says.
 
-Shell. In: the environment (`app`, `version`, `upstream_url`, `POD_IP`, `PORT`, `http_proxy`). Out: an HTTP server that
-answers `-> APP(version: V, ip: IP)` followed by its upstream's answer. Run: `python -S -m graylane.sample.service`.
+Shell. In: the environment (`app`, `version`, `upstream_url`, `drops_lane`, `POD_IP`, `PORT`, `http_proxy`). Out: an
+HTTP server that answers `-> APP(version: V, ip: IP)` followed by its upstream's answer. Run:
+`python -S -m graylane.sample.service`.
 
 It passes on one header only, `my-request-id`, and drops every other: a chain keeps its lane only because each hop hands
-that header on, and whatever else arrives downstream must have come from there.
+that header on, and whatever else arrives downstream must have come from there. With `drops_lane=true` it forgets that
+one too, as services do whose authors never heard of lanes.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ class Settings:
     ip: str
     port: int
     upstream_url: str
+    drops_lane: bool = False
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Settings:
@@ -45,6 +48,7 @@ class Settings:
             ip=environment.get("POD_IP", "127.0.0.1"),
             port=int(environment.get("PORT", "8000")),
             upstream_url=environment.get("upstream_url", ""),
+            drops_lane=environment.get("drops_lane", "").lower() == "true",
         )
 
     @property
@@ -65,7 +69,7 @@ class Service:
         """Status and body for one request; 502 with the reason when the upstream fails."""
         if self._upstream is None:
             return 200, self.settings.greeting
-        lane = lane_of(request)
+        lane = None if self.settings.drops_lane else lane_of(request)
         try:
             response = await self._upstream.fetch({} if lane is None else {LANE_HEADER: lane})
         except UpstreamFailed as error:

@@ -4,7 +4,7 @@ Shell. In: GET requests. Out: JSON. `/debug/syncz` is istiod's; the ledger is ou
 
     /debug/syncz[?namespace=NS]                       what each proxy was sent and has acknowledged
     /debug/ledger[?seconds=S]                         counts of requests, and who passes headers on
-    /debug/ledger/requests?client=IP:PORT|id=ID       requests one by one, with the calls made for them
+    /debug/ledger/requests?client=IP:PORT,…|id=ID,…   requests one by one, with the calls made for them
                           [&after=N][&wait=S]         … once something newer than N is known
 
 Every answer of the ledger has `taken`, the N for the next question.
@@ -100,10 +100,10 @@ class DebugServer:
 
 
 def _wanted(request: web.Request) -> Callable[[SeenHop], bool]:
-    ids = frozenset(request.query.getall("id", []))
+    ids = frozenset(filter(None, request.query.get("id", "").split(",")))
     if ids:
         return lambda hop: hop.id in ids
-    return of_client(request.query.getall("client", []))
+    return of_client(request.query.get("client", "").split(","))
 
 
 def _number(request: web.Request, name: str, default: float) -> float:

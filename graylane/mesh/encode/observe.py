@@ -21,6 +21,7 @@ LOG = "envoy.access_loggers.http_grpc"
 FILTER = "envoy.filters.http.header_to_metadata"
 NAMESPACE = "graylane.observed"
 _SERVER = "xds"
+_SECRET = ("authorization", "proxy-authorization", "cookie")
 _BATCH_BYTES, _BATCH_SECONDS = 16384, 0.1
 
 
@@ -48,7 +49,7 @@ def observed_headers(hosts: tuple[VirtualHost, ...], always: frozenset[str], mem
 
 def _matched(host: VirtualHost) -> frozenset[str]:
     names = (header.name for route in host.routes for header in route.match.headers)
-    return frozenset(name for name in names if not name.startswith(":"))
+    return frozenset(name for name in names if not name.startswith(":") and name not in _SECRET)
 
 
 def per_table(headers: tuple[str, ...]) -> Any:

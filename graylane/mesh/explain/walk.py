@@ -86,6 +86,19 @@ def explain(view: View, inputs: Inputs, asked: Asked) -> Explained:
     return replace(found, routes=weakest(item for item in objects if item is not None))
 
 
+def entrance(scene: Scene, asked: Asked) -> ListenerSpec | None:
+    """The gateway listener that is meant: one that knows the host, then Istio's port 80, then the node's."""
+    found = [spec for spec in scene.plan.listeners.values() if spec.role is Role.GATEWAY]
+    fitting = [spec for spec in found if asked.port in (0, spec.port, spec.port_number)]
+    return min(fitting, key=lambda spec: _rank(scene, spec, asked.host), default=None)
+
+
+def _rank(scene: Scene, spec: ListenerSpec, host: str) -> tuple[bool, bool, bool, str]:
+    known = choose_host(scene.plan.tables[spec.table], host or spec.address)
+    on_pod = spec.owner is not None and spec.address == spec.owner.ip
+    return (known is None, spec.port_number != 80, on_pod, spec.name)
+
+
 @dataclass(frozen=True, slots=True)
 class _Caller:
     """Pods that call the same with the same headers through the same routes."""
@@ -102,7 +115,7 @@ class _Walker:
     scene: Scene
 
     def at_gateway(self, asked: Asked) -> Hop:
-        spec = self._entrance(asked)
+        spec = entrance(self.scene, asked)
         if spec is None or spec.owner is None:
             where = f"port {asked.port} of the gateway" if asked.port else "the gateway"
             request = Request(asked.host, asked.path, asked.method, headers=asked.headers)
@@ -110,17 +123,6 @@ class _Walker:
         authority = asked.host or (spec.address if spec.port == 80 else f"{spec.address}:{spec.port}")
         request = Request(authority, asked.path, asked.method, headers=asked.headers)
         return self._hop(spec, request, (f"gateway {spec.owner.key}",), frozenset())
-
-    def _entrance(self, asked: Asked) -> ListenerSpec | None:
-        """The gateway listener that is meant: one that knows the host, then Istio's port 80, then the node's."""
-        found = [spec for spec in self.scene.plan.listeners.values() if spec.role is Role.GATEWAY]
-        fitting = [spec for spec in found if asked.port in (0, spec.port, spec.port_number)]
-        return min(fitting, key=lambda spec: self._rank(spec, asked.host), default=None)
-
-    def _rank(self, spec: ListenerSpec, host: str) -> tuple[bool, bool, bool, str]:
-        known = choose_host(self.scene.plan.tables[spec.table], host or spec.address)
-        on_pod = spec.owner is not None and spec.address == spec.owner.ip
-        return (known is None, spec.port_number != 80, on_pod, spec.name)
 
     def from_pod(self, asked: Asked, key: Key) -> tuple[Hop, ...]:
         pod = self.view.get(POD, *key)

@@ -1,0 +1,100 @@
+"""Routing truth on a running cluster: what proxies acknowledged and saw, read through the API as users read it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from graylane.testing.waiting import eventually
+
+from .rig import EXAMPLES, GRAYLANE, Up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+
+ISTIOD = "/api/v1/namespaces/istio-system/pods/istiod-graylane:http-monitoring/proxy"
+LOST = "mocka receives my-request-id, its call to mockb lacks it"
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The scenario with both services released."""
+    rig = Up(tmp_path_factory.mktemp("truth") / "data")
+    rig.start("-f", str(EXAMPLES))
+    try:
+        release(rig, "version=canary")
+        yield rig
+    finally:
+        rig.end()
+
+
+def release(up: Up, *variables: str) -> None:
+    for app in ("mocka", "mockb"):
+        up.kubectl("set", "env", f"deploy/{app}-base", *variables)
+    assert graylane(up, "status --until paused --timeout 60").returncode == 0
+
+
+def graylane(up: Up, line: str) -> subprocess.CompletedProcess[str]:
+    command = [*GRAYLANE, *shlex.split(line)]
+    return subprocess.run(command, env=up.environment(), capture_output=True, text=True, timeout=90, check=False)
+
+
+def raw(up: Up, path: str) -> Any:
+    return json.loads(up.kubectl("get", "--raw", path))
+
+
+def test_syncz_says_of_each_proxy_what_it_has_acknowledged(up: Up) -> None:
+    found = {each["proxy"]: each for each in raw(up, f"{ISTIOD}/debug/syncz")}
+    pods = {f"{pod['metadata']['name']}.default" for pod in up.get("pods")["items"]}
+    assert found.keys() == pods | {"istio-ingressgateway-graylane.istio-system"}
+    gateway = found["istio-ingressgateway-graylane.istio-system"]
+    assert gateway["route_sent"] == gateway["route_acked"] != ""
+    service = raw(up, "/api/v1/namespaces/istio-system/services/istiod:15014/proxy/debug/syncz?namespace=istio-system")
+    assert [each["proxy_type"] for each in service] == ["router"]
+
+
+async def test_the_ledger_counts_every_hop_with_its_lane(up: Up) -> None:
+    up.curl("agent: pc")
+
+    def canaries_seen() -> list[Any]:
+        hops = raw(up, f"{ISTIOD}/debug/ledger?seconds=60")["hops"]
+        dyed = [hop for hop in hops if {"name": "my-request-id", "value": "canary"} in hop["headers"]]
+        return dyed if {hop["host"].partition(".")[0] for hop in dyed} == {"mocka", "mockb"} else []
+
+    dyed = await eventually(canaries_seen, 30, "both hops of a dyed request told of")
+    assert dyed is not None
+    assert {hop["rule"] for hop in dyed} == {
+        "VirtualService default/vs-mocka http[0]",
+        "VirtualService default/vs-mockb http[0]",
+    }
+    assert all(hop["code"] == 200 for hop in dyed)
+
+
+def test_verify_finds_that_all_is_as_predicted(up: Up) -> None:
+    done = graylane(up, "verify --header agent=pc --count 3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[2:4]]
+    assert rows == [
+        ["mocka", "canary", "canary", "3", "base", "base", "3", "ok"],
+        ["└", "mockb", "canary", "canary", "3", "base", "base", "3", "ok"],
+    ]
+
+
+def test_verify_refuses_what_it_cannot_send(up: Up) -> None:
+    done = graylane(up, "verify --port 8443")
+    assert done.returncode == 2
+    assert "nothing listens at port 8443 of the gateway" in done.stderr
+
+
+def test_the_hop_that_loses_the_header_is_named(up: Up) -> None:
+    release(up, "drops_lane=true")
+    done = graylane(up, "verify --header agent=pc --count 3 -o json")
+    assert done.returncode == 1
+    assert f"{LOST} (3 of 3 requests)" in done.stderr
+    mocka, mockb = json.loads(done.stdout)["hops"]
+    assert (mocka["dyed"]["agrees"], mockb["dyed"]["seen"]) == (True, {"base": 3})
+    assert mockb["plain"]["seen"] == {"base": 3}
