@@ -69,8 +69,8 @@ async def _list(client: ApiClient, kind: Kind, namespace: str) -> list[Obj]:
 async def follow(screen: Screen, scope: Scope) -> None:
     async with connect(scope) as (client, namespace):
         # Caches ask again for ever: what a first reading is refused for is told instead.
-        await asyncio.gather(*(_list(client, kind, "") for kind in KINDS))
-        manager = Manager(client)
+        await asyncio.gather(*(_list(client, kind, namespace) for kind in KINDS))
+        manager = Manager(client, namespace=namespace)
         changed = asyncio.Event()
         for kind in KINDS:
             manager.on_change(kind, lambda _: changed.set())

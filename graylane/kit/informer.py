@@ -23,10 +23,11 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Informer:
-    """One kind, all namespaces. `synced` is set once the first list is in the cache."""
+    """One kind in one namespace ("": all of them). `synced` is set once the first list is in the cache."""
 
-    def __init__(self, client: ApiClient, kind: Kind, on_change: Callable[[Change], None]) -> None:
+    def __init__(self, client: ApiClient, kind: Kind, on_change: Callable[[Change], None], namespace: str = "") -> None:
         self.kind = kind
+        self.namespace = namespace
         self.cache = Cache()
         self.synced = asyncio.Event()
         self._client = client
@@ -63,7 +64,7 @@ class Informer:
         self._tell(self.cache.bury(key_of(obj), uid_of(obj)))
 
     async def _list(self) -> str:
-        listed = await self._client.list(self.kind)
+        listed = await self._client.list(self.kind, self.namespace)
         self._relist(listed.items)
         self.synced.set()
         return listed.resource_version
@@ -75,7 +76,8 @@ class Informer:
     async def _watch(self, version: str) -> str:
         """Follow the stream until it ends; returns the version to go on from."""
         timeout = random.randint(300, 600)  # spread reconnects of many clients over time
-        async for event in self._client.watch(self.kind, resource_version=version, timeout_seconds=timeout):
+        events = self._client.watch(self.kind, self.namespace, resource_version=version, timeout_seconds=timeout)
+        async for event in events:
             version = str(rv_of(event.object)) or version
             if event.type == "DELETED":
                 self.cache.mourned(uid_of(event.object))

@@ -47,10 +47,14 @@ class Controller:
 
 
 class Manager:
-    """Shares one informer per kind among controllers and shells, and runs them all."""
+    """Shares one informer per kind among controllers and shells, and runs them all.
 
-    def __init__(self, client: ApiClient, clock: Clock | None = None) -> None:
+    `namespace` narrows what is watched to one namespace, for those whose rights end there.
+    """
+
+    def __init__(self, client: ApiClient, clock: Clock | None = None, namespace: str = "") -> None:
         self.client = client
+        self.namespace = namespace
         self.clock: Clock = clock or SystemClock()
         self._controllers: list[tuple[Controller, WorkQueue[Key]]] = []
         self._informers: dict[Kind, Informer] = {}
@@ -73,7 +77,7 @@ class Manager:
         """Make sure `kind` is cached; may be called while running."""
         informer = self._informers.get(kind)
         if informer is None:
-            informer = Informer(self.client, kind, lambda change: self._dispatch(kind, change))
+            informer = Informer(self.client, kind, lambda change: self._dispatch(kind, change), self.namespace)
             self._informers[kind] = informer
             self._caches[kind] = informer.cache
             if self._tasks is not None:

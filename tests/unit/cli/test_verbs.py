@@ -20,7 +20,7 @@ from graylane.cli.release_verbs import Wish, carry_out
 from graylane.cli.releasing import abort, approve
 from graylane.cli.root import run
 from graylane.errors import BadRequest, Invalid, UserError
-from graylane.model.kinds import DEPLOYMENT, NAMESPACE, ROLLOUT, SERVICE
+from graylane.model.kinds import DEPLOYMENT, NAMESPACE, ROLLOUT, SERVICE, SERVICE_ACCOUNT, Kind
 from graylane.model.meta import Obj, annotations_of, dig
 from graylane.testing.waiting import eventually
 
@@ -291,3 +291,33 @@ async def test_applying_keeps_what_the_server_and_others_added(server: Server) -
     await Applier(server.client, "default").apply([first], lambda _: None)
     live = await server.client.get(DEPLOYMENT, "mocka-base", "default")
     assert (live["spec"]["replicas"], live["spec"]["minReadySeconds"]) == (1, 5)
+
+
+async def test_rights_in_one_namespace_are_enough_to_follow_its_chain(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a", "rollouts-b")
+    stranger = await account_of_one_namespace(server)
+    assert await typed("status", "--until", "paused", "--timeout", "20", "--kubeconfig", str(stranger)) == 0
+    assert "rollouts-b  Progressing" in capsys.readouterr().out
+
+
+async def account_of_one_namespace(server: Server) -> Path:
+    """A kubeconfig whose token may read everything in `default`, and nothing elsewhere."""
+    client, rbac = server.client, "rbac.authorization.k8s.io"
+    await client.create(SERVICE_ACCOUNT, {"metadata": {"name": "reader", "namespace": "default"}})
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
+    role = Kind(rbac, "v1", "Role", "roles")
+    await client.create(role, {"metadata": {"name": "reader", "namespace": "default"}, "rules": rules})
+    binding = {
+        "metadata": {"name": "reader", "namespace": "default"},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "default"}],
+    }
+    await client.create(Kind(rbac, "v1", "RoleBinding", "rolebindings"), binding)
+    path = "/api/v1/namespaces/default/serviceaccounts/reader/token"
+    answer = json.loads(await client.request("POST", path, body=b'{"spec": {}}'))
+    kubeconfig = server.kubeconfig.with_name("reader")
+    kubeconfig.write_text(re.sub("token: .*", f"token: {answer['status']['token']}", server.kubeconfig.read_text()))
+    return kubeconfig
