@@ -134,6 +134,11 @@ def version_of(pod: Obj) -> str:
     return next(filter(None, (*told, *_names(pod))), "")
 
 
+def name_of_template(template: Obj) -> str:
+    """What people call one template's version; "" where nothing names it."""
+    return next(filter(None, _names(template)), "")
+
+
 def _names(template: Obj) -> tuple[str, ...]:
     """What people call a template's version, best name first; "" where a kind of name is not given."""
     containers = dig(template, "spec", "containers", default=[])

@@ -29,6 +29,8 @@ VERBS = (
     "pause",
     "resume",
     "abort",
+    "undo",
+    "history",
     "explain",
     "verify",
     "lua",

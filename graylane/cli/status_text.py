@@ -61,7 +61,7 @@ def _entry(view: ChainView, entry: EntryView) -> list[str]:
     title = f"gateway {entry.gateway}, host {entry.host}" if entry.gateway else "inside the mesh"
     dyed = ["dyed"] if len(view.dyes) == 1 else [f"dye {number}" for number in range(1, len(view.dyes) + 1)]
     heads = ["hop", "version", "base", "canary", "plain", *dyed, "routes"]
-    return [title, *_table([heads, *(_cells(hop) for hop in entry.hops)]), *_faults(view, entry)]
+    return [title, *table([heads, *(_cells(hop) for hop in entry.hops)]), *_faults(view, entry)]
 
 
 def _cells(hop: HopView) -> list[str]:
@@ -78,7 +78,7 @@ def _cells(hop: HopView) -> list[str]:
     ]
 
 
-def _table(rows: list[list[str]]) -> list[str]:
+def table(rows: list[list[str]]) -> list[str]:
     """Columns as wide as their content; when that is more than the screen, the widest gives way."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     while sum(widths) + 2 * (len(widths) - 1) > WIDTH:

@@ -19,18 +19,25 @@ class News:
     reason: str
     says: Callable[[Facts], str]
     type: str = "Normal"
+    also: News | None = None
 
 
 def announcements(facts: Facts, taken: tuple[tuple[Fired, Facts], ...]) -> Iterator[Event]:
     """In the order in which the rows were taken. `facts` are the final ones, the row's own are those it began on."""
     for row, before in taken:
         news = _NEWS.get(row.because)
-        if news:
+        while news:
             yield Event(ROLLOUT, facts.obj, news.type, news.reason, news.says(before))
+            news = news.also
 
 
 def _step(facts: Facts) -> str:
     return f"step({facts.release.step}/{facts.total_steps})"
+
+
+def _of(facts: Facts) -> str:
+    """Events of equal words are counted up on one object; those of another release must not be."""
+    return f" of revision {facts.release.canary_revision}"
 
 
 def _new_revision(facts: Facts) -> str:
@@ -42,10 +49,13 @@ def _verdict_of(facts: Facts) -> str:
     return facts.release.verdict.message if facts.release.verdict else ""
 
 
-_NEWS = {  # by the `because` of the row
-    "a new revision appeared": News("ReleaseStarted", _new_revision),
+_STARTED = News("ReleaseStarted", _new_revision)
+_NEWS = {  # by the `because` of the row; chain/history.py reads them back
+    "a new revision appeared": _STARTED,
     "a newer revision replaced it": News(
-        "Progressing", lambda f: "workload continuous publishing canaryRevision, then restart publishing"
+        "Progressing",
+        lambda f: "workload continuous publishing canaryRevision, then restart publishing",
+        also=_STARTED,
     ),
     "the template went back to stable": News(
         "Progressing", lambda f: "workload has been rollback, then rollout is canceled"
@@ -58,8 +68,9 @@ _NEWS = {  # by the `because` of the row
     "it was approved before it had paused": News(
         "ApprovalIgnored", lambda f: f"{_step(f)} was approved before it had paused; approve it again", "Warning"
     ),
-    "the step is approved": News("StepReady", lambda f: f"{_step(f)} is over"),
-    "the last step is approved": News("StepReady", lambda f: f"{_step(f)} is over; it was the last"),
+    "its pause is over": News("PauseOver", lambda f: f"{_step(f)}{_of(f)} has paused for its time"),
+    "the step is approved": News("StepReady", lambda f: f"{_step(f)}{_of(f)} is over"),
+    "the last step is approved": News("StepReady", lambda f: f"{_step(f)}{_of(f)} is over; it was the last"),
     "a jump to another step was asked": News("StepJump", lambda f: f"from {_step(f)} to step {f.release.next_step}"),
     "the plan was edited": News("PlanChanged", lambda f: f"the plan was edited in {_step(f)}"),
     "every step is approved": News("Promoting", lambda f: f"stable takes revision {f.release.canary_revision}"),

@@ -17,6 +17,7 @@ from typing import Any
 
 from graylane.chain.requests import Dye, Request
 from graylane.chain.routing import Routed, ready_endpoints, route
+from graylane.cluster.workloads import controllers as workloads
 from graylane.kit.cache import Cache, View
 from graylane.kit.effects import Delete, Effect, Outcome, Patch
 from graylane.kit.loop import Controller
@@ -24,6 +25,7 @@ from graylane.model.kinds import (
     CRD,
     DEPLOYMENT,
     DESTINATION_RULE,
+    NODE,
     POD,
     ROLLOUT,
     SERVICE,
@@ -35,6 +37,7 @@ from graylane.model.meta import Key, Obj, annotations_of, dig, generation_of, is
 from graylane.model.patches import json_patch, merge_patch
 from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT, TRAFFIC_ROUTING_NAME
 from graylane.rollouts import controller as rollouts
+from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 from graylane.testing.release_stage import NAMESPACE, ONE_STEP, image
 from graylane.testing.releases import stand_ins
 from graylane.testing.world import World
@@ -115,7 +118,7 @@ class JointStage:
     """One Service `web`; for each of `names` a Deployment behind it with its Rollout; all share TrafficRouting `lane`.
 
     `routed` False: the Rollouts release pods only. `admission` False: the webhook is down. `allowed`: the images that
-    plain requests may meet.
+    plain requests may meet. `real`: with the embedded cluster's own workload controllers instead of stand-ins.
     """
 
     provider: Provider = Provider.ISTIO
@@ -123,6 +126,7 @@ class JointStage:
     steps: tuple[Obj, ...] = ONE_STEP
     names: tuple[str, ...] = ("web",)
     routed: bool = True
+    real: bool = False
     admission: bool = True
     world: World = field(default_factory=World)
     proxies: Proxies = field(default_factory=Proxies)
@@ -135,8 +139,9 @@ class JointStage:
     def restart(self) -> None:
         """Controllers that know nothing but what the API holds."""
         self.ours = [*rollouts.controllers(), *map(_at_once, trafficrouting.controllers(INLINE, lambda *_: True))]
-        surroundings = [actor for actor in stand_ins() if actor.name != "routing"]
-        self.actors: tuple[Controller, ...] = (*self.ours, *surroundings, *self.proxies.controllers())
+        around = [*workloads.controllers(), FakeKubelet().controller()] if self.real else stand_ins()
+        others = [actor for actor in around if actor.name != "routing"]
+        self.actors: tuple[Controller, ...] = (*self.ours, *others, *self.proxies.controllers())
 
     def watch(self) -> None:
         """Judge after every write from now on."""
@@ -153,6 +158,8 @@ class JointStage:
 
     def begin(self) -> JointStage:
         """Version v1 runs everywhere, the Rollouts rest."""
+        if self.real:
+            self.world.put(NODE, NODE_OBJECT)
         for kind, obj in self.manifests():
             self.world.put(kind, obj)
         self.settle().watch()

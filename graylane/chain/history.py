@@ -1,0 +1,179 @@
+"""What became of a Rollout's releases: which versions, when each was released, by which approvals, how it ended.
+
+Pure. In: a Rollout, its Deployment, ReplicaSets and the Rollout's events. Out: `Entry`s, oldest first. ReplicaSets are
+kept by the Deployment's `revisionHistoryLimit`, events for as long as the API server keeps them; what is gone is not
+told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from graylane.chain.workloads import name_of_template
+from graylane.model.meta import Obj, annotations_of, condition, controller_of, dig, name_of, parse_time, uid_of
+from graylane.model.revisions import DEPLOYMENT_REVISION, hash_of, revision_of, template_of, wanted_replicas
+from graylane.model.rollout import Phase
+
+_REVISION = re.compile(r"revision (\w+)")
+_STEP = re.compile(r"step\((\d+)/(\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A step that is over: approved by somebody, or its time was over."""
+
+    step: int
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version's release. `number` is 0 for a version that never became the Deployment's own.
+
+    `began` is None where no release is known: the first version, or one whose events are gone. `outcome` is in words.
+    """
+
+    number: int
+    version: str
+    hash: str
+    revision: str
+    began: datetime | None
+    passed: tuple[Passed, ...]
+    outcome: str
+    ended: datetime | None
+    running: bool
+
+
+@dataclass(slots=True)
+class _Release:
+    """One release as its events tell it, while it is being read."""
+
+    revision: str
+    began: datetime | None
+    passed: list[Passed] = field(default_factory=list)
+    outcome: str = ""
+    ended: datetime | None = None
+
+
+def history(rollout: Obj, deployment: Obj | None, replica_sets: Iterable[Obj], events: Iterable[Obj]) -> list[Entry]:
+    """`replica_sets` and `events` may hold those of others; only what belongs to the two is used."""
+    uid = uid_of(deployment) if deployment else ""
+    own = [item for item in replica_sets if uid and (controller_of(item) or {}).get("uid") == uid]
+    told = [item for item in events if dig(item, "involvedObject", "uid") == uid_of(rollout)]
+    releases = _with_status(_releases(told), rollout)
+    sets = {revision_of(template_of(item)): item for item in own}
+    entries = [_entry(release, sets.get(release.revision)) for release in releases]
+    known = {release.revision for release in releases}
+    silent = [_entry(_Release(revision, None), item) for revision, item in sets.items() if revision not in known]
+    return sorted([*silent, *entries], key=lambda entry: (_time_of(entry, sets), entry.number))
+
+
+def _entry(release: _Release, replica_set: Obj | None) -> Entry:
+    live = replica_set or {}
+    text = annotations_of(live).get(DEPLOYMENT_REVISION, "")
+    return Entry(
+        number=int(text) if text.isdigit() else 0,
+        version=name_of_template(template_of(live)) if live else "",
+        hash=hash_of(live),
+        revision=release.revision,
+        began=release.began,
+        passed=tuple(release.passed),
+        outcome=release.outcome,
+        ended=release.ended,
+        running=bool(live) and wanted_replicas(live) > 0,
+    )
+
+
+def _time_of(entry: Entry, sets: dict[str, Obj]) -> str:
+    if entry.began is not None:
+        return entry.began.isoformat()
+    created = dig(sets.get(entry.revision), "metadata", "creationTimestamp")
+    return parse_time(str(created)).isoformat() if created else ""
+
+
+# -- events
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    at: datetime
+    order: str
+    reason: str
+    message: str
+
+
+def _occurrences(events: Iterable[Obj]) -> Iterator[_Told]:
+    """The first time, and the last where it was counted up; those in between are not kept."""
+    for event in events:
+        first, last = event.get("firstTimestamp"), event.get("lastTimestamp")
+        for text in dict.fromkeys(filter(None, (first, last))):
+            words = str(event.get("reason", "")), str(event.get("message", ""))
+            yield _Told(parse_time(str(text)), name_of(event), *words)
+
+
+def _releases(events: Iterable[Obj]) -> list[_Release]:
+    found: list[_Release] = []
+    timed: set[tuple[str, int]] = set()
+    for told in sorted(_occurrences(events), key=lambda item: (item.at, item.order)):
+        open_release = found[-1] if found and not found[-1].ended else None
+        match told.reason:
+            case "ReleaseStarted":
+                _end(open_release, "superseded", told.at)
+                found.append(_Release(_named(told.message), told.at))
+            case "PauseOver":
+                timed.add((_named(told.message), _step_of(told.message)))
+            case "StepReady" if open_release:
+                step = _step_of(told.message)
+                by = "its time" if (open_release.revision, step) in timed else "approval"
+                open_release.passed.append(Passed(step, told.at, by))
+            case "Completed":
+                _end(open_release, "completed", told.at)
+            case "Cancelled":
+                _end(open_release, told.message or "taken back", told.at)
+            case "WorkloadNotFound":
+                _end(open_release, "its workload was deleted", told.at)
+    return found
+
+
+def _end(release: _Release | None, outcome: str, at: datetime) -> None:
+    if release is not None:
+        release.outcome, release.ended = outcome, at
+
+
+def _named(message: str) -> str:
+    found = _REVISION.search(message)
+    return found[1] if found else ""
+
+
+def _step_of(message: str) -> int:
+    found = _STEP.search(message)
+    return int(found[1]) if found else 0
+
+
+# -- status
+
+
+def _with_status(releases: list[_Release], rollout: Obj) -> list[_Release]:
+    """The present or last release as the status has it, which outlives every event."""
+    canary = dig(rollout, "status", "canaryStatus", default={})
+    revision = str(canary.get("canaryRevision", ""))
+    if not revision:
+        return releases
+    last = next((item for item in reversed(releases) if item.revision == revision), None)
+    if dig(rollout, "status", "phase") == Phase.PROGRESSING:
+        current = last if last and not last.ended else _Release(revision, _since(rollout, "Progressing"))
+        current.outcome = f"step {canary.get('currentStepIndex')}, {canary.get('currentStepState')}"
+        return releases if current is last else [*releases, current]
+    verdict = condition(rollout, "Succeeded")
+    if verdict is None or last is not None or verdict.get("status") != "True":
+        return releases
+    return [*releases, replace(_Release(revision, None), outcome="completed", ended=_since(rollout, "Succeeded"))]
+
+
+def _since(rollout: Obj, kind: str) -> datetime | None:
+    text = (condition(rollout, kind) or {}).get("lastTransitionTime")
+    return parse_time(str(text)) if text else None
