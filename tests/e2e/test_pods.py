@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from graylane.model.kinds import POD
+from graylane.model.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT
 from graylane.model.meta import Obj, dig, is_true
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
 
@@ -58,3 +58,32 @@ async def test_a_pod_past_its_deadline_fails_with_the_reason(rig: Rig) -> None:
     assert not is_true(pod, "Ready")
     await rig.client.delete(POD, "late", "default")
     await rig.gone("late")
+
+
+async def test_files_of_a_running_pod_follow_what_they_are_made_of(rig: Rig) -> None:
+    await rig.client.create(CONFIG_MAP, {"metadata": {"name": "cfg", "namespace": "default"}, "data": {"color": "red"}})
+    await rig.client.create(SERVICE_ACCOUNT, {"metadata": {"name": "robot", "namespace": "default"}})
+    sources: list[Obj] = [
+        {"configMap": {"name": "cfg"}},
+        {"downwardAPI": {"items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}},
+        {"serviceAccountToken": {"path": "token"}},
+    ]
+    script = "head -c 3 all/token; echo; until [ $(cat all/color) = blue ]; do sleep 0.02; done; echo $CPU blue; "
+    script += "until grep -q new all/labels; do sleep 0.02; done; echo relabelled"
+    await rig.run(
+        "reader",
+        shell(
+            script,
+            volumeMounts=[{"name": "all", "mountPath": "all"}],
+            resources={"limits": {"cpu": "250m"}},
+            env=[{"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "1m"}}}],
+        ),
+        restartPolicy="Never",
+        serviceAccountName="robot",
+        volumes=[{"name": "all", "projected": {"sources": sources}}],
+    )
+    await rig.ready("reader")
+    await rig.client.patch(CONFIG_MAP, "cfg", "default", {"data": {"color": "blue"}})
+    await rig.client.patch(POD, "reader", "default", {"metadata": {"labels": {"tier": "new"}}})
+    await rig.when("reader", lambda pod: dig(pod, "status", "phase") == "Succeeded")
+    assert (await rig.log("reader")).splitlines() == ["eyJ", "250 blue", "relabelled"]

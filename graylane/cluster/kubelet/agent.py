@@ -7,14 +7,16 @@ pod; pods mirrored for others (`kubernetes.io/config.mirror`) are left alone, th
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 
 from graylane.client import ApiClient
 from graylane.cluster.kubelet.addresses import gateway_address
 from graylane.cluster.kubelet.console import Console
+from graylane.cluster.kubelet.contents import volume_sources
 from graylane.cluster.kubelet.logs import Logs, LogSource
 from graylane.cluster.kubelet.node import NodeFacts
-from graylane.cluster.kubelet.registration import Registration, this_machine
+from graylane.cluster.kubelet.registration import Registration
 from graylane.cluster.kubelet.server import NodeServer
 from graylane.cluster.kubelet.services import KubeletConfig, Services
 from graylane.cluster.kubelet.streams.server import Streams, StreamSource
@@ -24,8 +26,8 @@ from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.processes.logfiles import forget_pod, uid_of_directory
 from graylane.errors import UserError
 from graylane.kit import Change, Clock, Manager, SystemClock
-from graylane.model.kinds import POD
-from graylane.model.meta import Obj, annotations_of, dig, uid_of
+from graylane.model.kinds import POD, Kind
+from graylane.model.meta import Obj, annotations_of, dig, namespace_of, uid_of
 
 __all__ = ["Kubelet", "KubeletConfig"]
 
@@ -48,6 +50,7 @@ class Kubelet:
         self._manager = Manager(client, self._clock)
         self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._followed: set[Kind] = set()
         self._server: NodeServer | None = None
         self._logs = Logs(LogSource(self._pod, self._services.log_directory, self._running), self._clock)
         self._registration: Registration | None = None
@@ -83,8 +86,7 @@ class Kubelet:
 
     def _node(self) -> NodeFacts:
         network = self._services.addresses.network
-        machine = this_machine(pods=max(network.num_addresses - 3, 1))
-        return NodeFacts(self.config.node_name, self.config.node_ip, self.port, str(network), machine)
+        return NodeFacts(self.config.node_name, self.config.node_ip, self.port, str(network), self._services.machine)
 
     async def _serve(self) -> int:
         config, streams = self.config, Streams(StreamSource(self._pod, self._console))
@@ -143,9 +145,22 @@ class Kubelet:
         except (ValueError, KeyError, UserError) as error:
             _LOG.error("pod not understood: pod=%s error=%r", _key(pod), error)
             return
+        self._follow_contents(pod)
         task = asyncio.create_task(worker.run())
         task.add_done_callback(_report)
         self._workers[uid_of(pod)] = (worker, task)
+
+    def _follow_contents(self, pod: Obj) -> None:
+        """ConfigMaps and Secrets are watched from the first pod on that has them as files."""
+        for kind in {kind for kind, _ in volume_sources(pod)} - self._followed:
+            self._followed.add(kind)
+            self._manager.listen(kind, functools.partial(self._contents_changed, kind))
+
+    def _contents_changed(self, kind: Kind, change: Change) -> None:
+        namespace, name = change.key
+        for worker, _ in self._workers.values():
+            if namespace_of(worker.pod) == namespace:
+                worker.heard((kind, name))
 
     def _done(self, pod: Obj) -> None:
         self._workers.pop(uid_of(pod), None)

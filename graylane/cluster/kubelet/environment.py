@@ -10,30 +10,16 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from graylane.cluster.kubelet.downward import ConfigProblem, Place, container_named, field_value, resource_value
 from graylane.model.kinds import CONFIG_MAP, SECRET, Kind
-from graylane.model.meta import Obj, annotations_of, dig, labels_of, name_of, namespace_of, uid_of
+from graylane.model.meta import Obj, namespace_of
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
-_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]\Z")
 _ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*\Z")
 
 Source = tuple[Kind, str]
-
-
-class ConfigProblem(Exception):
-    """The container cannot be created until somebody changes the pod or what it names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What only the node knows about the pod."""
-
-    pod_ip: str
-    host_ip: str
-    node_name: str
 
 
 def sources_of(container: Mapping[str, Any]) -> set[Source]:
@@ -59,7 +45,11 @@ def environment(
     for entry in container.get("envFrom") or []:
         env.update(_everything(pod, entry, objects))
     for entry in container.get("env") or []:
-        value = _value(pod, entry, place, objects, env)
+        if resource := (entry.get("valueFrom") or {}).get("resourceFieldRef"):
+            of = container_named(pod, resource["containerName"]) if resource.get("containerName") else container
+            value: str | None = resource_value(of, resource, place)
+        else:
+            value = _value(pod, entry, place, objects, env)
         if value is not None:
             env[str(entry["name"])] = value
     return env
@@ -133,34 +123,3 @@ def _object(kind: Kind, reference: Mapping[str, Any], objects: Mapping[Source, O
     if obj is None and not reference.get("optional"):
         raise ConfigProblem(f'{kind.kind.lower()} "{name}" not found')
     return obj
-
-
-def field_value(pod: Obj, path: str, place: Place) -> str:
-    """What a `fieldRef` stands for; raises `ConfigProblem` for paths the downward API does not have."""
-    if found := _SUBSCRIPT.match(path):
-        values = labels_of(pod) if found[1] == "labels" else annotations_of(pod)
-        return values.get(found[2], "")
-    known = {
-        "metadata.name": name_of(pod),
-        "metadata.namespace": namespace_of(pod),
-        "metadata.uid": uid_of(pod),
-        "metadata.labels": _lines(labels_of(pod)),
-        "metadata.annotations": _lines(annotations_of(pod)),
-        "spec.nodeName": place.node_name,
-        "spec.serviceAccountName": str(dig(pod, "spec", "serviceAccountName", default="default")),
-        "status.hostIP": place.host_ip,
-        "status.hostIPs": place.host_ip,
-        "status.podIP": place.pod_ip,
-        "status.podIPs": place.pod_ip,
-    }
-    if path not in known:
-        raise ConfigProblem(f"fieldRef {path!r} is not supported; known are {', '.join(known)}")
-    return known[path]
-
-
-def _lines(values: Mapping[str, str]) -> str:
-    """As the downward API writes maps: one `key="value"` per line, sorted."""
-    quoted = {
-        key: value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") for key, value in values.items()
-    }
-    return "\n".join(f'{key}="{quoted[key]}"' for key in sorted(quoted))

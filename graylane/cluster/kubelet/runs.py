@@ -5,26 +5,20 @@ Shell. In: the pod, one container, the services. Out: a `Launch`, or `CannotRun`
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from graylane.cluster.kubelet import proxies, volumes
-from graylane.cluster.kubelet.environment import (
-    ConfigProblem,
-    Place,
-    Source,
-    environment,
-    expand_all,
-    sources_of,
-)
+from graylane.cluster.kubelet.downward import ConfigProblem
+from graylane.cluster.kubelet.environment import environment, expand, expand_all, sources_of
 from graylane.cluster.kubelet.images import Image, unknown_image
+from graylane.cluster.kubelet.mounting import existing, mounted, place_of
 from graylane.cluster.kubelet.services import Services, inherited_environment
 from graylane.cluster.network.entry import entry, write_resolver
 from graylane.cluster.processes.child import Launch
-from graylane.errors import NotFound, UserError
+from graylane.errors import UserError
 from graylane.model.meta import Obj, dig, name_of, namespace_of
 
 Spec = Mapping[str, Any]
@@ -42,16 +36,16 @@ class CannotRun(Exception):
 async def launch_for(services: Services, pod: Obj, ip: str, container: Spec) -> tuple[Launch, tuple[str, ...]]:
     """What to execute, and notes for the user. Raises `CannotRun`, or an `ApiError` when the API is away."""
     image = _image(services, container)
-    directory = services.pod_directory(pod)
-    objects = await _fetch(services, pod, sources_of(container) | volumes.volume_sources(pod))
+    terminal = bool(container.get("tty"))
+    objects = await existing(services.client, namespace_of(pod), sources_of(container))
+    base = base_environment(services, pod, ip) | dict(image.env) | (TERMINAL if terminal else {})
+    place = place_of(services, ip)
     try:
-        volumes.prepare(pod, directory, objects)
-        mounts = volumes.mounts(container, directory)
-        cwd = _working_directory(directory, image, container, mounts)
-        base = base_environment(services, pod, ip) | dict(image.env) | dict(mounts.env)
-        place = Place(ip, services.config.node_ip, services.config.node_name)
-        terminal = bool(container.get("tty"))
-        env = environment(pod, container, place, objects, base | (TERMINAL if terminal else {}))
+        where = await mounted(services, pod, ip)
+        plain = environment(pod, container, place, objects, base)
+        mounts = volumes.mounts(container, where, lambda text: expand(text, plain))
+        cwd = _working_directory(services.pod_directory(pod), image, container, mounts)
+        env = environment(pod, container, place, objects, base | dict(mounts.env))
     except ConfigProblem as problem:
         mount = str(problem).startswith("MountVolume")
         raise CannotRun("ContainerCreating" if mount else "CreateContainerConfigError", str(problem)) from problem
@@ -119,17 +113,3 @@ def _working_directory(directory: Path, image: Image, container: Spec, mounts: v
     own.mkdir(parents=True, exist_ok=True)
     volumes.link(own, mounts.links)
     return own
-
-
-async def _fetch(services: Services, pod: Obj, wanted: set[Source]) -> dict[Source, Obj]:
-    """Those of `wanted` that exist."""
-
-    async def get(source: Source) -> Obj | None:
-        try:
-            return await services.client.get(source[0], source[1], namespace_of(pod))
-        except NotFound:
-            return None
-
-    ordered = sorted(wanted, key=lambda source: (source[0].kind, source[1]))
-    found = await asyncio.gather(*map(get, ordered))
-    return {source: obj for source, obj in zip(ordered, found, strict=True) if obj is not None}

@@ -19,6 +19,7 @@ import graylane
 from graylane.client import ApiClient
 from graylane.cluster.kubelet.addresses import next_address
 from graylane.cluster.kubelet.images import Catalogue, parse_catalogue
+from graylane.cluster.kubelet.registration import this_machine
 from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.processes.logfiles import pod_directory
 from graylane.cluster.processes.table import ProcessTable
@@ -67,6 +68,7 @@ class Services:
     def __init__(self, config: KubeletConfig, client: ApiClient, clock: Clock, network: Keeper | None = None) -> None:
         self.config = config
         self.network = network
+        self.machine = this_machine(pods=max(config.pod_cidr.num_addresses - 3, 1))
         self.client = client
         self.clock = clock
         self.processes = ProcessTable(config.data_dir / "processes" / "kubelet")

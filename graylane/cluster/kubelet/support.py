@@ -12,8 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from graylane.cluster.kubelet.contents import PARTS
 from graylane.cluster.kubelet.probes import check_of
 from graylane.model.meta import Obj, dig
+
+_VOLUMES = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath")
+_VALUES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")
 
 
 def refusals(pod: Obj) -> tuple[str, ...]:
@@ -24,12 +28,12 @@ def refusals(pod: Obj) -> tuple[str, ...]:
 
 def _volumes(spec: Mapping[str, Any]) -> Iterator[str]:
     for index, volume in enumerate(spec.get("volumes") or []):
-        kinds = [key for key in volume if key != "name"]
-        if any(kind not in ("emptyDir", "configMap", "secret") for kind in kinds):
-            yield (
-                f"spec.volumes[{index}] ({volume.get('name')}): {', '.join(kinds)} volumes are not supported; "
-                "use emptyDir, configMap or secret"
-            )
+        path = f"spec.volumes[{index}] ({volume.get('name')})"
+        for kind in (key for key in volume if key not in ("name", *_VOLUMES)):
+            yield f"{path}: {kind} volumes are not supported; use {', '.join(_VOLUMES[:-1])} or {_VOLUMES[-1]}"
+        for source in (volume.get("projected") or {}).get("sources") or []:
+            for kind in (key for key in source if key not in PARTS):
+                yield f"{path}: {kind} cannot be projected; use {', '.join(PARTS[:-1])} or {PARTS[-1]}"
 
 
 def _containers(spec: Mapping[str, Any], field: str) -> Iterator[str]:
@@ -55,10 +59,10 @@ def _environment(container: Mapping[str, Any], path: str) -> Iterator[str]:
     for index, entry in enumerate(container.get("env") or []):
         source = entry.get("valueFrom") or {}
         for kind in source:
-            if kind not in ("fieldRef", "configMapKeyRef", "secretKeyRef"):
+            if kind not in _VALUES:
                 yield (
                     f"{path}.env[{index}] ({entry.get('name')}): valueFrom.{kind} is not supported; "
-                    "processes have no resource limits, so give a value"
+                    f"use {', '.join(_VALUES[:-1])} or {_VALUES[-1]}"
                 )
 
 
@@ -84,5 +88,3 @@ def _mounts(container: Mapping[str, Any], path: str, volumes: set[Any]) -> Itera
     for index, mount in enumerate(container.get("volumeMounts") or []):
         if mount.get("name") not in volumes:
             yield f"{path}.volumeMounts[{index}]: there is no volume {mount.get('name')!r} in spec.volumes"
-        if mount.get("subPathExpr"):
-            yield f"{path}.volumeMounts[{index}].subPathExpr: is not supported; use subPath"

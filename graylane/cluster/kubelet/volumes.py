@@ -1,7 +1,7 @@
 """A pod's volumes as directories, and how its processes find them.
 
-Shell. In: the pod's volumes, ConfigMaps and Secrets. Out: `<pod directory>/volumes/<name>/…`, environment variables,
-notes.
+Shell. In: the pod's volumes and what their files hold. Out: `<pod directory>/volumes/<name>/…` or a directory that
+outlives the pod, environment variables, notes.
 
 Processes have no mount namespace, so a volume cannot appear at an absolute mountPath without writing into the
 machine's own file system. Each mount is therefore told in the variable `GRAYLANE_MOUNT_<VOLUME>`; a relative
@@ -13,14 +13,25 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from graylane.cluster.kubelet.environment import ConfigProblem, Source, data_of
-from graylane.model.kinds import CONFIG_MAP, SECRET
-from graylane.model.meta import Obj, dig
+from graylane.cluster.kubelet.contents import File, Given, files_of, is_filled
+from graylane.cluster.kubelet.downward import ConfigProblem
+from graylane.model.meta import dig
+
+_HOST_CHECKS: Mapping[str, Callable[[Path], bool]] = {
+    "": lambda _: True,
+    "Directory": Path.is_dir,
+    "DirectoryOrCreate": Path.is_dir,
+    "File": Path.is_file,
+    "FileOrCreate": Path.is_file,
+    "Socket": Path.is_socket,
+    "CharDevice": Path.is_char_device,
+    "BlockDevice": Path.is_block_device,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +43,27 @@ class Mounts:
     notes: tuple[str, ...]
 
 
-def volume_sources(pod: Obj) -> set[Source]:
-    """The ConfigMaps and Secrets that `prepare` needs."""
-    found: set[Source] = set()
-    for volume in dig(pod, "spec", "volumes", default=[]):
-        if "configMap" in volume:
-            found.add((CONFIG_MAP, str(volume["configMap"].get("name", ""))))
-        if "secret" in volume:
-            found.add((SECRET, str(volume["secret"].get("secretName", ""))))
-    return found
+def prepare(directory: Path, given: Given, claims: Mapping[str, Path]) -> dict[str, Path]:
+    """Make directories and write files; safe to repeat. Where each volume is. Raises `ConfigProblem`.
 
-
-def prepare(pod: Obj, directory: Path, objects: Mapping[Source, Obj]) -> None:
-    """Make the directories and write the files; safe to repeat. Raises `ConfigProblem` in kubelet's words."""
-    for volume in dig(pod, "spec", "volumes", default=[]):
+    `claims` says where the bound PersistentVolumeClaims of the pod's namespace are, by name.
+    """
+    where: dict[str, Path] = {}
+    for volume in dig(given.pod, "spec", "volumes", default=[]):
         name = str(volume["name"])
-        target = _directory(directory, name)
-        target.mkdir(parents=True, exist_ok=True)
-        for kind, reference, source_name in _contents(volume):
-            obj = objects.get((kind, source_name))
-            if obj is None and not reference.get("optional"):
-                raise ConfigProblem(
-                    f'MountVolume.SetUp failed for volume "{name}" : {kind.kind.lower()} "{source_name}" not found'
-                )
-            _write(target, _files(name, reference, data_of(kind, obj) if obj else {}), reference.get("defaultMode"))
+        where[name] = _place(directory, volume, claims)
+        if is_filled(volume):
+            _write(where[name], files_of(volume, given))
+    return where
 
 
-def mounts(container: Mapping[str, Any], directory: Path) -> Mounts:
-    """Where this container's volumes are."""
+def mounts(container: Mapping[str, Any], where: Mapping[str, Path], expanded: Callable[[str], str]) -> Mounts:
+    """Where this container's volumes are; `expanded` resolves the variables in a `subPathExpr`."""
     env, links, notes = {}, {}, []
     for mount in container.get("volumeMounts") or []:
         name, wanted = str(mount["name"]), str(mount.get("mountPath", ""))
-        real = _directory(directory, name) / str(mount.get("subPath") or "")
+        inner = expanded(str(mount["subPathExpr"])) if mount.get("subPathExpr") else str(mount.get("subPath") or "")
+        real = _inside(where[name], inner)
         variable = "GRAYLANE_MOUNT_" + name.upper().replace("-", "_").replace(".", "_")
         env[variable] = str(real)
         if os.path.isabs(wanted):
@@ -93,42 +93,62 @@ def remove(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _directory(directory: Path, volume: str) -> Path:
-    return directory / "volumes" / volume
+def _place(directory: Path, volume: Mapping[str, Any], claims: Mapping[str, Path]) -> Path:
+    if host := volume.get("hostPath"):
+        return _on_the_machine(str(volume["name"]), host)
+    if claim := volume.get("persistentVolumeClaim"):
+        name = str(claim.get("claimName", ""))
+        if name not in claims:
+            raise ConfigProblem(
+                f'MountVolume.SetUp failed for volume "{volume["name"]}" : persistentvolumeclaim "{name}" is not bound'
+            )
+        found = claims[name]
+    else:
+        found = directory / "volumes" / str(volume["name"])
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
-def _contents(volume: Mapping[str, Any]) -> Iterator[tuple[Any, Mapping[str, Any], str]]:
-    if "configMap" in volume:
-        yield CONFIG_MAP, volume["configMap"], str(volume["configMap"].get("name", ""))
-    if "secret" in volume:
-        yield SECRET, volume["secret"], str(volume["secret"].get("secretName", ""))
+def _on_the_machine(volume: str, host: Mapping[str, Any]) -> Path:
+    path, kind = Path(str(host.get("path", ""))), str(host.get("type") or "")
+    if kind == "DirectoryOrCreate":
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if kind == "FileOrCreate":
+        path.touch(mode=0o644)
+    if not _HOST_CHECKS.get(kind, Path.exists)(path):
+        raise ConfigProblem(
+            f'MountVolume.SetUp failed for volume "{volume}" : hostPath type check failed: {path} is not a {kind}'
+        )
+    return path
 
 
-def _files(volume: str, reference: Mapping[str, Any], data: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Path → content; `items` choose and rename keys."""
-    items = reference.get("items")
-    if not items:
-        return dict(data)
-    chosen: dict[str, bytes] = {}
-    for item in items:
-        key, path = str(item.get("key", "")), os.path.normpath(str(item.get("path", "")))
-        if os.path.isabs(path) or path.startswith(".."):
-            raise ConfigProblem(f'volume "{volume}": path {item.get("path")!r} leads out of the volume')
-        if key in data:
-            chosen[path] = data[key]
-        elif not reference.get("optional"):
-            raise ConfigProblem(f'MountVolume.SetUp failed for volume "{volume}" : references non-existent key: {key}')
-    return chosen
+def _inside(volume: Path, inner: str) -> Path:
+    """What a subPath leads to, made as a directory when it is not there."""
+    if os.path.isabs(inner) or ".." in Path(inner).parts:
+        raise ConfigProblem(f"subPath {inner!r} leads out of the volume")
+    found = volume / inner
+    if not found.exists():
+        found.mkdir(parents=True)
+    return found
 
 
-def _write(target: Path, files: Mapping[str, bytes], mode: Any) -> None:
+def _write(target: Path, files: Mapping[str, File]) -> None:
+    """Files that are as they should be are left alone: whoever watches them sees changes only."""
     stale = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} - set(files)
     for name in stale:
         (target / name).unlink()
-    for name, content in files.items():
+    for name, file in files.items():
         path = target / name
+        if _holds(path, file):
+            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
-        temporary.write_bytes(content)
-        temporary.chmod(int(mode) if mode is not None else 0o644)
+        temporary.write_bytes(file.content)
+        temporary.chmod(file.mode)
         temporary.replace(path)
+
+
+def _holds(path: Path, file: File) -> bool:
+    if not path.is_file() or path.stat().st_mode & 0o777 != file.mode:
+        return False
+    return os.access(path, os.R_OK) and path.read_bytes() == file.content

@@ -19,12 +19,14 @@ from graylane.cluster.kubelet.addresses import AddressesExhausted
 from graylane.cluster.kubelet.adoption import adopted_containers, container_specs
 from graylane.cluster.kubelet.checks import listening
 from graylane.cluster.kubelet.console import Console
+from graylane.cluster.kubelet.environment import Source
 from graylane.cluster.kubelet.lifecycle import Action, Assign, Expire, Facts, Finish, Start, Stop, decide
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Restart, Running, Waiting
 from graylane.cluster.kubelet.status import Node, backing_off, pod_status
 from graylane.cluster.kubelet.support import refusals
 from graylane.cluster.kubelet.unit import ContainerUnit
+from graylane.cluster.kubelet.upkeep import Upkeep
 from graylane.cluster.network.keeper import CannotConnect, Keeper
 from graylane.cluster.processes.logfiles import forget_pod
 from graylane.errors import ApiError, Conflict, NotFound
@@ -76,13 +78,19 @@ class PodWorker:
         started = dig(pod, "status", "startTime")
         self._started_at = parse_time(started) if started else services.clock.now()
         self._units = self._make_units(pod)
+        self._upkeep = Upkeep(services, lambda: self.pod, lambda: self._address)
         self._announce_refusals()
 
     def update(self, pod: Obj) -> None:
         """A version of the object, from the watch or from our own write; older ones are ignored."""
         if rv_of(pod) > rv_of(self.pod):
+            self._upkeep.compare(self.pod, pod)
             self.pod = pod
             self._wake.set()
+
+    def heard(self, source: Source) -> None:
+        """A ConfigMap or Secret of the pod's namespace has changed."""
+        self._upkeep.heard(source)
 
     def vanish(self) -> None:
         """The object is gone although we did not remove it: end everything, soon."""
@@ -131,6 +139,7 @@ class PodWorker:
         The containers' states are left as they are written: a later start reads `running`, finds no process, and
         starts them again, whatever their restart policy makes of an exit code.
         """
+        self._upkeep.stop()
         now = self._services.clock.now()
         facts = self._facts(now)
         resting = tuple(
@@ -206,6 +215,7 @@ class PodWorker:
         match action:
             case Start():
                 self._unit(action.container).start()
+                self._upkeep.start()
             case Stop():
                 self._unit(action.container).stop(action.deadline, action.message)
             case Assign():
@@ -348,6 +358,7 @@ class PodWorker:
                 await self._wake.wait()
 
     async def _clean_up(self) -> None:
+        self._upkeep.stop()
         if self._proxy is not None:
             self._proxy.cancel()
         if self._attaching is not None:

@@ -1,17 +1,16 @@
-"""Environment, command lines, images, addresses, volumes and refusals: values in, values out."""
+"""Environment, command lines, images, addresses and refusals: values in, values out."""
 
 from __future__ import annotations
 
 import base64
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graylane.cluster.kubelet import volumes
 from graylane.cluster.kubelet.addresses import AddressesExhausted, gateway_address, next_address
-from graylane.cluster.kubelet.environment import ConfigProblem, Place, environment, expand, sources_of
+from graylane.cluster.kubelet.downward import ConfigProblem, Place
+from graylane.cluster.kubelet.environment import environment, expand, sources_of
 from graylane.cluster.kubelet.images import parse_catalogue, unknown_image
 from graylane.cluster.kubelet.support import refusals
 from graylane.errors import UserError
@@ -28,7 +27,7 @@ POD: Obj = {
     },
     "spec": {},
 }
-PLACE = Place("127.20.0.2", "127.0.0.1", "graylane")
+PLACE = Place("127.20.0.2", "127.0.0.1", "graylane", {"cpu": 2, "memory": 1 << 30})
 OBJECTS = {
     (CONFIG_MAP, "cfg"): {"data": {"color": "red", "not a name": "x"}, "binaryData": {"raw": "AAE="}},
     (SECRET, "pwd"): {"data": {"password": base64.b64encode(b"s3cret").decode()}},
@@ -67,6 +66,36 @@ def test_values_may_use_what_was_defined_before() -> None:
 )
 def test_the_downward_api(path: str, value: str) -> None:
     assert resolved(ref("X", fieldRef={"fieldPath": path}))["X"] == value
+
+
+@pytest.mark.parametrize(
+    ("resource", "divisor", "value"),
+    [
+        ("limits.cpu", None, "1"),
+        ("limits.cpu", "1m", "250"),
+        ("requests.cpu", "1m", "250"),
+        ("requests.memory", None, "100000000"),
+        ("requests.memory", "1Mi", "96"),
+        ("limits.memory", "1Mi", "1024"),
+        ("limits.ephemeral-storage", None, "0"),
+    ],
+)
+def test_resources_are_told_in_units_of_a_divisor_rounded_up(resource: str, divisor: str | None, value: str) -> None:
+    """What has no limit may use what the node has."""
+    container = {
+        "resources": {"limits": {"cpu": "250m"}, "requests": {"memory": "100M"}},
+        "env": [ref("X", resourceFieldRef={"resource": resource} | ({"divisor": divisor} if divisor else {}))],
+    }
+    assert environment(POD, container, PLACE, {}, {}) == {"X": value}
+
+
+def test_resources_of_another_container_are_told_too() -> None:
+    other = {"name": "other", "resources": {"limits": {"cpu": "3"}}}
+    entry = ref("X", resourceFieldRef={"containerName": "other", "resource": "limits.cpu"})
+    pod = POD | {"spec": {"containers": [other]}}
+    assert environment(pod, {"env": [entry]}, PLACE, {}, {}) == {"X": "3"}
+    with pytest.raises(ConfigProblem, match="no container 'other'"):
+        environment(POD, {"env": [entry]}, PLACE, {}, {})
 
 
 def test_config_maps_and_secrets_by_key_and_whole() -> None:
@@ -155,68 +184,19 @@ def test_addresses_go_round_and_never_twice() -> None:
         next_address(network, taken, "")
 
 
-MOUNTING: Obj = {
-    "spec": {
-        "volumes": [
-            {"name": "tmp", "emptyDir": {}},
-            {"name": "cfg", "configMap": {"name": "cfg", "items": [{"key": "color", "path": "sub/c.txt"}]}},
-            {"name": "pwd", "secret": {"secretName": "pwd", "defaultMode": 0o400}},
-        ],
-    }
-}
-
-
-def test_volumes_become_directories_that_containers_are_told_of(tmp_path: Path) -> None:
-    volumes.prepare(MOUNTING, tmp_path, OBJECTS)
-    container = {
-        "volumeMounts": [
-            {"name": "cfg", "mountPath": "config"},
-            {"name": "pwd", "mountPath": "/etc/pwd"},
-            {"name": "tmp", "mountPath": "work/tmp"},
-        ]
-    }
-    mounts = volumes.mounts(container, tmp_path)
-    (tmp_path / "cwd").mkdir()
-    volumes.link(tmp_path / "cwd", mounts.links)
-    assert (tmp_path / "cwd/config/sub/c.txt").read_text() == "red"
-    assert (tmp_path / "cwd/work/tmp").is_dir()
-    secret = Path(mounts.env["GRAYLANE_MOUNT_PWD"]) / "password"
-    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("s3cret", 0o400)
-    (note,) = mounts.notes
-    assert "not at /etc/pwd" in note
-    assert "$GRAYLANE_MOUNT_PWD" in note
-
-
-def test_preparing_again_takes_in_what_changed(tmp_path: Path) -> None:
-    pod = {"spec": {"volumes": [{"name": "cfg", "configMap": {"name": "cfg"}}]}}
-    volumes.prepare(pod, tmp_path, OBJECTS)
-    volumes.prepare(pod, tmp_path, {(CONFIG_MAP, "cfg"): {"data": {"new": "1"}}})
-    assert [path.name for path in (tmp_path / "volumes/cfg").iterdir()] == ["new"]
-
-
-@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x"])
-def test_no_file_leaves_its_volume(tmp_path: Path, path: str) -> None:
-    items = [{"key": "color", "path": path}]
-    pod = {"spec": {"volumes": [{"name": "cfg", "configMap": {"name": "cfg", "items": items}}]}}
-    with pytest.raises(ConfigProblem, match="leads out of the volume"):
-        volumes.prepare(pod, tmp_path, OBJECTS)
-
-
-def test_a_volume_of_nothing_is_told_as_kubelet_tells_it(tmp_path: Path) -> None:
-    message = 'MountVolume.SetUp failed for volume "cfg" : configmap "cfg" not found'
-    with pytest.raises(ConfigProblem, match=message):
-        volumes.prepare(MOUNTING, tmp_path, {})
-
-
 @pytest.mark.parametrize(
     ("spec", "refusal"),
     [
-        ({"volumes": [{"name": "d", "hostPath": {"path": "/"}}]}, "hostPath volumes are not supported"),
+        ({"volumes": [{"name": "d", "nfs": {"path": "/"}}]}, "nfs volumes are not supported; use emptyDir, "),
+        (
+            {"volumes": [{"name": "d", "projected": {"sources": [{"clusterTrustBundle": {}}]}}]},
+            "clusterTrustBundle cannot be projected; use configMap, ",
+        ),
         ({"initContainers": [{"name": "s", "restartPolicy": "Never"}]}, r"initContainers\[0\].restartPolicy: Never is"),
         ({"containers": [{"name": "s", "restartPolicyRules": [{}]}]}, "restartPolicyRules: is not supported"),
         ({"containers": [{"livenessProbe": {"periodSeconds": 1}}]}, "livenessProbe: it has no handler"),
         ({"containers": [{"readinessProbe": {"httpGet": {"port": "web"}}}]}, "port 'web' is neither a number nor"),
-        ({"containers": [{"env": [ref("X", resourceFieldRef={})]}]}, "valueFrom.resourceFieldRef is not supported"),
+        ({"containers": [{"env": [ref("X", fileKeyRef={})]}]}, "valueFrom.fileKeyRef is not supported; use fieldRef, "),
         ({"containers": [{"volumeMounts": [{"name": "d"}]}]}, "there is no volume 'd'"),
     ],
 )

@@ -17,8 +17,8 @@ from graylane.cluster.apiserver.schema.fielderror import (
 )
 from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import Errors, every, given, needed, one_of, spelled
-from graylane.cluster.apiserver.schema.validate.quantities import amount
 from graylane.model.meta import Obj
+from graylane.model.quantity import amount
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 _PULL = ("Always", "IfNotPresent", "Never")

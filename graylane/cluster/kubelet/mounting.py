@@ -1,0 +1,72 @@
+"""Fetches what a pod's volumes are made of and puts it where its processes find it.
+
+Shell. In: the pod, the services. Out: where each volume is. Done before every start of a container, and again whenever
+a ConfigMap or Secret changes or a token grows old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import orjson
+
+from graylane.client import ApiClient
+from graylane.cluster.kubelet import volumes
+from graylane.cluster.kubelet.contents import Given, Wish, token_wishes, volume_sources
+from graylane.cluster.kubelet.downward import Place
+from graylane.cluster.kubelet.environment import Source
+from graylane.cluster.kubelet.services import Services
+from graylane.errors import NotFound
+from graylane.model.kinds import SERVICE_ACCOUNT
+from graylane.model.meta import Obj, dig, name_of, namespace_of, uid_of
+
+
+def place_of(services: Services, ip: str) -> Place:
+    config, machine = services.config, services.machine
+    has = {"cpu": machine.cpus, "memory": machine.memory_bytes}
+    return Place(ip, config.node_ip, config.node_name, has)
+
+
+async def mounted(services: Services, pod: Obj, ip: str) -> dict[str, Path]:
+    """All volumes of the pod, up to date. Raises `ConfigProblem`, `ApiError` or OSError."""
+    objects = await existing(services.client, namespace_of(pod), volume_sources(pod))
+    tokens = await _tokens(services.client, pod, token_wishes(pod))
+    given = Given(pod, place_of(services, ip), objects, tokens)
+    return volumes.prepare(services.pod_directory(pod), given, {})
+
+
+async def existing(client: ApiClient, namespace: str, wanted: Iterable[Source]) -> dict[Source, Obj]:
+    """Those of `wanted` that exist."""
+
+    async def get(source: Source) -> Obj | None:
+        try:
+            return await client.get(source[0], source[1], namespace)
+        except NotFound:
+            return None
+
+    ordered = sorted(wanted, key=lambda source: (source[0].kind, source[1]))
+    found = await asyncio.gather(*map(get, ordered))
+    return {source: obj for source, obj in zip(ordered, found, strict=True) if obj is not None}
+
+
+async def _tokens(client: ApiClient, pod: Obj, wishes: Iterable[Wish]) -> Mapping[Wish, str]:
+    """None for a service account that is not there."""
+    account = str(dig(pod, "spec", "serviceAccountName", default="default"))
+    path = SERVICE_ACCOUNT.path(namespace_of(pod), account, "token")
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": name_of(pod), "uid": uid_of(pod)}
+
+    async def ask(wish: Wish) -> str | None:
+        spec = {"audiences": [wish.audience] if wish.audience else [], "expirationSeconds": wish.seconds}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        body = orjson.dumps(request | {"spec": spec | {"boundObjectRef": bound}})
+        try:
+            answer = orjson.loads(await client.request("POST", path, body=body))
+        except NotFound:
+            return None
+        return str(dig(answer, "status", "token", default=""))
+
+    ordered = list(wishes)
+    found = await asyncio.gather(*map(ask, ordered))
+    return {wish: token for wish, token in zip(ordered, found, strict=True) if token}
