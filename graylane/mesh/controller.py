@@ -32,7 +32,7 @@ from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
 from graylane.mesh.writer import StatusWriter
 from graylane.mesh.xds.protocol import Accepted, Live, Report
 from graylane.mesh.xds.server import XdsServer
-from graylane.model.kinds import POD, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import POD, SECRET, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, generation_of
 
 _LOG = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Mesh:
         if self._post and self._presence:
             await self._debug.start(self._post.node_ip)
             self._presence.start(self._debug.port)
-        for kind in KINDS:
+        for kind in (*KINDS, SECRET):
             self._manager.listen(kind, partial(self._on_change, kind))
         self._manager.listen(TRAFFIC_ROUTING, self._on_routing)
         self._writer.start()

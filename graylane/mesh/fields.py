@@ -55,7 +55,16 @@ _HTTP_RULE: dict[str, Any] = {
     },
     "headers": _HEADERS,
 }
-VIRTUAL_SERVICE = {"hosts": ..., "gateways": ..., "exportTo": ..., "http": [_HTTP_RULE]}
+_CONNECTION = {"port": ..., "gateways": ..., "sourceLabels": ..., "sourceNamespace": ...}
+_CONNECTION_ROUTE = [{"destination": _DESTINATION, "weight": ...}]
+VIRTUAL_SERVICE = {
+    "hosts": ...,
+    "gateways": ...,
+    "exportTo": ...,
+    "http": [_HTTP_RULE],
+    "tls": [{"match": [_CONNECTION | {"sniHosts": ...}], "route": _CONNECTION_ROUTE}],
+    "tcp": [{"match": [_CONNECTION], "route": _CONNECTION_ROUTE}],
+}
 
 _BALANCER = {
     "simple": ("UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"),
@@ -119,7 +128,17 @@ GATEWAY = {
             "port": {"number": ..., "name": ..., "protocol": ..., "targetPort": ...},
             "hosts": ...,
             "name": ...,
-            "tls": {"httpsRedirect": ...},
+            "tls": {
+                "httpsRedirect": ...,
+                "mode": ("PASSTHROUGH", "SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"),
+                "credentialName": ...,
+                "minProtocolVersion": ...,
+                "maxProtocolVersion": ...,
+                "cipherSuites": ...,
+                "subjectAltNames": ...,
+                "verifyCertificateSpki": ...,
+                "verifyCertificateHash": ...,
+            },
         }
     ],
 }

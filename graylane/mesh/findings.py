@@ -56,6 +56,10 @@ def conflict(port: int, holder: str) -> Finding:
     return Finding("IST0145", "ERROR", f"Conflict with gateway {holder}: port {port} is taken with another protocol")
 
 
+def host_conflict(port: int, host: str, holder: str) -> Finding:
+    return Finding("IST0145", "ERROR", f"Conflict with gateway {holder}: host {host} on port {port} is taken")
+
+
 def unsupported(path: str) -> Finding:
     return Finding("GRL0001", "ERROR", f"{path} is not acted on by this mesh; remove it or run this object on Istio")
 

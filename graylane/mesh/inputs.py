@@ -183,14 +183,33 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Credential:
+    """A Secret with a certificate and its key, a CA's certificate, or both. `fault` says why it cannot be used."""
+
+    key: Key
+    certificate: bytes = b""
+    private_key: bytes = b""
+    authority: bytes = b""
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Server:
-    """One port of a Gateway. Each host is `(namespace or "*", host)`."""
+    """One port of a Gateway. Each host is `(namespace or "*", host)`; `tls` is as written."""
 
     number: int
     protocol: str
     name: str
     hosts: tuple[tuple[str, str], ...]
     https_redirect: bool
+    tls: Block = field(default_factory=dict)
+
+    @property
+    def mode(self) -> str:
+        """How TLS is dealt with, "" where there is none."""
+        if self.https_redirect or not self.tls:
+            return ""
+        return str(self.tls.get("mode") or "PASSTHROUGH")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,11 +226,13 @@ class Gateway(Config):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualService(Config):
-    """`hosts` and `gateways` are resolved to full names; `http` are the rules as written."""
+    """`hosts` and `gateways` are resolved to full names; `http`, `tls` and `tcp` are the rules as written."""
 
     hosts: tuple[str, ...]
     gateways: tuple[str, ...]
     http: tuple[Block, ...]
+    tls: tuple[Block, ...] = ()
+    tcp: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,6 +317,7 @@ class Inputs:
     lanes: frozenset[str] = frozenset()
     service_entries: tuple[ServiceEntry, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
+    credentials: Table[Key, Credential] = field(default_factory=Table)
 
     @property
     def configs(self) -> tuple[Config, ...]:

@@ -201,6 +201,8 @@ def virtual_service(obj: Obj, domain: str) -> VirtualService:
         hosts=tuple(hosts.resolve(str(host), namespace, domain) for host in spec.get("hosts") or ()),
         gateways=tuple(hosts.gateway_name(str(name), namespace) for name in spec.get("gateways") or (MESH,)),
         http=tuple(spec.get("http") or ()),
+        tls=tuple(spec.get("tls") or ()),
+        tcp=tuple(spec.get("tcp") or ()),
     )
 
 
@@ -237,6 +239,7 @@ def _server(server: Obj, namespace: str) -> Server:
         name=str(port.get("name") or ""),
         hosts=tuple(_server_host(str(host), namespace) for host in server.get("hosts") or ()),
         https_redirect=bool(dig(server, "tls", "httpsRedirect", default=False)),
+        tls=server.get("tls") or {},
     )
 
 

@@ -8,7 +8,7 @@ EnvoyFilter's code does to a request cannot be told from outside, so a decision 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from graylane.chain.match import Request
@@ -40,6 +40,7 @@ class Refusal:
 
 
 NO_LISTENER = Refusal(0, "", "nothing listens there")
+NO_CHAIN = Refusal(0, "", "no server of this port has that name")
 NO_ROUTE = Refusal(404, "NR", "route_not_found")
 NO_CLUSTER = Refusal(503, "NC", "cluster_not_found")
 NO_ENDPOINT = Refusal(503, "UH", "no_healthy_upstream")
@@ -105,7 +106,15 @@ def simulate(plan: Plan, listener: str, request: Request) -> Decision:
         return Decision(NO_LISTENER, listener)
     if spec.role is Role.NODE_PORT:
         return Decision((_target(plan, Target(spec.cluster), 1.0),), listener)
-    found = _in_table(plan, plan.tables[spec.table], request)
+    table = spec.table
+    if spec.chains:
+        chain = spec.chain(_name(request.authority))
+        if chain is None:
+            return Decision(NO_CHAIN, listener)
+        if chain.targets:
+            return Decision(tuple(_targets(plan, chain.targets)), listener)
+        table = chain.table
+    found = _in_table(plan, plan.tables[table], request)
     return replace(found, listener=listener, filters=_filters(plan, spec))
 
 
@@ -134,10 +143,14 @@ def _tunnels(host: VirtualHost) -> bool:
     return any(isinstance(action, Forward) and action.targets[0].cluster == SELF for action in actions)
 
 
+def _name(authority: str) -> str:
+    """What a client asks for by SNI when it is to call this authority."""
+    return re.sub(r":\d+$", "", authority.lower())
+
+
 def choose_host(table: RouteTable, authority: str) -> VirtualHost | None:
     """Exact name first, then the longest wildcard, then `*`. Case does not matter."""
-    name = authority.lower()
-    return domains_of(table).find(re.sub(r":\d+$", "", name) if table.ignore_port else name)
+    return domains_of(table).find(_name(authority) if table.ignore_port else authority.lower())
 
 
 def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:
@@ -147,7 +160,7 @@ def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:
     only = action.targets[0].cluster
     if only == PASSTHROUGH or _by_request(plan, only):
         return PassedThrough(request.authority)
-    return tuple(_targets(plan, action))
+    return tuple(_targets(plan, action.targets))
 
 
 def _by_request(plan: Plan, cluster: str) -> bool:
@@ -156,9 +169,9 @@ def _by_request(plan: Plan, cluster: str) -> bool:
     return spec is not None and spec.service.resolution is Resolution.NONE
 
 
-def _targets(plan: Plan, forward: Forward) -> Iterable[Reached | Lost]:
-    total = sum(target.weight for target in forward.targets)
-    for target in forward.targets:
+def _targets(plan: Plan, targets: Sequence[Target]) -> Iterable[Reached | Lost]:
+    total = sum(target.weight for target in targets)
+    for target in targets:
         yield _target(plan, target, target.weight / total)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graylane.mesh import read
-from graylane.mesh.inputs import NO_ENDPOINTS, Config, Endpoints, Inputs, MeshConfig, Proxy, Service
+from graylane.mesh.credentials import credential
+from graylane.mesh.inputs import NO_ENDPOINTS, Config, Credential, Endpoints, Inputs, MeshConfig, Proxy, Service
 from graylane.mesh.memo import Table
 from graylane.model.kinds import (
     DESTINATION_RULE,
@@ -19,6 +20,7 @@ from graylane.model.kinds import (
     ENVOY_FILTER,
     GATEWAY,
     POD,
+    SECRET,
     SERVICE,
     SERVICE_ENTRY,
     SIDECAR,
@@ -65,6 +67,7 @@ class Store:
         self.dirty = True
         self.terminating: frozenset[Key] = frozenset()
         self._services: dict[Key, Service] = {}
+        self._credentials: dict[Key, Credential] = {}
         self._proxies: dict[Key, Proxy] = {}
         self._pods: dict[Key, Obj] = {}
         self._slices: dict[Key, dict[Key, Obj]] = defaultdict(dict)
@@ -73,11 +76,12 @@ class Store:
         self._configs: dict[Kind, dict[Key, Config]] = {kind: {} for kind in CONFIG_KINDS}
         self._lanes: frozenset[str] = frozenset()
         self._inputs = Inputs(mesh)
-        self._stale: set[Kind] = set(KINDS)
+        self._stale: set[Kind] = {*KINDS, SECRET}
         self._takers: Mapping[Kind, Callable[[Key, Obj | None, Obj | None], bool]] = {
             SERVICE: self._take_service,
             ENDPOINT_SLICE: self._take_slice,
             POD: self._take_pod,
+            SECRET: self._take_secret,
         }
 
     def take(self, kind: Kind, key: Key, old: Obj | None, new: Obj | None) -> None:
@@ -111,6 +115,7 @@ class Store:
             proxies=_values(self._proxies) if POD in stale else old.proxies,
             **{field: self._tuple(kind, getattr(old, field)) for kind, field in FIELDS.items()},
             lanes=self._lanes,
+            credentials=Table(self._credentials) if SECRET in stale else old.credentials,
         )
 
     def _tuple(self, kind: Kind, old: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -121,6 +126,11 @@ class Store:
             return False
         noun = read.service(new, self.mesh.domain) if new else None
         return _put(self._services, key, noun)
+
+    def _take_secret(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
+        if old is not None and new is not None and old.get("data") == new.get("data"):
+            return False
+        return _put(self._credentials, key, credential(new) if new else None)
 
     def _take_config(self, kind: Kind, key: Key, old: Obj | None, new: Obj | None) -> bool:
         if old is not None and new is not None and _same_config(old, new):

@@ -188,12 +188,11 @@ async def fetch(
     proxy: str | None = None,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Answer:
-    """One request, redirects not followed."""
-    timeout = aiohttp.ClientTimeout(10)
-    async with http.request(
-        method, url, proxy=proxy, headers=headers, allow_redirects=False, timeout=timeout
-    ) as response:
+    """One request, redirects not followed. `options` are aiohttp's own."""
+    options = {"timeout": aiohttp.ClientTimeout(10), "allow_redirects": False, **options}
+    async with http.request(method, url, proxy=proxy, headers=headers, **options) as response:
         return Answer(response.status, response.headers, (await response.read()).decode(errors="replace"))
 
 

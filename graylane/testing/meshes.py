@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from graylane.mesh import read
+from graylane.mesh.credentials import credential
 from graylane.mesh.inputs import Endpoints, Inputs, MeshConfig, selects
 from graylane.mesh.memo import Table
 from graylane.mesh.store import FIELDS, READERS
@@ -104,6 +105,7 @@ class Cluster:
                 (key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services
             ),
             proxies=tuple(filter(None, map(read.proxy, self.pods))),
+            credentials=Table((found.key, found) for each in self.of("Secret") if (found := credential(each))),
             **self._configs(),
         )
 

@@ -143,6 +143,9 @@ def _destinations(service: VirtualService) -> Iterable[Block]:
             yield entry.get("destination") or {}
         if rule.get("mirror"):
             yield rule["mirror"]
+    for rule in (*service.tcp, *service.tls):
+        for entry in rule.get("route") or ():
+            yield entry.get("destination") or {}
 
 
 def _missing(world: World, owner: VirtualService, destination: Block, namespaces: list[str]) -> Finding | None:

@@ -1,8 +1,8 @@
-"""What Gateways open: for each router pod its ports, and for each HTTP port one route table.
+"""What Gateways open: for each router pod its ports, and for each that ends in HTTP one route table.
 
 Pure. In: the `World`. Out: `GatewayPort`s, plus findings on servers that cannot be had.
 
-Servers of several Gateways on one port share it when they speak the same class of protocol; the oldest Gateway decides.
+Servers of several Gateways on one port share it when all speak HTTP, or all TLS; the oldest Gateway decides.
 At gateways VirtualServices of one host are merged: route after route, catch-alls last.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 
 from graylane.chain import hosts
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import routes_of
 from graylane.mesh.compile.world import World
-from graylane.mesh.findings import Finding, unsupported
+from graylane.mesh.findings import Finding, conflict, host_conflict, unsupported
 from graylane.mesh.inputs import (
     Gateway,
     Proxy,
@@ -31,6 +32,40 @@ from graylane.mesh.inputs import (
 from graylane.mesh.table import Route, RouteTable, VirtualHost
 
 _HTTP = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
+_TCP = ("TCP", "MONGO", "MYSQL", "REDIS")
+_TERMINATING = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
+
+
+class Speech(StrEnum):
+    """What is heard on a port. HTTPS and TLS end at the gateway, in requests and in bytes."""
+
+    HTTP = "HTTP"
+    TCP = "TCP"
+    HTTPS = "HTTPS"
+    TLS = "TLS"
+    PASSTHROUGH = "PASSTHROUGH"
+
+    @property
+    def by_name(self) -> bool:
+        """Whether servers share a port by the server name their clients ask for."""
+        return self not in (Speech.HTTP, Speech.TCP)
+
+    @property
+    def routed(self) -> bool:
+        return self in (Speech.HTTP, Speech.HTTPS)
+
+
+def speech_of(server: Server) -> Speech | None:
+    """None for what this mesh does not do."""
+    if server.protocol in _HTTP and not server.mode:
+        return Speech.HTTP
+    if server.protocol in _TCP and not server.mode:
+        return Speech.TCP
+    if server.protocol not in ("HTTPS", "TLS"):
+        return None
+    if server.mode in _TERMINATING:
+        return Speech.HTTPS if server.protocol == "HTTPS" else Speech.TLS
+    return Speech.PASSTHROUGH if server.mode == "PASSTHROUGH" else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,23 +78,51 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayPort:
-    """A port of a router: `number` on the pod's address, and each of `node_ports` on its node's."""
+    """A port of a router: `number` on the pod's address, and each of `node_ports` on its node's.
+
+    Where servers share it by server name, each is a GatewayPort of its own.
+    """
 
     proxy: Proxy
     number: int
     node_ports: tuple[int, ...]
     openings: tuple[Opening, ...]
     sources: frozenset[Source]
+    speech: Speech = Speech.HTTP
 
     @property
     def table_name(self) -> str:
-        return f"{self.proxy.name}.{self.proxy.namespace}/http.{self.number}"
+        return f"{self.proxy.name}.{self.proxy.namespace}/{self.istio_name}"
+
+    @property
+    def istio_name(self) -> str:
+        """What Istio calls the routes of this port."""
+        if not self.speech.by_name:
+            return f"http.{self.number}"
+        server, gateway = self.openings[0].server, self.openings[0].gateway.source
+        return f"https.{server.number}.{server.name}.{gateway.name}.{gateway.namespace}"
 
 
 @dataclass(slots=True)
 class _Draft:
-    node_ports: list[int] = field(default_factory=list)
-    openings: list[Opening] = field(default_factory=list)
+    speech: Speech
+    node_ports: list[int]
+    openings: list[tuple[Opening, Speech]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+
+    def refusal(self, server: Server, speech: Speech) -> Finding | None:
+        """Why a later server cannot be had next to those that are here."""
+        if not self.openings:
+            return None
+        holder = str(self.openings[0][0].gateway.source.key)
+        if speech is Speech.TCP or speech.by_name is not self.speech.by_name or self.speech is Speech.TCP:
+            return conflict(server.number, holder)
+        taken = next((host for _, host in server.hosts if host in self.names), None) if speech.by_name else None
+        return host_conflict(server.number, taken, holder) if taken else None
+
+    def add(self, opening: Opening, speech: Speech) -> None:
+        self.openings.append((opening, speech))
+        self.names.update(host for _, host in opening.server.hosts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,16 +175,28 @@ def _ports_of(world: World, proxy: Proxy, findings: list[tuple[Source, Finding]]
     drafts: dict[int, _Draft] = {}
     for gateway in gateways_of(world, proxy):
         for server in gateway.servers:
-            if server.protocol not in _HTTP:
-                told = unsupported(f"spec.servers[].port.protocol {server.protocol}")
-                findings.append((gateway.source, told))
+            speech = speech_of(server)
+            if speech is None:
+                findings.append((gateway.source, unsupported(_spoken(server))))
                 continue
             number, node_ports = _bind(server.number, in_front, proxy)
-            draft = drafts.setdefault(number, _Draft(node_ports))
-            draft.openings.append(Opening(gateway, server))
+            draft = drafts.setdefault(number, _Draft(speech, node_ports))
+            refused = draft.refusal(server, speech)
+            if refused is not None:
+                findings.append((gateway.source, refused))
+            else:
+                draft.add(Opening(gateway, server), speech)
     for number, draft in sorted(drafts.items()):
-        sources = frozenset(opening.gateway.source for opening in draft.openings)
-        yield GatewayPort(proxy, number, tuple(draft.node_ports), tuple(draft.openings), sources)
+        parts = [draft.openings] if draft.speech is Speech.HTTP else [[each] for each in draft.openings]
+        for part in parts:
+            openings = tuple(opening for opening, _ in part)
+            sources = frozenset(opening.gateway.source for opening in openings)
+            yield GatewayPort(proxy, number, tuple(draft.node_ports), openings, sources, part[0][1])
+
+
+def _spoken(server: Server) -> str:
+    mode = f" with tls.mode {server.mode}" if server.mode else ""
+    return f"spec.servers[].port.protocol {server.protocol}{mode}"
 
 
 def _bind(number: int, in_front: Sequence[Service], proxy: Proxy) -> tuple[int, list[int]]:
@@ -134,6 +209,10 @@ def _bind(number: int, in_front: Sequence[Service], proxy: Proxy) -> tuple[int, 
 
 def _target(port: ServicePort, proxy: Proxy) -> int:
     return port.target if isinstance(port.target, int) else proxy.ports.get(port.target, port.number)
+
+
+def tables(world: World, found: Ports) -> Iterable[RouteTable]:
+    return (table(world, port) for port in found.each if port.speech.routed)
 
 
 def table(world: World, port: GatewayPort) -> RouteTable:
@@ -153,7 +232,7 @@ def _table(port: GatewayPort, world: World) -> RouteTable:
                 drafts.setdefault(host, _HostDraft(opening.server.number)).https_only = True
     found = tuple(_host(name, drafts[name]) for name in sorted(drafts))
     sources = port.sources.union(*(host.sources for host in found))
-    return RouteTable(port.table_name, f"http.{port.number}", found, sources, ignore_port=True)
+    return RouteTable(port.table_name, port.istio_name, found, sources, ignore_port=True)
 
 
 @dataclass(slots=True)

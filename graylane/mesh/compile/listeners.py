@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from graylane.mesh.compile.chains import Chain, Chains, chains
 from graylane.mesh.compile.directory import Group, cluster_name
-from graylane.mesh.compile.gateways import GatewayPort, Ports, services_of
+from graylane.mesh.compile.gateways import GatewayPort, Ports, Speech, services_of
 from graylane.mesh.compile.outbound import table_name
 from graylane.mesh.compile.world import World
-from graylane.mesh.inputs import Protocol, Proxy, ProxyKind, Service
+from graylane.mesh.findings import Finding
+from graylane.mesh.inputs import Protocol, Proxy, ProxyKind, Service, Source
 from graylane.mesh.memo import Table
 
 
@@ -31,6 +33,9 @@ class ListenerSpec:
     """`table` names the routes of an HTTP listener, `cluster` the target of a plain TCP one; with both, what comes
     decides.
 
+    `chains` are there where connections are told apart by server name, or go on as they are; `table` is then that of
+    the first that ends in HTTP. `sources` are the objects these come from.
+
     `port_number` is the port as an EnvoyFilter would match it, which on a node differs from the one listened on.
     `namespace` is the path of the network namespace that the address is in, "" for the machine's own.
     """
@@ -43,11 +48,24 @@ class ListenerSpec:
     cluster: str = ""
     port_number: int = 0
     namespace: str = ""
+    chains: tuple[Chain, ...] = ()
+    sources: frozenset[Source] = frozenset()
 
     @property
     def istio_name(self) -> str:
         """What Istio calls it, and EnvoyFilters with it."""
         return f"{self.address}_{self.port}"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Every route table this listener leads to."""
+        found = tuple(chain.table for chain in self.chains if chain.table)
+        return found or ((self.table,) if self.table else ())
+
+    def chain(self, server_name: str) -> Chain | None:
+        """The one a connection takes that asks for this server name."""
+        taking = [each for each in self.chains if each.takes(server_name)]
+        return max(taking, key=lambda each: each.takes(server_name), default=None)
 
     @property
     def name(self) -> str:
@@ -57,25 +75,58 @@ class ListenerSpec:
         return f"{self.istio_name}@{self.owner.ip}"
 
 
+Opened = list[tuple[GatewayPort, Chains | None]]
+
+
 def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
-    key = ("listeners", world.inputs.proxies, world.inputs.services, world.inputs.mesh, ports, sidecars)
-    return world.memo.get(key, partial(_listeners, world, ports, sidecars))
+    inputs, opened = world.inputs, _opened(world, ports)
+    found = tuple(each for _, each in opened)
+    key = ("listeners", inputs.proxies, inputs.services, inputs.mesh, ports, sidecars, found)
+    return world.memo.get(key, partial(_listeners, world, opened, sidecars))
 
 
-def _listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
+def _opened(world: World, ports: Ports) -> Opened:
+    return [(port, chains(world, same) if port.speech is not Speech.HTTP else None) for port, same in _numbers(ports)]
+
+
+def chained(world: World, ports: Ports) -> Iterable[tuple[Source, Finding]]:
+    """What there is to say about servers that speak TLS or TCP."""
+    return (told for _, found in _opened(world, ports) if found for told in found.findings)
+
+
+def _numbers(ports: Ports) -> Iterable[tuple[GatewayPort, tuple[GatewayPort, ...]]]:
+    """Every port number of a router once: the first port of it, and all."""
+    shared: dict[tuple[Proxy, int], list[GatewayPort]] = {}
+    for port in ports.each:
+        shared.setdefault((port.proxy, port.number), []).append(port)
+    return ((same[0], tuple(same)) for same in shared.values())
+
+
+def _listeners(world: World, opened: Opened, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
     found: Table[str, ListenerSpec] = Table()
-    for spec in (*_gateways(ports.each), *_outbound(world, sidecars), *_node_ports(world)):
+    for spec in (*_gateways(opened), *_outbound(world, sidecars), *_node_ports(world)):
         found.setdefault(spec.name, spec)
     return found
 
 
-def _gateways(gateway_ports: Iterable[GatewayPort]) -> Iterable[ListenerSpec]:
-    for port in gateway_ports:
-        proxy = port.proxy
+def _gateways(opened: Opened) -> Iterable[ListenerSpec]:
+    for port, found in opened:
+        proxy, chained = port.proxy, found.each if found else ()
+        if found and not chained:
+            continue  # Envoy refuses a listener that takes no connection
+        table = next((chain.table for chain in chained if chain.table), "") if found else port.table_name
+        sources = frozenset[Source]().union(*(chain.sources for chain in chained))
         addresses = [(proxy.ip, port.number), *((proxy.host_ip, number) for number in port.node_ports if proxy.host_ip)]
         for address, number in addresses:
             yield ListenerSpec(
-                Role.GATEWAY, address, number, proxy, table=port.table_name, port_number=port.openings[0].server.number
+                Role.GATEWAY,
+                address,
+                number,
+                proxy,
+                table=table,
+                port_number=port.openings[0].server.number,
+                chains=chained,
+                sources=sources,
             )
 
 

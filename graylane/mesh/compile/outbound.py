@@ -14,6 +14,7 @@ from functools import partial
 
 from graylane.chain import hosts
 from graylane.chain.match import RouteMatch
+from graylane.mesh.compile.connections import connection_targets
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_of
 from graylane.mesh.compile.scope import EVERYTHING, Scope, sidecar_for
@@ -190,7 +191,7 @@ def _service_hosts(world: World, client: Client, rules: Rules) -> Iterable[Virtu
         for port in service.ports:
             if port.protocol is Protocol.UDP or not client.scope.imports(service, port.number):
                 continue
-            candidates = tuple(rules.at(port.number).candidates(service.host)) if port.protocol.is_http else ()
+            candidates = tuple(rules.at(port.number).candidates(service.host))
             reached = tuple(world.reached(each, client) for each in candidates)
             key = ("vhost", client.identity, service, port, client.rule(service), candidates, reached)
             yield world.memo.get(key, partial(_service_host, world, client, service, port, candidates))
@@ -204,7 +205,7 @@ def _service_host(
         names += [f"*.{name}" for name in names]
     domains = _with_port([*names, *service.addresses], port.number)
     if not port.protocol.is_http:
-        return _tunnelled(client, service, port, domains)
+        return _tunnelled(world, client, service, port, domains, candidates)
     for candidate in candidates:
         routes = routes_of(candidate, client, port.number, world.domain)
         if routes:  # else nothing of it is meant for this client, and the next one may speak
@@ -225,12 +226,25 @@ def _names(world: World, service: Service, client: Client) -> list[str]:
     return [service.host]
 
 
-def _tunnelled(client: Client, service: Service, port: ServicePort, domains: tuple[str, ...]) -> VirtualHost:
+def _tunnelled(
+    world: World,
+    client: Client,
+    service: Service,
+    port: ServicePort,
+    domains: tuple[str, ...],
+    candidates: tuple[VirtualService, ...],
+) -> VirtualHost:
     """A port that does not speak HTTP is reached through CONNECT; what comes as a request all the same is passed on."""
-    found = default_route(client, service.host, port.number)
-    plain = replace(found, action=Forward((Target(client.cluster(service.host, "", port.number, 0)[0]),), retry=None))
-    tunnel = replace(plain, name="connect", match=RouteMatch(connect=True))
-    return VirtualHost(f"{service.host}:{port.number}", domains, (tunnel, plain), service.sources)
+    sources = service.sources
+    targets: tuple[Target, ...] = (Target(client.cluster(service.host, "", port.number, port.number)[0]),)
+    for candidate in candidates:
+        found = connection_targets(candidate, client, port.number, service.host, world.domain)
+        if found:
+            sources, targets = sources | world.sources(candidate), found
+            break
+    forward = Forward(targets, retry=None)
+    routes = (Route("connect", RouteMatch(connect=True), forward), Route("default", RouteMatch(), forward))
+    return VirtualHost(f"{service.host}:{port.number}", domains, routes, sources)
 
 
 def _with_port(names: list[str], port: int) -> tuple[str, ...]:

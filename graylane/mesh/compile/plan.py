@@ -13,7 +13,7 @@ from graylane.mesh.compile import gateways, outbound
 from graylane.mesh.compile.analysis import Findings, analyse
 from graylane.mesh.compile.clusters import ClusterSpec, clusters
 from graylane.mesh.compile.directory import Group
-from graylane.mesh.compile.listeners import ListenerSpec, listeners
+from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
 from graylane.mesh.compile.world import World, world_of
 from graylane.mesh.filters.patches import Patch, decode, for_proxy
 from graylane.mesh.findings import Finding
@@ -45,7 +45,8 @@ class Plan:
     def carriers(self, source: Source) -> frozenset[Key]:
         """The proxies an object has an effect on: through their routes, their rules or their filters."""
         tables = {table.name for table in self.tables.values() if source in table.sources}
-        owners = {spec.owner for spec in self.listeners.values() if spec.table in tables}
+        found = self.listeners.values()
+        owners = {spec.owner for spec in found if source in spec.sources or not tables.isdisjoint(spec.tables)}
         owners |= {self.listeners[name].owner for name, found in self.patches.items() if _has(found, source)}
         for group in self.groups:
             if source.kind == "DestinationRule" and source in group.client.sources():
@@ -62,7 +63,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
     ports = gateways.ports(world)
     sidecars, routers = outbound.groups(world), gateways.groups(world, ports)
     specs = listeners(world, ports, sidecars)
-    tables = [*(gateways.table(world, port) for port in ports.each), *outbound.tables(world, sidecars)]
+    tables = [*gateways.tables(world, ports), *outbound.tables(world, sidecars)]
     told = tuple((each.source, told) for each in inputs.envoy_filters for told in decoded(world, each)[1])
     return Plan(
         inputs=inputs,
@@ -70,7 +71,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
         patches=memo.get(("patches", specs, inputs.envoy_filters), partial(_patches, world, specs)),
         tables={table.name: table for table in tables},
         clusters=clusters(world, tuple(group.client for group in (*sidecars, *routers))),
-        findings=_with(memo, analyse(world), (*ports.findings, *told)),
+        findings=_with(memo, analyse(world), (*ports.findings, *chained(world, ports), *told)),
         groups=(*sidecars, *routers),
     )
 

@@ -66,7 +66,7 @@ def unmet_by_caller(match: Block, owner: VirtualService, client: Client, port: i
 
 def asks_for_labels(service: VirtualService) -> Iterable[Block]:
     """The `sourceLabels` by which this object tells clients apart."""
-    for rule in service.http:
+    for rule in (*service.http, *service.tcp, *service.tls):
         for match in rule.get("match") or ():
             if match.get("sourceLabels") and not match.get("gateways"):
                 yield match["sourceLabels"]
@@ -189,4 +189,9 @@ def destinations_of(service: VirtualService, domain: str) -> tuple[str, ...]:
         for block in blocks:
             if block.get("host"):
                 found[hosts.resolve(str(block["host"]), home, domain)] = None
+    for rule in (*service.tcp, *service.tls):
+        for entry in rule.get("route") or ():
+            host = str((entry.get("destination") or {}).get("host") or "")
+            if host:
+                found[hosts.resolve(host, service.namespace, domain)] = None
     return tuple(found)

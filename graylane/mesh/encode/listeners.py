@@ -21,8 +21,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
+from graylane.mesh.compile.chains import Chain
 from graylane.mesh.compile.listeners import ListenerSpec, Role
-from graylane.mesh.encode import observe
+from graylane.mesh.encode import observe, tls
 from graylane.mesh.encode.clusters import dns_cache
 from graylane.mesh.encode.protos import listener_pb2, pack, set_address, set_ads, set_seconds
 from graylane.mesh.encode.routes import CORS, FAULT
@@ -31,9 +32,11 @@ from graylane.mesh.filters.patches import HCM, Patch
 from graylane.mesh.inputs import MeshConfig, Source
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import Resource, Type, resource
+from graylane.mesh.table import Target
 
 ROUTER = "envoy.filters.http.router"
 FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
+_TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
 _HTTP = ("http/1.0", "http/1.1", "h2c")  # as the inspector calls them
 _PATIENCE = 0.2  # Istio waits for ever, and has users declare what protocol a server that speaks first has
@@ -57,7 +60,11 @@ def listener(
     message.traffic_direction = 1 if spec.role is Role.GATEWAY else 2
     if spec.table and spec.cluster:
         _look_first(message)
-    if spec.table:
+    if any(each.names or each.tls for each in spec.chains):
+        message.listener_filters.add(name=tls.INSPECTOR).typed_config.CopyFrom(tls.inspector())
+    for each in spec.chains:
+        _chain(message.filter_chains.add(), spec, each, mesh, patches, memo)
+    if spec.table and not spec.chains:
         chain = message.filter_chains.add()
         if spec.cluster:
             chain.filter_chain_match.application_protocols.extend(_HTTP)
@@ -66,9 +73,32 @@ def listener(
         key = ("hcm", spec.role, spec.table, mesh, tuple(patches))
         _add(chain, HCM, memo.get(key, partial(_manager, spec.role, spec.table, mesh, patches)))
     if spec.cluster:
-        target = tcp_proxy_pb2.TcpProxy(stat_prefix=spec.role.value.lower(), cluster=spec.cluster)
-        _add(message.filter_chains.add(), "envoy.filters.network.tcp_proxy", pack(target))
+        _add(message.filter_chains.add(), _TCP_PROXY, _tcp_proxy((Target(spec.cluster),), spec.role))
     return resource(Type.LISTENER, spec.name, message, sources)
+
+
+def _chain(
+    message: Any, spec: ListenerSpec, chain: Chain, mesh: MeshConfig, patches: Sequence[Patch], memo: Memo
+) -> None:
+    message.filter_chain_match.server_names.extend(chain.names)
+    if chain.tls:
+        message.transport_socket.CopyFrom(tls.terminating(chain.tls, ("h2", "http/1.1") if chain.table else ()))
+    if not chain.table:
+        _add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role))
+        return
+    named = chain.tls is not None and chain.tls.require is not None
+    key = ("hcm", spec.role, chain.table, named, mesh, tuple(patches))
+    _add(message, HCM, memo.get(key, partial(_manager, spec.role, chain.table, mesh, patches, named=named)))
+
+
+def _tcp_proxy(targets: Sequence[Target], role: Role) -> Any:
+    message = tcp_proxy_pb2.TcpProxy(stat_prefix=role.value.lower())
+    if len(targets) == 1:
+        message.cluster = targets[0].cluster
+    else:
+        for target in targets:
+            message.weighted_clusters.clusters.add(name=target.cluster, weight=target.weight)
+    return pack(message)
 
 
 def _look_first(message: Any) -> None:
@@ -92,7 +122,8 @@ def _own_address() -> Any:
     return pack(state)
 
 
-def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch]) -> Any:
+def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch], *, named: bool = False) -> Any:
+    """`named` clients show a certificate, of which the services behind are told."""
     manager = hcm_pb2.HttpConnectionManager(stat_prefix=role.value.lower(), server_name="istio-envoy")
     set_ads(manager.rds.config_source)
     manager.rds.route_config_name = table
@@ -100,6 +131,10 @@ def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch])
     manager.http_protocol_options.accept_http_10 = True
     manager.use_remote_address.value = role is Role.GATEWAY
     set_seconds(manager.stream_idle_timeout, 0.0)
+    if named:
+        manager.forward_client_cert_details = hcm_pb2.HttpConnectionManager.SANITIZE_SET
+        details = manager.set_current_client_cert_details
+        details.subject.value = details.cert = details.uri = details.dns = True
     manager.upgrade_configs.add(upgrade_type="websocket")
     if role is Role.OUTBOUND:
         manager.upgrade_configs.add(upgrade_type="CONNECT")

@@ -59,9 +59,9 @@ def _listeners(plan: Plan, memo: Memo) -> Iterable[Resource]:
     mesh = plan.inputs.mesh
     for name, spec in plan.listeners.items():
         patches = plan.patches.get(name, ())
-        sources = frozenset(patch.owner.source for patch in patches)
-        if spec.table in plan.tables:
-            sources |= _gateways(plan.tables[spec.table].sources)
+        sources = spec.sources.union(patch.owner.source for patch in patches)
+        for table in spec.tables:
+            sources |= _gateways(plan.tables[table].sources)
         key = ("listener", spec, patches, mesh, sources)
         yield memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo))
 

@@ -88,7 +88,7 @@ def explain(view: View, inputs: Inputs, asked: Asked) -> Explained:
 
 def entrance(scene: Scene, asked: Asked) -> ListenerSpec | None:
     """The gateway listener that is meant: one that knows the host, then Istio's port 80, then the node's."""
-    found = [spec for spec in scene.plan.listeners.values() if spec.role is Role.GATEWAY]
+    found = [spec for spec in scene.plan.listeners.values() if spec.role is Role.GATEWAY and spec.table]
     fitting = [spec for spec in found if asked.port in (0, spec.port, spec.port_number)]
     return min(fitting, key=lambda spec: _rank(scene, spec, asked.host), default=None)
 

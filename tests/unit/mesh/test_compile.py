@@ -155,7 +155,7 @@ LOOKAHEAD = {"match": [{"uri": {"regex": "(?=a)"}}], "delegate": {"name": "d"}}
         ({"http": [to(host="mocka", subset="no")]}, ["IST0101"]),
         ({"http": [to(host="mocka", port={"number": 1})]}, ["IST0101"]),
         ({"gateways": ["none"], "http": []}, ["IST0101"]),
-        ({"tls": [{"route": []}, {"match": []}]}, ["GRL0001"]),
+        ({"tls": [{"match": [{"destinationSubnets": ["10.0.0.0/8"]}], "route": []}]}, ["GRL0001"]),
         ({"http": [LOOKAHEAD]}, ["IST0106", "IST0101"]),
     ],
 )
@@ -175,13 +175,28 @@ def test_a_table_size_that_would_silence_envoy_is_told_and_not_sent(hashing: Obj
     assert codes(found) == {"dr-mockb": ["IST0106"]}
 
 
-def test_a_gateway_without_a_workload_and_a_server_that_speaks_tls_are_told() -> None:
+@pytest.mark.parametrize(
+    ("tls", "said"),
+    [
+        ({"mode": "SIMPLE"}, ["IST0106"]),
+        ({"mode": "SIMPLE", "credentialName": "none"}, ["IST0101"]),
+        ({"mode": "ISTIO_MUTUAL"}, ["GRL0001", "GRL0001"]),
+        ({"mode": "SIMPLE", "serverCertificate": "/etc/cert"}, ["GRL0001", "IST0106"]),
+    ],
+)
+def test_a_server_whose_tls_cannot_be_had_is_told(tls: Obj, said: list[str]) -> None:
     found = scenario()
     gateway = found.get("Gateway", "sample-gateway")
     server = gateway["spec"]["servers"][0]
-    tls = {**server, "port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "tls": {"mode": "SIMPLE"}}
-    found.apply({**gateway, "spec": {**gateway["spec"], "servers": [server, tls]}})
-    assert codes(found) == {"sample-gateway": ["GRL0001", "GRL0001"]}
+    other = {**server, "port": {"number": 443, "name": "https", "protocol": "HTTPS"}, "tls": tls}
+    found.apply({**gateway, "spec": {**gateway["spec"], "servers": [server, other]}})
+    assert codes(found) == {"sample-gateway": said}
+
+
+def test_a_gateway_without_a_workload_is_told() -> None:
+    found = scenario()
+    gateway = found.get("Gateway", "sample-gateway")
+    server = gateway["spec"]["servers"][0]
     found.apply({**gateway, "spec": {"selector": {"istio": "no"}, "servers": [server]}})
     assert codes(found)["sample-gateway"] == ["IST0127"]
 

@@ -1,0 +1,59 @@
+"""Where connections go that are not routed by their requests: a VirtualService's `tcp` and `tls` rules.
+
+Pure. In: rules as written, who asks. Out: weighted targets, and for `tls` the server names that lead to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from graylane.chain import hosts
+from graylane.mesh.compile.directory import Client
+from graylane.mesh.compile.routes import unmet_by_caller
+from graylane.mesh.inputs import Block, VirtualService
+from graylane.mesh.table import Target
+
+
+def tcp_targets(service: VirtualService, client: Client, port: int, domain: str) -> tuple[Target, ...]:
+    """The first `tcp` rule for this caller and port; () where there is none."""
+    for rule in service.tcp:
+        matches: Iterable[Block] = rule.get("match") or ({},)
+        if any(not unmet_by_caller(match, service, client, port) for match in matches):
+            return _targets(service, rule, client, port, domain)
+    return ()
+
+
+def tls_targets(
+    service: VirtualService, client: Client, port: int, domain: str
+) -> Iterable[tuple[tuple[str, ...], tuple[Target, ...]]]:
+    """For each `tls` match for this caller and port: the server names it asks for, and where they lead."""
+    for rule in service.tls:
+        for match in rule.get("match") or ():
+            if not unmet_by_caller(match, service, client, port):
+                names = tuple(str(name).lower() for name in match.get("sniHosts") or ())
+                yield names, _targets(service, rule, client, port, domain)
+
+
+def connection_targets(
+    service: VirtualService, client: Client, port: int, host: str, domain: str
+) -> tuple[Target, ...]:
+    """Where a client's connections to `host` go, whose server name is not looked at but taken to be the host."""
+    for names, targets in tls_targets(service, client, port, domain):
+        if any(hosts.covers(name, host) for name in names):
+            return targets
+    return tcp_targets(service, client, port, domain)
+
+
+def _targets(service: VirtualService, rule: Block, client: Client, port: int, domain: str) -> tuple[Target, ...]:
+    written = rule.get("route") or ()
+    if len(written) > 1:
+        written = [entry for entry in written if entry.get("weight")]
+    return tuple(_target(service, entry, client, port, domain) for entry in written)
+
+
+def _target(service: VirtualService, entry: Block, client: Client, port: int, domain: str) -> Target:
+    destination = entry.get("destination") or {}
+    host = hosts.resolve(str(destination.get("host") or ""), service.namespace, domain)
+    number = (destination.get("port") or {}).get("number")
+    name, _ = client.cluster(host, str(destination.get("subset") or ""), number, port)
+    return Target(name, int(entry.get("weight") or 1))
