@@ -34,6 +34,9 @@ ROLLOUT_ID = f"{GROUP}/rollout-id"
 CANARY_DEPLOYMENT = f"{GROUP}/canary-deployment"
 CANARY_FINALIZER = f"finalizer.{GROUP}/batch-release"
 
+# Ours, on a Service that is pinned to stable pods: the Rollout that will free it.
+PINNED_BY = "graylane.dev/pinned-by"
+
 # Ours, on the canary Deployment: which template it carries and which overlay was laid on it.
 REVISION = "graylane.dev/revision"
 OVERLAY = "graylane.dev/overlay"

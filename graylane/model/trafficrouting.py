@@ -79,12 +79,16 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRef:
-    """One entry of `spec.objectRef`: a Service and the objects that route to it."""
+    """One entry of `spec.objectRef`: a Service and the objects that route to it.
+
+    `canary_service` (ours): the canary has a Service of its own, and is not a subset of the stable one's.
+    """
 
     service: str
     path: str
     grace: timedelta
     networks: tuple[NetworkRef, ...] = ()
+    canary_service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ def _service_ref(index: int, ref: Obj) -> ServiceRef:
         )
         + _canary_ingress(ref.get("ingress"), f"{path}.ingress")
         + _http_route(ref.get("gateway"), f"{path}.gateway"),
+        canary_service=str(ref.get("canaryService") or ""),
     )
 
 

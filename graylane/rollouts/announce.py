@@ -61,6 +61,15 @@ _NEWS = {  # by the `because` of the row; chain/history.py reads them back
         "Progressing", lambda f: "workload has been rollback, then rollout is canceled"
     ),
     "abort was requested": News("Aborted", lambda f: f"revision {f.release.canary_revision} is taken back", "Warning"),
+    "it stands still past its deadline": News(
+        "ProgressDeadlineExceeded", lambda f: f"{_step(f)} made no progress in {f.deadline_seconds} s", "Warning"
+    ),
+    "it moves again": News("ProgressResumed", lambda f: f"{_step(f)} moves again"),
+    "it failed and is taken back then": News(
+        "Aborted", lambda f: f"revision {f.release.canary_revision} failed and is taken back", "Warning"
+    ),
+    "pause was requested": News("Paused", lambda f: f"{_step(f)} is held by spec.strategy.paused"),
+    "pause was lifted": News("Resumed", lambda f: f"{_step(f)} goes on"),
     "canary pods are ready and listed": News(
         "Progressing", lambda f: f"upgrade step({f.release.step}) canary pods with new versions done"
     ),

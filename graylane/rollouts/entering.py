@@ -10,8 +10,20 @@ from dataclasses import replace
 
 from graylane.model.rollout import ABORT, StepState
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.release import ABORTED, COMPLETED, DELETED, DISABLED, ROLLED_BACK, Release, Stage, Verdict
+from graylane.rollouts.release import (
+    ABORTED,
+    COMPLETED,
+    DELETED,
+    DISABLED,
+    OVERDUE,
+    ROLLED_BACK,
+    Release,
+    Stage,
+    Verdict,
+)
 from graylane.rollouts.replicas import step_replicas
+
+_GOING = frozenset({Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED, Stage.PROMOTING})
 
 Enter = Callable[[Facts, Release], Release]
 
@@ -47,6 +59,20 @@ def rolled_back(facts: Facts, release: Release) -> Release:
     return replace(release, verdict=Verdict(False, ROLLED_BACK, message), offered=False)
 
 
+def failed(facts: Facts, release: Release) -> Release:
+    message = f"the release of revision {release.canary_revision} made no progress within {facts.deadline_seconds} s"
+    return replace(release, verdict=Verdict(False, OVERDUE, message), offered=False)
+
+
+def go_on(facts: Facts, release: Release) -> Release:
+    """Its time begins anew."""
+    return note(facts, replace(release, since=facts.moment))
+
+
+def note(facts: Facts, release: Release) -> Release:
+    return replace(release, ready=facts.ready_pods)
+
+
 def removed(facts: Facts, release: Release) -> Release:
     return _ended(facts, release, DELETED, "the Rollout was deleted during the release")
 
@@ -60,7 +86,7 @@ def _ended(facts: Facts, release: Release, reason: str, message: str) -> Release
 
     It stops at StepPaused, from which Argo CD's health script reads Degraded and not Progressing for ever.
     """
-    going = facts.release.stage in (Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.PROMOTING)
+    going = facts.release.stage in _GOING
     if not going:
         return release
     return replace(release, verdict=Verdict(False, reason, message), state=StepState.PAUSED, offered=False)
@@ -80,6 +106,7 @@ def first_step(facts: Facts, release: Release) -> Release:
         canary_revision=revision,
         plan_hash=facts.rollout.plan_hash,
         since=facts.moment,
+        ready=facts.ready_pods,
     )
 
 

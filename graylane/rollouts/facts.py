@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from graylane.model.meta import Obj
+from graylane.model.meta import Obj, dig
 from graylane.model.rollout import Rollout, Step, StepState
 from graylane.rollouts.release import ROLLED_BACK, Release, Stage
 from graylane.rollouts.replicas import step_replicas, tolerated
@@ -42,6 +42,8 @@ class Stable:
     observed: bool
     max_unavailable: int
     sets: tuple[RevisionSet, ...]
+    deadline_seconds: int = 600
+    stalled: bool = False  # its own controller says so, of a rolling update past that deadline
 
     def set_of(self, pod_template_hash: str) -> RevisionSet | None:
         return next((item for item in self.sets if item.hash and item.hash == pod_template_hash), None)
@@ -82,7 +84,8 @@ class Lane:
     """The TrafficRouting the Rollout names. `held`: our finalizer is on it; `live`: it says our routes are confirmed.
 
     `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing. `says`:
-    its own words while it is at work on routes.
+    its own words while it is at work on routes. For routes embedded in the Rollout: `strategy` is what it routes by,
+    `confirmed` that the proxies have just that, `trouble_of_name` that its name is taken by another's.
     """
 
     name: str
@@ -93,6 +96,36 @@ class Lane:
     clear: bool
     trouble: str
     says: str
+    strategy: Obj | None = None
+    confirmed: bool = True
+    trouble_of_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The Services of routes embedded in the Rollout. `pin`, `canary_pin`: the `pod-template-hash` they select.
+
+    `foreign`: the canary's name is taken by a Service that is not this Rollout's.
+    """
+
+    stable_name: str
+    canary_name: str
+    stable: Obj | None
+    canary: Obj | None
+    pin: str
+    canary_pin: str
+    foreign: bool
+
+    @property
+    def trouble(self) -> str:
+        """Why the two cannot be told apart; "" when they can."""
+        if self.stable is None:
+            return f"Service {self.stable_name} not found; create it or correct trafficRoutings[0].service"
+        if not dig(self.stable, "spec", "selector", default={}):
+            return f"Service {self.stable_name} has no selector, so its stable pods cannot be told from canary pods"
+        if self.foreign:
+            return f"Service {self.canary_name} is somebody else's; it would be the canary's, so delete or rename it"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +144,7 @@ class Facts:
     overlay: str = ""
     free_name: str = ""
     misfit: str = ""  # why a canary cannot be created at all
+    services: Services | None = None
 
     @property
     def moment(self) -> datetime:
@@ -288,16 +322,113 @@ class Facts:
     def no_canary(self) -> bool:
         return not self.canaries
 
+    @property
+    def ready_pods(self) -> int:
+        return sum(item.available for item in self.canaries if not item.deleting)
+
+    # -- the deadline
+
+    def progressed(self) -> bool:
+        """Nearer to the step's pods than when this was last noted."""
+        return self.ready_pods > self.release.ready
+
+    @property
+    def deadline_seconds(self) -> int:
+        """The Rollout's, else the workload's own."""
+        return self.rollout.deadline.seconds or (self.stable.deadline_seconds if self.stable else 600)
+
+    @property
+    def overdue_at(self) -> datetime | None:
+        """When the step will have stood still for too long; None where nothing is to move by itself."""
+        if self.release.state not in (StepState.UPGRADE, StepState.TRAFFIC) or self.release.since is None:
+            return None
+        return self.release.since + timedelta(seconds=self.deadline_seconds)
+
+    def overdue(self) -> bool:
+        if self.overdue_at is None or self.now < self.overdue_at:
+            return False
+        return not (self.progressed() or self._step_moves())
+
+    def _step_moves(self) -> bool:
+        moves = self.canary_serves() if self.release.state is StepState.UPGRADE else self.lane_live()
+        return moves or self.plan_changed() or self.jump_asked()
+
+    def recovered(self) -> bool:
+        """Pods or routes came after all, the plan was edited, or the deadline was moved."""
+        return not self.overdue()
+
+    def promotion_stalled(self) -> bool:
+        return self.release.stage is Stage.PROMOTING and self.stable is not None and self.stable.stalled
+
+    def gives_up(self) -> bool:
+        """The Rollout asks for its release to be taken back when it fails."""
+        stands = self.overdue() if self.release.stage is Stage.FAILED else self.promotion_stalled()
+        return self.rollout.deadline.aborts and stands and self.can_go_back()
+
     # -- the lane
 
     def lane_live(self) -> bool:
-        return self.lane is None or self.target == 0 or self.lane.live
+        """The routes of the present step are with the proxies; a step without a share wants none there."""
+        if self.lane is None or self.target == 0:
+            return True
+        if self.rollout.embedded is None:
+            return self.lane.live
+        if self.step.strategy is None:
+            return self.lane.clear
+        return self.lane.live and self.lane.confirmed and self.lane.strategy == self.step.strategy
 
     def lane_clear(self) -> bool:
         return not self.strays and (self.lane is None or self.lane.clear)
 
     def lane_let_go(self) -> bool:
         return not self.strays and (self.lane is None or not self.lane.held)
+
+    # -- the Services of embedded routes
+
+    @property
+    def wanted_pin(self) -> str | None:
+        """What the stable Service should select by: a hash, "" for nothing of ours, None for whatever it does now."""
+        pair, stage = self.services, self.release.stage
+        if pair is None or pair.trouble:
+            return None
+        if stage in (Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED):
+            return self.release.stable_revision or None if self.stable_suffices() else None
+        return "" if stage is Stage.PROMOTING or self.no_canary() else None
+
+    def pinned(self) -> bool:
+        """No canary pod can be reached through the stable Service."""
+        return self.services is None or (not self.services.trouble and self.services.pin in self._stable_hashes)
+
+    def unpinned(self) -> bool:
+        return self.services is None or not self.services.pin
+
+    @property
+    def _stable_hashes(self) -> tuple[str, ...]:
+        return (self.release.stable_revision,) if self.release.stable_revision else ()
+
+    @property
+    def served_hash(self) -> str:
+        """The canary that the canary's Service should select: the wanted one once it is ready, else the one it has."""
+        wanted = self.canary.template_hash if self.canary else ""
+        present = self.services.canary_pin if self.services else ""
+        alive = any(item.template_hash == present and item.available for item in self.canaries)
+        return present if present and alive and not self.canary_ready() else wanted
+
+    def services_ready(self) -> bool:
+        return self.services is None or (self.services.canary is not None and not self.services.foreign)
+
+    def services_back(self) -> bool:
+        """The user's Service is as it was, and the canary's is gone."""
+        pair = self.services
+        return pair is None or ((not pair.pin or pair.stable is None) and (pair.canary is None or pair.foreign))
+
+    def stable_suffices(self) -> bool:
+        """The stable version's pods can bear all traffic, or there are no others that could."""
+        stable, known = self.stable, self.stable_set
+        if stable is None or known is None:
+            return False
+        others = any(item.replicas for item in stable.sets if item is not known)
+        return not others or known.available >= max(1, stable.replicas - stable.max_unavailable)
 
     # -- the step
 
@@ -336,8 +467,14 @@ class Facts:
     # -- the end
 
     def gone(self) -> bool:
-        """Nothing of ours is left: routes let go, canaries deleted."""
-        return self.lane_let_go() and self.no_canary()
+        """Nothing of ours is left: routes let go, canaries deleted, Services as they were."""
+        return self.lane_let_go() and self.no_canary() and self.services_back() and not self.own_routing()
+
+    def own_routing(self) -> bool:
+        """The TrafficRouting made for embedded routes is still there."""
+        lane = self.lane
+        made = self.rollout.embedded is not None and lane is not None and not lane.trouble_of_name
+        return made and lane is not None and lane.obj is not None
 
     def let_go(self) -> bool:
         return self.gone() and not self.claimed()

@@ -6,9 +6,21 @@ Pure. In: a `View` and a Rollout. Out: `Lane`. The contract (docs/decisions/0002
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graylane.kit.cache import View
 from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
-from graylane.model.meta import Obj, condition, dig, finalizers_of, is_deleting, name_of, namespace_of
+from graylane.model.meta import (
+    Obj,
+    condition,
+    controller_of,
+    dig,
+    finalizers_of,
+    generation_of,
+    is_deleting,
+    name_of,
+    namespace_of,
+)
 from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Rollout
 from graylane.rollouts.facts import Lane
 
@@ -20,8 +32,28 @@ def lane_of(view: View, rollout: Rollout) -> Lane | None:
     if not rollout.routing:
         return None
     obj = view.get(TRAFFIC_ROUTING, rollout.key.namespace, rollout.routing)
+    if rollout.embedded:
+        return _own_lane(obj, rollout)
     if obj is None:
         return Lane(rollout.routing, None, False, False, False, True, _absent(rollout), "")
+    return _lane(obj, rollout)
+
+
+def _own_lane(obj: Obj | None, rollout: Rollout) -> Lane:
+    """For routes embedded in the Rollout: through a TrafficRouting that the Rollout makes and owns."""
+    if obj is None:
+        return Lane(rollout.routing, None, False, False, False, True, "", "it is being made")
+    if (controller_of(obj) or {}).get("uid") != rollout.uid:
+        where = f"TrafficRouting {rollout.key.namespace}/{rollout.routing}"
+        words = f"{where} is somebody else's; the routes in the Rollout need its name, so delete or rename it"
+        return Lane(rollout.routing, obj, False, False, False, True, words, "", trouble_of_name=True)
+    current = int(dig(obj, "status", "observedGeneration", default=0)) == generation_of(obj)
+    confirmed = (condition(obj, "RoutesConfirmed") or {}).get("status") != "False"
+    strategy = dig(obj, "spec", "strategy", default={})
+    return replace(_lane(obj, rollout), strategy=strategy, confirmed=current and confirmed)
+
+
+def _lane(obj: Obj, rollout: Rollout) -> Lane:
     held, active = rollout.finalizer in finalizers_of(obj), active_for(obj)
     idle = dig(obj, "status", "phase", default="") in _WITHOUT_ROUTES
     return Lane(
@@ -54,8 +86,10 @@ def strays_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:
     return tuple(sorted((obj for obj in ours if name_of(obj) != rollout.routing), key=name_of))
 
 
-def services_of(view: View, routing: Obj | None) -> tuple[str, ...]:
-    """The Services through which the routes of every entry of `objectRef` reach canary pods."""
+def services_of(view: View, rollout: Rollout, routing: Obj | None) -> tuple[str, ...]:
+    """The Services through which routes reach canary pods: of every entry of `objectRef`, or the Rollout's own."""
+    if rollout.embedded:
+        return (rollout.embedded.canary_service or rollout.embedded.service,)
     entries = dig(routing, "spec", "objectRef", default=[])
     found = (_canary_service(view, routing, entry) for entry in entries if routing and entry.get("service"))
     return tuple(dict.fromkeys(found))
@@ -64,6 +98,8 @@ def services_of(view: View, routing: Obj | None) -> tuple[str, ...]:
 def _canary_service(view: View, routing: Obj, entry: Obj) -> str:
     """An Ingress or an HTTPRoute tells versions apart by Service, so the stable one never lists a canary pod."""
     stable = str(entry["service"])
+    if named := entry.get("canaryService"):
+        return str(named)
     own = f"{stable}-canary"
     by_service = entry.get("ingress") or entry.get("gateway")
     return own if by_service and view.get(SERVICE, namespace_of(routing), own) else stable

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from graylane.kit.cache import View
 from graylane.kit.effects import Delete, Effect, Event, Patch
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import (
     Condition,
     Key,
@@ -29,6 +29,7 @@ from graylane.model.meta import (
 from graylane.model.patches import create_merge_patch
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, PROGRESSING_FINALIZER, ROLLOUT_FINALIZER
 from graylane.model.selectors import LabelSelector
+from graylane.rollouts.embedded import pinned_by, unpin
 from graylane.rollouts.lane import active_for
 from graylane.rollouts.status import WAITING
 
@@ -63,7 +64,10 @@ def release_orphans(view: View, key: Key) -> Iterator[Effect]:
             yield _without(TRAFFIC_ROUTING, routing, finalizer)
     if any(finalizer in finalizers_of(routing) or key.name in active_for(routing) for routing in routings):
         return
-    for canary in _canaries(view, key):
+    canaries = _canaries(view, key)
+    if not canaries:
+        yield from (unpin(service) for service in view.list(SERVICE, key.namespace) if pinned_by(service) == key.name)
+    for canary in canaries:
         if CANARY_FINALIZER in finalizers_of(canary):
             yield _without(DEPLOYMENT, canary, CANARY_FINALIZER)
         if not is_deleting(canary):

@@ -16,10 +16,13 @@ from graylane.rollouts.entering import (
     aborted,
     completed,
     disabled,
+    failed,
     first_step,
     forget,
+    go_on,
     jump,
     next_step,
+    note,
     offer,
     removed,
     replan,
@@ -34,10 +37,11 @@ from graylane.rollouts.release import Release, Stage
 _S, _T = Stage, StepState
 
 AT_REST = frozenset({_S.INITIAL, _S.HEALTHY})
-HOLDING = frozenset({_S.INITIALIZING, _S.ROLLING, _S.PAUSED})  # the stable workload is held
+HOLDING = frozenset({_S.INITIALIZING, _S.ROLLING, _S.PAUSED, _S.FAILED})  # the stable workload is held
 GOING = HOLDING | {_S.PROMOTING}
 CHANGEABLE = GOING | {_S.CANCELLING}  # Retiring is not: it finishes first, then the newer revision is a new release
 RUNNING = CHANGEABLE | {_S.RETIRING}
+OVERDUE = frozenset({_S.FAILED, _S.PROMOTING})
 WITH_WORKLOAD = RUNNING | {_S.HEALTHY}
 ALIVE = frozenset(_S) - {_S.TERMINATING}
 ANY_STATE = frozenset(_T)
@@ -86,9 +90,12 @@ LIFECYCLE = (
     Row(GOING,           Facts.abort_requested,    _S.CANCELLING,   aborted,       "abort was requested"),
     Row(GOING,           Facts.back_to_stable,     _S.CANCELLING,   rolled_back,   "the template went back to stable"),
     Row(CHANGEABLE,      Facts.newer_revision,     _S.INITIALIZING, first_step,    "a newer revision replaced it"),
+    Row(OVERDUE,         Facts.gives_up,           _S.CANCELLING,   failed,        "it failed and is taken back then"),
+    Row(_S.FAILED,       Facts.recovered,          _S.ROLLING,      go_on,         "it moves again"),
     Row(_S.ROLLING,      Facts.pause_requested,    _S.PAUSED,       stay,          "pause was requested"),
     Row(_S.PAUSED,       Facts.resumed,            _S.ROLLING,      stay,          "pause was lifted"),
     Row(_S.INITIALIZING, Facts.stable_held,        _S.ROLLING,      stay,          "the stable workload is held"),
+    Row(_S.ROLLING,      Facts.overdue,            _S.FAILED,       stay,          "it stands still past its deadline"),
     Row(_S.ROLLING,      Facts.steps_done,         _S.PROMOTING,    stay,          "every step is approved"),
     Row(_S.PROMOTING,    Facts.promoted,           _S.RETIRING,     stay,          "stable serves the new revision"),
     Row(_S.RETIRING,     Facts.gone,               _S.HEALTHY,      completed,     "routes are back, canary is gone"),
@@ -101,6 +108,7 @@ STEPS = (
     StepRow(ANY_STATE,  Facts.jump_asked,       _T.UPGRADE,   jump,          "a jump to another step was asked"),
     StepRow(_T.READY,   Facts.approved_unseen,  _T.UPGRADE,   restart_step,  "it was approved before it had paused"),
     StepRow(_T.UPGRADE, Facts.canary_serves,    _T.TRAFFIC,   stay,          "canary pods are ready and listed"),
+    StepRow(_T.UPGRADE, Facts.progressed,       _T.UPGRADE,   note,          "more canary pods are ready"),
     StepRow(_T.TRAFFIC, Facts.lane_live,        _T.METRICS,   stay,          "the proxies have the routes"),
     StepRow(_T.METRICS, Facts.measured,         _T.PAUSED,    offer,         "no metrics are asked for"),
     StepRow(_T.PAUSED,  Facts.pause_over,       _T.READY,     stay,          "its pause is over"),
@@ -135,6 +143,7 @@ WORLD = {
     Stage.INITIALIZING: World(Hold.HELD, canary=True, lane=True),
     Stage.ROLLING: World(Hold.HELD, canary=True, lane=True),
     Stage.PAUSED: World(Hold.HELD, canary=True, lane=True),
+    Stage.FAILED: World(Hold.HELD, canary=True, lane=True),
     Stage.PROMOTING: World(Hold.PROMOTED, canary=True, lane=True),
     Stage.RETIRING: World(Hold.ALONE),
     Stage.CANCELLING: World(Hold.RESTORED),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Set
 
 from graylane.kit.cache import View
 from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
-from graylane.model.meta import Obj, dig, is_deleting, is_true, name_of, uid_of
+from graylane.model.meta import Obj, controller_of, dig, is_deleting, is_true, name_of, uid_of
 from graylane.model.selectors import LabelSelector
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
@@ -44,10 +44,11 @@ def service_lists(view: View, namespace: str, service: str, pods: Set[str]) -> i
 
 
 def _slices(view: View, namespace: str, service: str) -> list[Obj]:
-    """The Service owns its slices; those written by hand have only the label."""
+    """The Service owns its slices; those written by hand have only the label. A dead namesake's count for nothing."""
     obj = view.get(SERVICE, namespace, service)
     owned = view.owned_by(ENDPOINT_SLICE, uid_of(obj)) if obj else []
-    return owned or view.list(ENDPOINT_SLICE, namespace, LabelSelector.of_map({SERVICE_NAME: service}))
+    labelled = view.list(ENDPOINT_SLICE, namespace, LabelSelector.of_map({SERVICE_NAME: service}))
+    return owned or [item for item in labelled if (controller_of(item) or {}).get("kind") != SERVICE.kind]
 
 
 def _ready_targets(endpoint_slice: Obj) -> Iterable[str]:

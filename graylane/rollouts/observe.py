@@ -18,6 +18,8 @@ from graylane.model.meta import (
     Key,
     Obj,
     annotations_of,
+    condition,
+    controller_of,
     dig,
     finalizers_of,
     generation_of,
@@ -26,13 +28,21 @@ from graylane.model.meta import (
     name_of,
     uid_of,
 )
-from graylane.model.revisions import hash_of, oldest_first, revision_of, stable_candidate, template_of, wanted_replicas
+from graylane.model.revisions import (
+    POD_TEMPLATE_HASH,
+    hash_of,
+    oldest_first,
+    revision_of,
+    stable_candidate,
+    template_of,
+    wanted_replicas,
+)
 from graylane.model.rollout import CANARY_FINALIZER, IN_PROGRESSING, STABLE_REVISION, WORKLOAD_TYPE, Rollout
 from graylane.rollouts import canary as canaries
-from graylane.rollouts.facts import Canary, Facts, Lane, RevisionSet, Stable
+from graylane.rollouts.facts import Canary, Facts, Lane, RevisionSet, Services, Stable
 from graylane.rollouts.lane import lane_of, services_of, strays_of
 from graylane.rollouts.listed import ready_pods, service_lists
-from graylane.rollouts.release import Release
+from graylane.rollouts.release import OVERDUE, Release
 
 Source = tuple[Kind, Key]
 
@@ -49,7 +59,7 @@ def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datet
     sets = view.owned_by(REPLICA_SET, uid_of(workload)) if workload else []
     stable = _stable(workload, sets) if workload and not is_deleting(workload) else None
     lane = lane_of(view, rollout)
-    services = services_of(view, lane.obj) if lane else ()
+    services = services_of(view, rollout, lane.obj) if lane else ()
     found = tuple(_canary(view, item, namespace, services) for item in canaries.owned(view, rollout))
     facts = Facts(
         now=now,
@@ -64,6 +74,7 @@ def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datet
         overlay=canaries.overlay_of(rollout),
         free_name=canaries.free_name(view, rollout, stable.revision) if stable else "",
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
+        services=_services(view, rollout),
     )
     return Observation(facts, frozenset(_sources(rollout, lane, services, found)))
 
@@ -79,6 +90,30 @@ def _sources(
         yield TRAFFIC_ROUTING, Key(namespace, lane.name)
     for service in services:
         yield SERVICE, Key(namespace, service)
+    if rollout.embedded:
+        yield SERVICE, Key(namespace, rollout.embedded.service)
+
+
+def _services(view: View, rollout: Rollout) -> Services | None:
+    """None: stable and canary share a Service, or the routes are not the Rollout's own."""
+    routes = rollout.embedded
+    if routes is None or not routes.own_service:
+        return None
+    stable = view.get(SERVICE, rollout.key.namespace, routes.service)
+    canary = view.get(SERVICE, rollout.key.namespace, routes.canary_service)
+    return Services(
+        stable_name=f"{rollout.key.namespace}/{routes.service}",
+        canary_name=routes.canary_service,
+        stable=stable,
+        canary=canary,
+        pin=_pin(stable),
+        canary_pin=_pin(canary),
+        foreign=canary is not None and (controller_of(canary) or {}).get("uid") != rollout.uid,
+    )
+
+
+def _pin(service: Obj | None) -> str:
+    return str(dig(service, "spec", "selector", POD_TEMPLATE_HASH, default=""))
 
 
 def _stable(workload: Obj, sets: list[Obj]) -> Stable:
@@ -95,6 +130,8 @@ def _stable(workload: Obj, sets: list[Obj]) -> Stable:
         typed=WORKLOAD_TYPE in labels_of(workload),
         observed=_observed(workload),
         max_unavailable=resolve(unavailable, replicas, round_up=False),
+        deadline_seconds=int(dig(workload, "spec", "progressDeadlineSeconds", default=600)),
+        stalled=_observed(workload) and (condition(workload, "Progressing") or {}).get("reason") == OVERDUE,
         sets=tuple(_revision_set(item) for item in oldest_first(sets) if not is_deleting(item)),
     )
 

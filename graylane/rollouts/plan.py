@@ -22,6 +22,7 @@ from graylane.model.rollout import (
     claim,
 )
 from graylane.rollouts import canary as canaries
+from graylane.rollouts import embedded
 from graylane.rollouts.facts import Canary, Facts
 from graylane.rollouts.lifecycle import WORLD, Hold
 from graylane.rollouts.release import Stage
@@ -29,7 +30,16 @@ from graylane.rollouts.release import Stage
 
 def plan(facts: Facts) -> tuple[Effect, ...]:
     """Everything but the Rollout itself. Routes that must go are first, routes to add last."""
-    return (*_close(facts), *_stable(facts), *_grow(facts), *_open(facts), *_drop(facts))
+    return (
+        *_close(facts),
+        *embedded.pin(facts),
+        *_stable(facts),
+        *_grow(facts),
+        *embedded.serve(facts),
+        *embedded.route(facts),
+        *_open(facts),
+        *_drop(facts),
+    )
 
 
 # -- routes
@@ -40,9 +50,14 @@ def lane_wanted(facts: Facts) -> bool:
     lane = facts.lane
     if lane is None or lane.obj is None or lane.deleting or not WORLD[facts.release.stage].lane:
         return False
-    if facts.listed < 1:
+    if facts.listed < 1 or (facts.rollout.embedded and not _shares(facts)):
         return False
     return lane.held or facts.canary_serves()
+
+
+def _shares(facts: Facts) -> bool:
+    """Whether the step asks for traffic; once every step is approved, as the last one did."""
+    return facts.step.strategy is not None and not (facts.lane and facts.lane.trouble_of_name)
 
 
 def _open(facts: Facts) -> Iterator[Effect]:
@@ -79,7 +94,7 @@ def _stable(facts: Facts) -> Iterator[Effect]:
             patch = _hold(facts, patch)
         case Hold.FREE if facts.claimed():
             patch = _free(patch)
-        case Hold.PROMOTED if facts.stable.revision == facts.release.canary_revision:
+        case Hold.PROMOTED if facts.stable.revision == facts.release.canary_revision and facts.unpinned():
             patch = _free(patch) if facts.claimed() or facts.stable.paused else patch
         case Hold.RESTORED if facts.lane_clear():
             patch = _restore(facts, patch)
@@ -150,7 +165,7 @@ def _quench(facts: Facts) -> Iterator[Effect]:
     stable, known = facts.stable, facts.stable_set
     if WORLD[facts.release.stage].stable is not Hold.HELD or stable is None or known is None or not facts.stable_held():
         return
-    if known.available < max(1, stable.replicas - stable.max_unavailable):
+    if not facts.stable_suffices():
         return
     for item in stable.sets:
         if item.revision != known.revision and item.wanted > 0:
@@ -164,6 +179,8 @@ def _quench(facts: Facts) -> Iterator[Effect]:
 def _grow(facts: Facts) -> Iterator[Effect]:
     """Create the canary of the present revision, or correct it. Superseded ones are left as they are until they go."""
     if not WORLD[facts.release.stage].canary or facts.stable is None or facts.misfit:
+        return
+    if facts.canary is None and not (facts.pinned() or facts.release.stage is Stage.PROMOTING):
         return
     rollout, stable, canary = facts.rollout, facts.stable, facts.canary
     if stable.revision != facts.release.canary_revision:

@@ -113,8 +113,9 @@ def _trouble(facts: Facts, wait: Wait | None) -> Iterator[Effect]:
 
 
 def _wake_at(facts: Facts) -> datetime | None:
-    waiting = facts.release.stage is Stage.ROLLING and facts.release.state is StepState.PAUSED
-    ends = facts.pause_ends_at if waiting else None
+    if facts.release.stage is not Stage.ROLLING:
+        return None
+    ends = facts.pause_ends_at if facts.release.state is StepState.PAUSED else facts.overdue_at
     return ends if ends and ends > facts.now else None
 
 

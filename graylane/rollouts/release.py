@@ -20,6 +20,7 @@ class Stage(StrEnum):
     INITIALIZING = "Initializing"  # the stable Deployment is being held
     ROLLING = "InRolling"  # the steps
     PAUSED = "Paused"  # spec.strategy.paused
+    FAILED = "Failed"  # no progress within the deadline
     PROMOTING = "Promoting"  # stable takes the new version
     RETIRING = "Retiring"  # routes back, then the canary goes
     CANCELLING = "Cancelling"  # routes back, stable restored, the canary goes
@@ -29,6 +30,7 @@ class Stage(StrEnum):
 
 
 COMPLETED, ROLLED_BACK, ABORTED, DELETED, DISABLED = "Completed", "RolledBack", "Aborted", "Deleted", "Disabled"
+OVERDUE = "ProgressDeadlineExceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ class Release:
     """Valid in every stage; outside of a release the step fields describe the last one.
 
     `offered`: the present step has paused, so an approval found now was given to it and not to an earlier one.
-    `next_step` is what the status holds, -1 on the last step: a client that writes another number asks for a jump.
+    `since`: when the step came into its state, or last came nearer to leaving it; `ready` counts the canary pods ready
+    then. `next_step` is what the status holds, -1 on the last step: a client that writes another number asks for a
+    jump.
     """
 
     stage: Stage = Stage.INITIAL
@@ -58,3 +62,4 @@ class Release:
     plan_hash: str = ""
     since: datetime | None = None
     verdict: Verdict | None = None
+    ready: int = 0

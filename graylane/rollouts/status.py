@@ -11,7 +11,7 @@ from datetime import datetime
 from graylane.model.meta import Condition, Obj, dig, find_condition, format_time, generation_of, labels_of, parse_time
 from graylane.model.rollout import ROLLOUT_ID, Phase, StepState
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.release import COMPLETED, Release, Stage, Verdict
+from graylane.rollouts.release import COMPLETED, OVERDUE, Release, Stage, Verdict
 from graylane.rollouts.waiting import Wait
 from graylane.rollouts.words import message, progressing
 
@@ -30,6 +30,7 @@ _REASONS = {
     Stage.INITIALIZING: "Initializing",
     Stage.ROLLING: "InRolling",
     Stage.PAUSED: "Paused",
+    Stage.FAILED: OVERDUE,
     Stage.PROMOTING: "Finalising",
     Stage.RETIRING: "Finalising",
     Stage.CANCELLING: "Cancelling",
@@ -58,6 +59,7 @@ def read(obj: Obj, plan_hash: str) -> Release:
         canary_revision=str(canary.get("canaryRevision", "")),
         plan_hash=known if len(known) == PLAN_HASH_LENGTH else plan_hash,
         since=parse_time(since) if since else None,
+        ready=int(canary.get("canaryReadyReplicas", 0)),
         verdict=_verdict(conditions),
     )
 
@@ -163,7 +165,7 @@ def _canary_status(facts: Facts) -> Obj:
         "canaryRevision": release.canary_revision,
         "podTemplateHash": canary.template_hash if canary and not resting else "",
         "canaryReplicas": sum(item.replicas for item in facts.canaries if not item.deleting),
-        "canaryReadyReplicas": sum(item.available for item in facts.canaries if not item.deleting),
+        "canaryReadyReplicas": facts.ready_pods,
         "currentStepIndex": facts.total_steps if finished else release.step,
         "nextStepIndex": -1 if finished else facts.expected_next,
         "currentStepState": str(release.state),

@@ -45,6 +45,10 @@ def _misfit(facts: Facts) -> Wait:
     return Wait("CanaryImpossible", facts.misfit, trouble=True)
 
 
+def _services(facts: Facts) -> Wait:
+    return Wait("ServicesNotReady", facts.services.trouble if facts.services else "", trouble=True)
+
+
 def _pods(facts: Facts) -> Wait:
     canary = facts.canary
     if canary is None:
@@ -79,9 +83,19 @@ def _routing_at_rest(facts: Facts) -> Wait:
 
 
 def _approval(facts: Facts) -> Wait:
+    return Wait("Approval", f"graylane approve {_typed(facts)}, or graylane abort {_typed(facts)}")
+
+
+def _typed(facts: Facts) -> str:
+    """The Rollout as one types it."""
     namespace, name = facts.rollout.key
-    there = name if namespace == "default" else f"{name} -n {namespace}"
-    return Wait("Approval", f"graylane approve {there}, or graylane abort {there}")
+    return name if namespace == "default" else f"{name} -n {namespace}"
+
+
+def _mending(facts: Facts) -> Wait:
+    """What a failed release stands at, and what one can do."""
+    cause = next((reason.says(facts).text for reason in _STEP if reason.when(facts)), "")
+    return Wait("Failed", f"{cause}; mend it, or graylane abort {_typed(facts)}", trouble=True)
 
 
 def _duration(facts: Facts) -> Wait:
@@ -101,9 +115,10 @@ def _stable_updated(facts: Facts) -> Wait:
     stable = facts.stable
     available = stable.available_of(stable.revision) if stable else 0
     total = stable.replicas if stable else 0
-    return Wait(
-        "StableNotUpdated", f"Deployment {_stable(facts)} has {available} of {total} pods updated and available"
-    )
+    text = f"Deployment {_stable(facts)} has {available} of {total} pods updated and available"
+    if facts.promotion_stalled():
+        text += f", and its own progress deadline has passed; mend it, or graylane abort {_typed(facts)}"
+    return Wait("StableNotUpdated", text, trouble=facts.promotion_stalled())
 
 
 def _stable_restored(facts: Facts) -> Wait:
@@ -126,6 +141,12 @@ def _routes_back(facts: Facts) -> Wait:
 def _canary_gone(facts: Facts) -> Wait:
     names = ", ".join(_where(facts, item) for item in facts.canaries)
     return Wait("CanaryNotGone", f"canary Deployment {names} is being deleted")
+
+
+def _routing_gone(facts: Facts) -> Wait:
+    pair = facts.services
+    service = f", Service {pair.canary_name} is being deleted and {pair.stable_name} freed" if pair else ""
+    return Wait("RoutesNotGone", f"TrafficRouting {_named(facts, facts.rollout.routing)} is being deleted{service}")
 
 
 def _where(facts: Facts, canary: Canary) -> str:
@@ -153,6 +174,7 @@ def _lane_troubled(facts: Facts) -> bool:
 
 _STEP = (
     Reason(lambda f: bool(f.misfit), _misfit),
+    Reason(lambda f: f.services is not None and bool(f.services.trouble), _services),
     Reason(lambda f: not f.canary_ready(), _pods),
     Reason(_lane_troubled, _routing),
     Reason(lambda f: not f.canary_serves(), _listed),
@@ -164,11 +186,13 @@ _AWAY = (
     Reason(lambda f: not f.no_canary() and not f.lane_clear(), _routes_back),
     Reason(lambda f: not f.lane_let_go(), _routes_back),
     Reason(lambda f: not f.no_canary(), _canary_gone),
+    Reason(lambda f: not f.gone(), _routing_gone),
 )
 _BY_STAGE: dict[Stage, tuple[Reason, ...]] = {
     Stage.HEALTHY: (Reason(_lane_troubled, _routing_at_rest),),
     Stage.INITIALIZING: (Reason(lambda _: True, _stable_held),),
     Stage.ROLLING: _STEP,
+    Stage.FAILED: (Reason(lambda _: True, _mending),),
     Stage.PAUSED: (Reason(lambda _: True, _resume),),
     Stage.PROMOTING: (Reason(lambda _: True, _stable_updated),),
     Stage.RETIRING: _AWAY,

@@ -8,13 +8,14 @@ from __future__ import annotations
 from graylane.model.meta import Condition
 from graylane.model.rollout import StepState
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.release import Release, Stage
+from graylane.rollouts.release import OVERDUE, Release, Stage
 from graylane.rollouts.waiting import Wait
 
 _PROGRESSING = {
     Stage.INITIALIZING: ("Initializing", "Rollout is in Progressing"),
     Stage.ROLLING: ("InRolling", "Rollout is in Progressing"),
     Stage.PAUSED: ("Paused", "Rollout has been paused, you can resume it by kube-cli"),
+    Stage.FAILED: (OVERDUE, "Rollout makes no progress"),
     Stage.PROMOTING: ("Finalising", "Rollout has been completed and some closing work is being done"),
     Stage.RETIRING: ("Finalising", "Rollout has been completed and some closing work is being done"),
     Stage.CANCELLING: ("Cancelling", "The workload has been rolled back and the rollout process will be cancelled"),
@@ -30,6 +31,8 @@ _FIXED = {
 
 def progressing(release: Release) -> Condition | None:
     """None before the first release. After one it says how that ended."""
+    if release.stage is Stage.FAILED:  # as a Deployment says it
+        return Condition("Progressing", "False", *_PROGRESSING[release.stage])
     if release.stage in _PROGRESSING:
         return Condition("Progressing", "True", *_PROGRESSING[release.stage])
     if release.verdict is None:
@@ -50,6 +53,10 @@ def _base(facts: Facts) -> str:
             return _rest(release)
         case Stage.ROLLING:
             return _step(facts)
+        case Stage.FAILED:
+            return (
+                f"Rollout failed in step({release.step}/{facts.total_steps}), no progress in {facts.deadline_seconds} s"
+            )
         case Stage.CANCELLING if release.verdict:
             return release.verdict.message
         case stage:

@@ -155,7 +155,8 @@ class TrafficRoutings:
 
 def _interests_of(routing: TrafficRouting) -> frozenset[tuple[str, str, Key]]:
     namespace = routing.key.namespace
-    names = [name for entry in routing.refs for name in (entry.service, f"{entry.service}-canary")]
+    pairs = [(entry.service, entry.canary_service or f"{entry.service}-canary") for entry in routing.refs]
+    names = [name for pair in pairs for name in pair]
     services = {(SERVICE.group, SERVICE.kind, Key(namespace, name)) for name in names}
     refs = [ref for entry in routing.refs for ref in entry.networks] + [record.ref for record in routing.recorded]
     objects = {(ref.group, ref.kind, Key(namespace, name)) for ref in refs for name in (ref.name, ref.source) if name}

@@ -128,7 +128,8 @@ class _Look:
                     entry.service,
                     namespace,
                     self.routing.strategy,
-                    canary_service(self.view, namespace, entry.service) if ref.by_service else "",
+                    entry.canary_service
+                    or (canary_service(self.view, namespace, entry.service) if ref.by_service else ""),
                 )
                 for entry in entries
             },
@@ -144,7 +145,10 @@ class _Look:
         if live is not None and not ingress.is_ours(live, uid_of(self.obj)):
             return None
         namespace, name = self.routing.key
-        services = {entry.service: canary_service(self.view, namespace, entry.service) for entry in entries}
+        services = {
+            entry.service: entry.canary_service or canary_service(self.view, namespace, entry.service)
+            for entry in entries
+        }
         source = self.view.get(INGRESS, namespace, ref.source) if ref.source else None
         owner = owner_reference(self.obj, TRAFFIC_ROUTING)
         leads_to = {stable: canary or stable for stable, canary in services.items()}

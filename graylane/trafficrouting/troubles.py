@@ -74,7 +74,7 @@ def _of_targets(
             yield from _of_ingress(view, obj, routing, (ref, entries))
         elif view.get(kind, routing.key.namespace, ref.name) is None:
             yield f"{ref.kind}NotFound", f"{ref} not found; create it or correct {ref.path}"
-        if kind is not None and ref.by_service:
+        if kind is not None and not ref.source:
             yield from _of_services(view, routing, (ref, entries))
         if kind is not None and around.script_of(ref) is None:
             yield "ScriptNotFound", f"no script for {ref}; {around.script_hint(ref)}"
@@ -101,7 +101,7 @@ def _of_ingress(
         if _other_class(ref, entry):
             yield "ClassTypeConflict", f"Ingress {ref.source} is named with two classTypes; correct {entry.path}"
         if not ingress.tells_pods_apart(ref.class_type, source):
-            reason, words = canary_trouble(view, namespace, entry.service)
+            reason, words = canary_trouble(view, namespace, entry.service, entry.canary_service)
             if reason:
                 yield reason, f"Ingress {ref.source}: {words}"
 
@@ -110,7 +110,9 @@ def _of_services(
     view: View, routing: TrafficRouting, wanted: tuple[NetworkRef, list[ServiceRef]]
 ) -> Iterator[tuple[str, str]]:
     for entry in wanted[1]:
-        reason, words = canary_trouble(view, routing.key.namespace, entry.service)
+        if not (wanted[0].by_service or entry.canary_service):
+            continue
+        reason, words = canary_trouble(view, routing.key.namespace, entry.service, entry.canary_service)
         if reason:
             yield reason, f"{wanted[0]}: {words}"
 

@@ -6,8 +6,8 @@ pauses and claims it. The rules are those of OpenKruise's workload webhook, numb
     W1 claimed already: stays paused   W2 no replicas   W3 `rollout-id` unchanged   W4 template unchanged
     W5 no Rollout   W6 nothing else runs   W7 embedded routes and a roll under way   W8 else: hold it
 
-W3 is not followed: whoever has a Rollout wants a new image released, whatever its id. W7 concerns routes embedded in a
-Rollout, which are refused at admission.
+W3 is not followed: whoever has a Rollout wants a new image released, whatever its id. Neither is W7: a roll under way
+is no reason to let the next version out unasked.
 """
 
 from __future__ import annotations

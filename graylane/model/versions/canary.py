@@ -119,8 +119,6 @@ def routes_of(canary: Reader, steps: tuple[Step, ...], named: str) -> Embedded |
     if named:
         why = f"the Rollout names TrafficRouting {named} ({TRAFFIC_ROUTING_NAME}) too; keep one of the two"
         canary.unsupported("trafficRoutings", why)
-    why = "routes embedded in a Rollout are not supported by Graylane yet; name a TrafficRouting in the annotation "
-    canary.unsupported("trafficRoutings", why + TRAFFIC_ROUTING_NAME)
     shared = canary.flag("disableGenerateCanaryService")
     first, *_ = [_routing(routing, shared=shared) for routing in routings]
     return first

@@ -19,13 +19,14 @@ def canary_service(view: View, namespace: str, stable: str) -> str:
     return name if view.get(SERVICE, namespace, name) is not None else ""
 
 
-def canary_trouble(view: View, namespace: str, stable: str) -> tuple[str, str]:
+def canary_trouble(view: View, namespace: str, stable: str, named: str = "") -> tuple[str, str]:
     """A reason in one word and a sentence; both "" when the canary's Service is one that can be routed to.
 
     Told from the selectors alone, so before the first canary pod is there to show it. What only pods can show (two
-    selectors that may or may not meet) is not held against anybody.
+    selectors that may or may not meet) is not held against anybody. `named`: what `objectRef` says it is called;
+    whoever says so keeps the stable Service's selector right himself, as a Rollout with embedded routes does.
     """
-    ours, name = view.get(SERVICE, namespace, stable), f"{stable}-canary"
+    ours, name = view.get(SERVICE, namespace, stable), named or f"{stable}-canary"
     theirs = view.get(SERVICE, namespace, name)
     if theirs is None:
         return "CanaryServiceNotFound", (
@@ -39,7 +40,7 @@ def canary_trouble(view: View, namespace: str, stable: str) -> tuple[str, str]:
             f"Services {stable} and {name} select the same pods, so nothing would be diverted; "
             f"let {name} select a label that patchPodTemplateMetadata sets"
         )
-    if _selector(ours).items() <= _selector(theirs).items():
+    if not named and _selector(ours).items() <= _selector(theirs).items():
         return "StableServiceSelectsCanary", (
             f"Service {stable} selects every pod that {name} does, so undyed requests would reach the canary; "
             f"let {stable} select a label that patchPodTemplateMetadata changes"

@@ -8,7 +8,7 @@ import pytest
 
 from graylane.errors import Invalid
 from graylane.model.patches import merge_patch
-from graylane.model.rollout import ROLLING_STYLE, TRAFFIC_ROUTING_NAME
+from graylane.model.rollout import ROLLING_STYLE, TRAFFIC_ROUTING_NAME, Step
 from graylane.model.versions.rollout import convert, decode
 from graylane.model.versions.rollout_conversion import V1ALPHA1, V1BETA1
 
@@ -75,6 +75,7 @@ def test_a_step_keeps_path_query_and_headers() -> None:
     step = {"replicas": 1, "traffic": "5%", "matches": [match]}
     obj = beta({"steps": [step], "trafficRoutings": [{"service": "web", "ingress": {"name": "web"}}]})
     assert convert(obj, V1ALPHA1)["spec"]["strategy"]["canary"]["steps"][0]["matches"] == [match]
+    assert decode(obj).steps == (Step(1, 5, None, (match,)),)
 
 
 REFUSED = {

@@ -126,10 +126,36 @@ REFUSED = {
         "gateway.httpRouteName",
         "TrafficRouting.Gateway must set the name of HTTPRoute or HTTPsRoute",
     ),
-    "embedded routes": (
-        manifest({"trafficRoutings": [ROUTING]}),
+    "routes twice": (
+        manifest({"trafficRoutings": [ROUTING]})
+        | {"metadata": {"name": "web", "annotations": {"rollouts.kruise.io/trafficrouting": "tr"}}},
         "trafficRoutings: Forbidden",
-        "name a TrafficRouting",
+        "names TrafficRouting tr",
+    ),
+    "a weight too large": (
+        manifest({"steps": [{"replicas": 1, "weight": 101}], "trafficRoutings": [ROUTING]}),
+        "spec.strategy.canary.steps",
+        "from 0 to 100",
+    ),
+    "a wrong grace": (
+        manifest({"trafficRoutings": [ROUTING | {"gracePeriodSeconds": -1}]}),
+        "trafficRoutings[0].gracePeriodSeconds",
+        "cannot be negative",
+    ),
+    "blue-green": (
+        manifest(strategy={"canary": None, "blueGreen": {"steps": []}}),
+        "spec.strategy.blueGreen: Forbidden",
+        "blue-green releases are not supported by Graylane yet",
+    ),
+    "a wrong deadline": (
+        manifest() | {"metadata": {"name": "web", "annotations": {"graylane.dev/progress-deadline-seconds": "5m"}}},
+        "metadata.annotations.graylane.dev/progress-deadline-seconds",
+        "a number of seconds above 0",
+    ),
+    "a wrong reaction": (
+        manifest() | {"metadata": {"name": "web", "annotations": {"graylane.dev/on-failure": "retry"}}},
+        "metadata.annotations.graylane.dev/on-failure",
+        "'hold' or 'abort'",
     ),
     "step matches": (steps({"replicas": 1, "matches": [{}]}), "steps[0].matches: Forbidden", "TrafficRouting"),
     "step headers": (

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import product
+from itertools import chain, product
 
 import pytest
 
 from graylane.model.meta import Key
-from graylane.model.rollout import Rollout, Step, StepState, WorkloadRef
+from graylane.model.rollout import Deadline, Rollout, Step, StepState, WorkloadRef
 from graylane.rollouts.facts import Canary, Facts, Lane, RevisionSet, Stable
 from graylane.rollouts.lifecycle import CHANGEABLE, LIFECYCLE, STEPS, WORLD, Fired, Hold, decide, next_row
 from graylane.rollouts.plan import lane_wanted, plan
@@ -22,7 +23,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OBJ = {"metadata": {"namespace": "shop", "name": "web", "uid": "u1", "generation": 3, "resourceVersion": "7"}}
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"image": "v"}]}}
 STEPS_OF_PLAN = (Step(1), Step("100%", pause_seconds=30))
-FLAGS = ({}, {"deleting": True}, {"disabled": True}, {"paused": True}, {"abort": "v2"}, {"abort": "v9"})
+ABORTS = Deadline(aborts=True)
+FLAGS = (
+    *({}, {"deleting": True}, {"disabled": True}, {"paused": True}, {"abort": "v2"}, {"abort": "v9"}),
+    {"deadline": ABORTS},
+)
 
 
 def stable(revision: str, *, held: bool, running: str) -> Stable:
@@ -57,8 +62,10 @@ STABLES = (
     stable("v2", held=True, running="v1"),
     stable("v2", held=False, running="v2"),
     stable("v3", held=True, running="v1"),
+    replace(stable("v2", held=False, running="v1"), stalled=True),
 )
 CANARIES = ((), (canary("v2", True),), (canary("v2", False),), (canary("v3", True), canary("v2", True)))
+HALF = (replace(canary("v2", True), updated=0),)  # more ready than was noted, and not all
 LANES = (
     None,
     lane(held=False, live=False, clear=True),
@@ -67,6 +74,9 @@ LANES = (
     lane(held=False, live=False, clear=False),
     Lane("web", None, False, False, False, True, "TrafficRouting shop/web not found", ""),
 )
+
+
+LATE = {StepState.PAUSED: (0, 60), StepState.UPGRADE: (0, 700), StepState.TRAFFIC: (0, 700)}
 
 
 def releases() -> Iterator[Release]:
@@ -89,12 +99,25 @@ def rollout(**flags: object) -> Rollout:
 PLAN = rollout().plan_hash
 
 
+def matters(stage: Stage, workload: Stable | None, flags: dict[str, object], late: int) -> bool:
+    """What only some stages look at is not tried in all of them."""
+    if late and (stage not in (Stage.ROLLING, Stage.FAILED) or flags.get("abort")):
+        return False
+    if workload is not None and workload.stalled and stage is not Stage.PROMOTING:
+        return False
+    return "deadline" not in flags or stage in (Stage.FAILED, Stage.PROMOTING)
+
+
 @cache
 def everything() -> tuple[Facts, ...]:
     space = (
         (*case, late)
-        for case in product(releases(), STABLES, CANARIES, LANES, FLAGS)
-        for late in ((0, 60) if case[0].state is StepState.PAUSED else (0,))
+        for case in chain(
+            product(releases(), STABLES, CANARIES, LANES, FLAGS),
+            product(releases(), STABLES, (HALF,), LANES[2:3], FLAGS[:1]),
+        )
+        for late in LATE.get(case[0].state, (0,))
+        if matters(case[0].stage, case[1], case[4], late)
     )
     return tuple(
         Facts(

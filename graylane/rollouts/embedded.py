@@ -1,0 +1,145 @@
+"""Routes written into the Rollout itself (`trafficRoutings`): what is made for them, kept as wanted, and taken back.
+
+Pure. In: `Facts`. Out: effects. A TrafficRouting of our own carries the present step's share, so that everything known
+about routes stays in one place; where stable and canary get a Service each, a copy of the user's Service selects the
+canary's pods and the user's is pinned to the stable ones, both by `pod-template-hash`, as OpenKruise does.
+
+In the safe order: the pin comes before the first canary pod, and goes before stable is promoted (its new pods have
+another hash) or after the last canary pod; the canary's Service goes when no route leads to it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from graylane.kit.effects import Create, Delete, Effect, Patch
+from graylane.model.kinds import ROLLOUT, SERVICE, TRAFFIC_ROUTING
+from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, name_of, owner_reference, uid_of
+from graylane.model.patches import create_merge_patch
+from graylane.model.revisions import POD_TEMPLATE_HASH
+from graylane.model.rollout import PINNED_BY
+from graylane.rollouts.facts import Facts
+from graylane.rollouts.lifecycle import WORLD
+
+_NOT_COPIED = (  # allocated for, or meant for, the user's Service alone
+    *("clusterIP", "clusterIPs", "externalIPs", "ipFamilies", "ipFamilyPolicy"),
+    *("loadBalancerIP", "loadBalancerClass", "allocateLoadBalancerNodePorts", "healthCheckNodePort"),
+)
+
+
+def route(facts: Facts) -> Iterator[Effect]:
+    """The TrafficRouting of our own: there while a release wants routes, gone when none of its routes is left."""
+    embedded, lane = facts.rollout.embedded, facts.lane
+    if embedded is None or lane is None or lane.trouble_of_name:
+        return
+    key = Key(facts.rollout.key.namespace, lane.name)
+    if not WORLD[facts.release.stage].lane:
+        if lane.obj and lane.clear and not lane.deleting:
+            yield Delete(TRAFFIC_ROUTING, key, uid=uid_of(lane.obj))
+    elif lane.obj is None:
+        if facts.services_ready():
+            yield Create(TRAFFIC_ROUTING, _traffic_routing(facts, key))
+    elif (strategy := _strategy(facts)) != lane.strategy:
+        change = create_merge_patch({"strategy": lane.strategy}, {"strategy": strategy})
+        yield Patch(TRAFFIC_ROUTING, key, _guarded(lane.obj, {"spec": change}), reason="the step's share")
+
+
+def _traffic_routing(facts: Facts, key: Key) -> Obj:
+    embedded = facts.rollout.embedded
+    assert embedded is not None
+    canary = {"canaryService": embedded.canary_service} if embedded.own_service else {}
+    spec = {"objectRef": [embedded.entry | canary], "strategy": facts.step.strategy or {}}
+    metadata = {"namespace": key.namespace, "name": key.name, "ownerReferences": [_owner(facts)]}
+    return {"metadata": metadata, "spec": spec}
+
+
+def _strategy(facts: Facts) -> Obj:
+    """The step's, once its pods can bear it; less than now can always be borne."""
+    lane, wanted = facts.lane, facts.step.strategy
+    assert lane is not None
+    if wanted is None or lane.strategy is None:
+        return lane.strategy or {}
+    if facts.canary_serves() or not lane.held or _is_less(wanted, lane.strategy):
+        return wanted
+    return lane.strategy
+
+
+def _is_less(wanted: Obj, present: Obj) -> bool:
+    if wanted.get("matches") or present.get("matches"):
+        return False
+    return int(wanted.get("weight", 100)) <= int(present.get("weight", 100))
+
+
+# -- Services
+
+
+def pin(facts: Facts) -> Iterator[Effect]:
+    """Before anything that starts or un-pauses pods."""
+    pair = facts.services
+    if pair is None or pair.stable is None:
+        return
+    wanted = facts.wanted_pin
+    if wanted is None or wanted == pair.pin:
+        return
+    mark = facts.rollout.key.name if wanted else None
+    patch: Obj = {"spec": {"selector": {POD_TEMPLATE_HASH: wanted or None}}}
+    patch["metadata"] = {"annotations": {PINNED_BY: mark}}
+    key = Key(facts.rollout.key.namespace, name_of(pair.stable))
+    yield Patch(SERVICE, key, _guarded(pair.stable, patch), reason="pinned to stable" if wanted else "freed")
+
+
+def serve(facts: Facts) -> Iterator[Effect]:
+    """The canary's Service, and which canary it selects."""
+    pair, world = facts.services, WORLD[facts.release.stage]
+    if pair is None or pair.foreign:
+        return
+    key = Key(facts.rollout.key.namespace, pair.canary_name)
+    if not world.canary:
+        if pair.canary and facts.lane_clear() and not is_deleting(pair.canary):
+            yield Delete(SERVICE, key, uid=uid_of(pair.canary))
+        return
+    mark = facts.served_hash
+    if pair.stable is None or not mark:
+        return
+    if pair.canary is None:
+        yield Create(SERVICE, _canary_service(facts, pair.stable, key, mark))
+    elif pair.canary_pin != mark:
+        patch = {"spec": {"selector": {POD_TEMPLATE_HASH: mark}}}
+        yield Patch(SERVICE, key, _guarded(pair.canary, patch), reason="the newer canary serves")
+
+
+def _canary_service(facts: Facts, stable: Obj, key: Key, mark: str) -> Obj:
+    """A copy of the user's. Keys that the overlay changes get the canary's value (OpenKruise 0.6)."""
+    spec = {name: value for name, value in stable["spec"].items() if name not in _NOT_COPIED}
+    if dig(stable, "spec", "clusterIP") == "None":
+        spec["clusterIP"] = "None"
+    spec["ports"] = [{k: v for k, v in port.items() if k != "nodePort"} for port in spec.get("ports") or ()]
+    if spec.get("type") == "LoadBalancer":
+        spec["type"] = "ClusterIP"
+    overlay = facts.rollout.patch.labels
+    selector = {name: overlay.get(name, text) for name, text in spec["selector"].items()}
+    spec["selector"] = selector | {POD_TEMPLATE_HASH: mark}
+    metadata = {"namespace": key.namespace, "name": key.name, "ownerReferences": [_owner(facts)]}
+    return {"metadata": metadata, "spec": spec}
+
+
+def unpin(service: Obj) -> Patch:
+    """For a Rollout that is gone."""
+    patch: Obj = {"spec": {"selector": {POD_TEMPLATE_HASH: None}}, "metadata": {"annotations": {PINNED_BY: None}}}
+    key = Key(str(service["metadata"].get("namespace", "")), name_of(service))
+    return Patch(SERVICE, key, _guarded(service, patch), reason="freed")
+
+
+def pinned_by(service: Obj) -> str:
+    return annotations_of(service).get(PINNED_BY, "")
+
+
+def _owner(facts: Facts) -> Obj:
+    key = facts.rollout.key
+    named = {"metadata": {"name": key.name, "namespace": key.namespace, "uid": facts.rollout.uid}}
+    return owner_reference(named, ROLLOUT)
+
+
+def _guarded(obj: Obj, patch: Obj) -> Obj:
+    version = dig(obj, "metadata", "resourceVersion", default="")
+    return patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}
