@@ -22,7 +22,7 @@ from graylane.model.meta import (
     namespace_of,
 )
 from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Rollout
-from graylane.rollouts.facts import Lane
+from graylane.rollouts.parts import Lane
 
 _WITHOUT_ROUTES = frozenset({"", "Initial", "Healthy"})
 

@@ -39,9 +39,10 @@ from graylane.model.revisions import (
 )
 from graylane.model.rollout import CANARY_FINALIZER, IN_PROGRESSING, STABLE_REVISION, WORKLOAD_TYPE, Rollout
 from graylane.rollouts import canary as canaries
-from graylane.rollouts.facts import Canary, Facts, Lane, RevisionSet, Services, Stable
+from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import lane_of, services_of, strays_of
 from graylane.rollouts.listed import ready_pods, service_lists
+from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
 from graylane.rollouts.release import OVERDUE, Release
 
 Source = tuple[Kind, Key]

@@ -23,8 +23,9 @@ from graylane.model.rollout import (
 )
 from graylane.rollouts import canary as canaries
 from graylane.rollouts import embedded
-from graylane.rollouts.facts import Canary, Facts
+from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD, Hold
+from graylane.rollouts.parts import Canary
 from graylane.rollouts.release import Stage
 
 

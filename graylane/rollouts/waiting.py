@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from graylane.model.meta import format_time
 from graylane.model.rollout import StepState
-from graylane.rollouts.facts import Canary, Facts
+from graylane.rollouts.facts import Facts
+from graylane.rollouts.parts import Canary
 from graylane.rollouts.release import Stage
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from graylane.model.meta import Key
 from graylane.model.rollout import Deadline, Rollout, Step, StepState, WorkloadRef
-from graylane.rollouts.facts import Canary, Facts, Lane, RevisionSet, Stable
+from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import CHANGEABLE, LIFECYCLE, STEPS, WORLD, Fired, Hold, decide, next_row
+from graylane.rollouts.parts import Canary, Lane, RevisionSet, Stable
 from graylane.rollouts.plan import lane_wanted, plan
 from graylane.rollouts.release import ROLLED_BACK, Release, Stage, Verdict
 from graylane.rollouts.status import read, write
