@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test check bench format clean
+.PHONY: help setup setup-dev demo test nightly check bench format clean
 
 help:
-	@echo "make demo    the scenario end to end, narrated and checked"
-	@echo "make test    every test (a few minutes)"
-	@echo "make check   format, lint, types, import contracts, fast tests (seconds)"
-	@echo "make bench   speed, printed"
-	@echo "make format  rewrite the sources in the project's format"
+	@echo "make demo     the scenario end to end, narrated and checked"
+	@echo "make test     every test (a few minutes)"
+	@echo "make nightly  what takes long: 20,000 random requests, simulated and sent (a minute)"
+	@echo "make check    format, lint, types, import contracts, fast tests (seconds)"
+	@echo "make bench    speed, printed"
+	@echo "make format   rewrite the sources in the project's format"
 
 setup: $(VENV)/.installed
 
@@ -36,6 +37,9 @@ demo: setup
 test: setup-dev
 	@$(BIN)/pytest -n 2 -m "not e2e"
 	@$(BIN)/pytest -m e2e
+
+nightly: setup-dev
+	@GRAYLANE_REALITY_CASES=510 GRAYLANE_REALITY_SEED=$${GRAYLANE_REALITY_SEED:-$$(date +%Y%m%d)000} $(BIN)/pytest tests/e2e/test_reality.py
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet . || { echo "check: run make format"; exit 1; }

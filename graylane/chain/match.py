@@ -119,8 +119,20 @@ def query_holds(named: Named, query: str) -> bool:
     return False
 
 
+_ODD = re.compile(r"""/\.|[%\\"<>^`{|}]""")
+_ESCAPED_LETTER = re.compile(r"%(2[de]|3\d|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])", re.IGNORECASE)
+_TO_ESCAPE = re.compile(r"""["<>^`{|}]""")
+
+
 def normal_path(path: str) -> str:
-    """`/a/./b/../c` → `/a/c`, as the proxies do before matching; doubled slashes stay."""
+    """`/%61/./b\\../c` → `/a/c`, as Envoy writes a path before it matches it; doubled slashes stay."""
+    if not _ODD.search(path):
+        return path
+    plain = _ESCAPED_LETTER.sub(lambda found: chr(int(found[1], 16)), path).replace("\\", "/")
+    return _without_dots(_TO_ESCAPE.sub(lambda found: f"%{ord(found[0]):02X}", plain))
+
+
+def _without_dots(path: str) -> str:
     if "/." not in path:
         return path
     kept: list[str] = []

@@ -19,6 +19,7 @@ from graylane.mesh.inputs import Endpoint, Resolution, Source
 from graylane.mesh.table import (
     PASSTHROUGH,
     SELF,
+    Cors,
     DirectResponse,
     Fault,
     Forward,
@@ -157,10 +158,20 @@ def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:
     action = route.action
     if not isinstance(action, Forward):
         return action
+    if route.cors is not None and _answers_preflight(route.cors, request):
+        return DirectResponse(200)
     only = action.targets[0].cluster
     if only == PASSTHROUGH or _by_request(plan, only):
         return PassedThrough(request.authority)
     return tuple(_targets(plan, action.targets))
+
+
+def _answers_preflight(cors: Cors, request: Request) -> bool:
+    """A browser's question whether it may ask is answered by the proxy, for origins that the rule allows."""
+    origins = request.values("origin")
+    if request.method != "OPTIONS" or not any(request.values("access-control-request-method")) or not any(origins):
+        return False
+    return not cors.forward_unmatched or any(allowed.accepts(origins[0]) for allowed in cors.origins)
 
 
 def _by_request(plan: Plan, cluster: str) -> bool:
