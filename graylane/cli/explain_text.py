@@ -67,6 +67,7 @@ def _rows(hop: Hop) -> Iterator[tuple[str, Iterable[str]]]:
     yield "request", [f"{request.method} {request.authority}{request.path}"]
     yield "headers", [f"{name}: {value}" for name, value in request.headers]
     yield "listener", [hop.listener + (f", opened by {', '.join(hop.opened_by)}" if hop.opened_by else "")]
+    yield "stripped", [f"{name}: {value}, by the spoof guard" for name, value in hop.stripped]
     yield "virtual host", [hop.virtual_host]
     yield "not evaluated", hop.not_evaluated
     yield "passed over", map(_passed, hop.passed)

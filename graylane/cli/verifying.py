@@ -6,7 +6,7 @@ Shell. In: a trial, a scope. Out: text or a document on stdout; `CheckFailed` wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ async def verify(trial: Trial, scope: Scope, form: Format) -> None:
         dye = trial.headers or _dye(view, namespace)
         spec = _gateway(scene, trial)
         taken = await _ledger(client, {})
-        judge = Judge(scene, view, _lanes(lists) | {name for name, _ in dye})
+        judge = Judge(scene, view, scene.plan.inputs.lanes | {name for name, _ in dye})
         sent = await _send(trial, spec, dye)
         found = await _seen(client, judge, sent, int(taken["taken"]))
     result = report(judged for each in sent for judged in judge.judge(each, found))
@@ -86,11 +86,6 @@ async def _list(client: ApiClient, kind: Kind) -> list[Obj]:
         return (await client.list(kind)).items
     except NotFound:
         return []
-
-
-def _lanes(lists: Mapping[Kind, list[Obj]]) -> frozenset[str]:
-    dyes = (dye for item in lists[TRAFFIC_ROUTING] for dye in Dye.all_of(item))
-    return frozenset(header.name for dye in dyes for header in dye.headers)
 
 
 def _dye(view: View, namespace: str) -> Headers:

@@ -214,10 +214,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gateway(Config):
-    """`selector` None selects every router."""
+    """`selector` None selects every router; `guard` is the spoof guard as written, "" for off."""
 
     selector: Labels | None
     servers: tuple[Server, ...]
+    guard: str = ""
 
     @property
     def full_name(self) -> str:

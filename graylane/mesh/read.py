@@ -44,6 +44,7 @@ from graylane.model.meta import (
 )
 
 MIRROR = "kubernetes.io/config.mirror"
+SPOOF_GUARD = "graylane.dev/spoof-guard"
 SERVICE_NAME = "kubernetes.io/service-name"
 EXPORT_TO = "networking.istio.io/exportTo"
 
@@ -228,6 +229,7 @@ def gateway(obj: Obj) -> Gateway:
         **config,
         selector=spec.get("selector"),
         servers=tuple(_server(server, namespace_of(obj)) for server in spec.get("servers") or ()),
+        guard=annotations_of(obj).get(SPOOF_GUARD, ""),
     )
 
 

@@ -77,7 +77,10 @@ Outcome = Refusal | tuple[Reached | Lost, ...] | Redirect | DirectResponse | Pas
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`passed_over` are the routes of the virtual host that were tried before, in order."""
+    """`passed_over` are the routes of the virtual host that were tried before, in order.
+
+    `stripped` are headers that the gateway's spoof guard took from the request before.
+    """
 
     outcome: Outcome
     listener: str = ""
@@ -85,6 +88,7 @@ class Decision:
     route: Route | None = None
     passed_over: tuple[Route, ...] = ()
     filters: tuple[Source, ...] = ()
+    stripped: tuple[tuple[str, str], ...] = ()
 
     @property
     def source(self) -> Source | None:
@@ -100,11 +104,31 @@ def from_pod(plan: Plan, address: str, request: Request) -> Decision:
     return simulate(plan, f"{address}_{plan.inputs.mesh.proxy_port}", request)
 
 
-def simulate(plan: Plan, listener: str, request: Request) -> Decision:
-    """`listener` is named `address_port`."""
+def table_of(spec: ListenerSpec, authority: str) -> str:
+    """The routes for a request at this listener; "" where connections go on as they are, or are not taken."""
+    if not spec.chains:
+        return spec.table
+    chain = spec.chain(_name(authority))
+    return chain.table if chain else ""
+
+
+def guarded(plan: Plan, listener: str, request: Request) -> tuple[Request, tuple[tuple[str, str], ...]]:
+    """The request as a gateway takes it in, and the headers that its spoof guard took away."""
+    spec = plan.listeners.get(listener)
+    if spec is None or not spec.strips:
+        return request, ()
+    gone = tuple(header for header in request.headers if header[0] in spec.strips)
+    return replace(request, headers=tuple(header for header in request.headers if header not in gone)), gone
+
+
+def simulate(plan: Plan, listener: str, request: Request, *, within: bool = False) -> Decision:
+    """`listener` is named `address_port`. `within`: the request is as it is behind the gateway's spoof guard."""
     spec = plan.listeners.get(listener)
     if spec is None:
         return Decision(NO_LISTENER, listener)
+    if spec.strips and not within:
+        inside, gone = guarded(plan, listener, request)
+        return replace(simulate(plan, listener, inside, within=True), stripped=gone)
     if spec.role is Role.NODE_PORT:
         return Decision((_target(plan, Target(spec.cluster), 1.0),), listener)
     table = spec.table

@@ -191,7 +191,9 @@ def _same_service(old: Obj, new: Obj) -> bool:
 
 
 def _same_config(old: Obj, new: Obj) -> bool:
-    return uid_of(old) == uid_of(new) and generation_of(old) == generation_of(new)
+    """A change of an annotation is no new generation; one of them counts."""
+    guards = (annotations_of(each).get(read.SPOOF_GUARD) for each in (old, new))
+    return uid_of(old) == uid_of(new) and generation_of(old) == generation_of(new) and len(set(guards)) == 1
 
 
 def _facts(pod: Obj | None) -> tuple[Any, ...] | None:

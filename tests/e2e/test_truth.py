@@ -98,3 +98,16 @@ def test_the_hop_that_loses_the_header_is_named(up: Up) -> None:
     mocka, mockb = json.loads(done.stdout)["hops"]
     assert (mocka["dyed"]["agrees"], mockb["dyed"]["seen"]) == (True, {"base": 3})
     assert mockb["plain"]["seen"] == {"base": 3}
+
+
+async def test_a_guarded_gateway_takes_a_clients_own_dye_away_and_keeps_the_edges(up: Up) -> None:
+    """Last, because it leaves the services as they are: mocka's canary drops the header."""
+    assert "version: canary" in up.curl("my-request-id: canary")
+    up.kubectl("annotate", "gateways.networking.istio.io", "--all", "graylane.dev/spoof-guard=lanes")
+    await eventually(lambda: "canary" not in up.curl("my-request-id: canary"), 30, "the client's dye is taken away")
+    assert up.curl("agent: pc").startswith("-> mocka(version: canary")
+    done = graylane(up, "explain --header my-request-id=canary")
+    assert "stripped      my-request-id: canary, by the spoof guard" in done.stdout
+    assert ", version base" in done.stdout
+    assert ", version canary" not in done.stdout
+    assert graylane(up, "verify --header my-request-id=canary --count 2").returncode == 0

@@ -13,6 +13,7 @@ from functools import partial
 from graylane.mesh.compile.chains import Chain, Chains, chains
 from graylane.mesh.compile.directory import Group, cluster_name
 from graylane.mesh.compile.gateways import GatewayPort, Ports, Speech, services_of
+from graylane.mesh.compile.guard import stripped
 from graylane.mesh.compile.outbound import table_name
 from graylane.mesh.compile.world import World
 from graylane.mesh.findings import Finding
@@ -37,7 +38,8 @@ class ListenerSpec:
     the first that ends in HTTP. `sources` are the objects these come from.
 
     `port_number` is the port as an EnvoyFilter would match it, which on a node differs from the one listened on.
-    `namespace` is the path of the network namespace that the address is in, "" for the machine's own.
+    `namespace` is the path of the network namespace that the address is in, "" for the machine's own. `strips` are the
+    headers that are taken from every request before anything looks at it.
     """
 
     role: Role
@@ -50,6 +52,7 @@ class ListenerSpec:
     namespace: str = ""
     chains: tuple[Chain, ...] = ()
     sources: frozenset[Source] = frozenset()
+    strips: frozenset[str] = frozenset()
 
     @property
     def istio_name(self) -> str:
@@ -75,23 +78,32 @@ class ListenerSpec:
         return f"{self.istio_name}@{self.owner.ip}"
 
 
-Opened = list[tuple[GatewayPort, Chains | None]]
+Opened = list[tuple[GatewayPort, Chains | None, frozenset[str]]]
 
 
 def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
     inputs, opened = world.inputs, _opened(world, ports)
-    found = tuple(each for _, each in opened)
+    found = tuple((each, strips) for _, each, strips in opened)
     key = ("listeners", inputs.proxies, inputs.services, inputs.mesh, ports, sidecars, found)
     return world.memo.get(key, partial(_listeners, world, opened, sidecars))
 
 
 def _opened(world: World, ports: Ports) -> Opened:
-    return [(port, chains(world, same) if port.speech is not Speech.HTTP else None) for port, same in _numbers(ports)]
+    return [
+        (port, chains(world, same) if port.speech is not Speech.HTTP else None, _strips(same, world.inputs.lanes))
+        for port, same in _numbers(ports)
+    ]
+
+
+def _strips(ports: tuple[GatewayPort, ...], lanes: frozenset[str]) -> frozenset[str]:
+    """A port that several Gateways open is guarded by all of them, since a request is theirs only once it is routed."""
+    guards = (stripped(opening.gateway, lanes) for port in ports for opening in port.openings)
+    return frozenset[str]().union(*guards)
 
 
 def chained(world: World, ports: Ports) -> Iterable[tuple[Source, Finding]]:
     """What there is to say about servers that speak TLS or TCP."""
-    return (told for _, found in _opened(world, ports) if found for told in found.findings)
+    return (told for _, found, _ in _opened(world, ports) if found for told in found.findings)
 
 
 def _numbers(ports: Ports) -> Iterable[tuple[GatewayPort, tuple[GatewayPort, ...]]]:
@@ -110,7 +122,7 @@ def _listeners(world: World, opened: Opened, sidecars: tuple[Group, ...]) -> Tab
 
 
 def _gateways(opened: Opened) -> Iterable[ListenerSpec]:
-    for port, found in opened:
+    for port, found, strips in opened:
         proxy, chained = port.proxy, found.each if found else ()
         if found and not chained:
             continue  # Envoy refuses a listener that takes no connection
@@ -127,6 +139,7 @@ def _gateways(opened: Opened) -> Iterable[ListenerSpec]:
                 port_number=port.openings[0].server.number,
                 chains=chained,
                 sources=sources,
+                strips=strips,
             )
 
 

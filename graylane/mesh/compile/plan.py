@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from graylane.mesh.compile import gateways, outbound
+from graylane.mesh.compile import gateways, guard, outbound
 from graylane.mesh.compile.analysis import Findings, analyse
 from graylane.mesh.compile.clusters import ClusterSpec, clusters
 from graylane.mesh.compile.directory import Group
@@ -64,6 +64,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
     sidecars, routers = outbound.groups(world), gateways.groups(world, ports)
     specs = listeners(world, ports, sidecars)
     tables = [*gateways.tables(world, ports), *outbound.tables(world, sidecars)]
+    guarded = tuple((each.source, told) for each in inputs.gateways for told in guard.findings(each))
     told = tuple((each.source, told) for each in inputs.envoy_filters for told in decoded(world, each)[1])
     return Plan(
         inputs=inputs,
@@ -71,7 +72,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
         patches=memo.get(("patches", specs, inputs.envoy_filters), partial(_patches, world, specs)),
         tables={table.name: table for table in tables},
         clusters=clusters(world, tuple(group.client for group in (*sidecars, *routers))),
-        findings=_with(memo, analyse(world), (*ports.findings, *chained(world, ports), *told)),
+        findings=_with(memo, analyse(world), (*ports.findings, *chained(world, ports), *told, *guarded)),
         groups=(*sidecars, *routers),
     )
 

@@ -20,6 +20,7 @@ from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_p
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 
 from graylane.mesh.compile.chains import Chain
 from graylane.mesh.compile.listeners import ListenerSpec, Role
@@ -35,6 +36,7 @@ from graylane.mesh.snapshot import Resource, Type, resource
 from graylane.mesh.table import Target
 
 ROUTER = "envoy.filters.http.router"
+_STRIP = "envoy.http.early_header_mutation.header_mutation"
 FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
 _TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
@@ -70,8 +72,8 @@ def listener(
             chain.filter_chain_match.application_protocols.extend(_HTTP)
         if spec.role is Role.OUTBOUND:
             _add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
-        key = ("hcm", spec.role, spec.table, mesh, tuple(patches))
-        _add(chain, HCM, memo.get(key, partial(_manager, spec.role, spec.table, mesh, patches)))
+        key = ("hcm", spec.role, spec.table, spec.strips, mesh, tuple(patches))
+        _add(chain, HCM, memo.get(key, partial(_manager, spec, spec.table, mesh, patches)))
     if spec.cluster:
         _add(message.filter_chains.add(), _TCP_PROXY, _tcp_proxy((Target(spec.cluster),), spec.role))
     return resource(Type.LISTENER, spec.name, message, sources)
@@ -87,8 +89,8 @@ def _chain(
         _add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role))
         return
     named = chain.tls is not None and chain.tls.require is not None
-    key = ("hcm", spec.role, chain.table, named, mesh, tuple(patches))
-    _add(message, HCM, memo.get(key, partial(_manager, spec.role, chain.table, mesh, patches, named=named)))
+    key = ("hcm", spec.role, chain.table, named, spec.strips, mesh, tuple(patches))
+    _add(message, HCM, memo.get(key, partial(_manager, spec, chain.table, mesh, patches, named=named)))
 
 
 def _tcp_proxy(targets: Sequence[Target], role: Role) -> Any:
@@ -122,8 +124,9 @@ def _own_address() -> Any:
     return pack(state)
 
 
-def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch], *, named: bool = False) -> Any:
+def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, patches: Sequence[Patch], *, named: bool = False) -> Any:
     """`named` clients show a certificate, of which the services behind are told."""
+    role = spec.role
     manager = hcm_pb2.HttpConnectionManager(stat_prefix=role.value.lower(), server_name="istio-envoy")
     set_ads(manager.rds.config_source)
     manager.rds.route_config_name = table
@@ -138,6 +141,9 @@ def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch],
     manager.upgrade_configs.add(upgrade_type="websocket")
     if role is Role.OUTBOUND:
         manager.upgrade_configs.add(upgrade_type="CONNECT")
+    if spec.strips:
+        extension = manager.early_header_mutation_extensions.add(name=_STRIP)
+        extension.typed_config.CopyFrom(_strip(spec.strips))
     manager.http_filters.extend(http_filters(_http_filters(role), patches))
     if mesh.ledger:
         manager.http_filters.insert(len(manager.http_filters) - 1, _http_filter(observe.FILTER, observe.reader()))
@@ -145,6 +151,14 @@ def _manager(role: Role, table: str, mesh: MeshConfig, patches: Sequence[Patch],
     if mesh.access_log:
         manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(_access_log(mesh.access_log))
     return pack(manager)
+
+
+def _strip(headers: frozenset[str]) -> Any:
+    """Done before routes and filters see a request, so that whatever a filter adds afterwards stays."""
+    config = header_mutation_pb2.HeaderMutation()
+    for name in sorted(headers):
+        config.mutations.add(remove=name)
+    return pack(config)
 
 
 def _http_filters(role: Role) -> list[Any]:

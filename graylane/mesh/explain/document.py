@@ -32,6 +32,7 @@ def _hop(hop: Hop) -> dict[str, Any]:
         },
         "listener": hop.listener or None,
         "gateways": list(hop.opened_by),
+        "stripped": [{"name": name, "value": value} for name, value in hop.stripped],
         "virtualHost": hop.virtual_host or None,
         "passedOver": [
             {

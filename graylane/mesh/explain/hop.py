@@ -18,7 +18,7 @@ from graylane.mesh.explain.rules import Passed, name_of_rule, passed_over
 from graylane.mesh.explain.scene import Scene
 from graylane.mesh.explain.words import in_words
 from graylane.mesh.inputs import Endpoint, Labels, Service, Source
-from graylane.mesh.simulate import NO_ROUTE, Decision, Lost, Outcome, PassedThrough, Reached, Refusal, simulate
+from graylane.mesh.simulate import NO_ROUTE, Decision, Lost, Outcome, PassedThrough, Reached, Refusal, guarded, simulate
 from graylane.mesh.table import DirectResponse, Fault, Forward, HeaderEdits, Redirect
 from graylane.model.kinds import POD
 from graylane.model.meta import Obj
@@ -54,12 +54,16 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """`callers` are a gateway, or pods that all fare the same. `answer` is one that no pod gives; `rule` "" is none."""
+    """`callers` are a gateway, or pods that all fare the same. `answer` is one that no pod gives; `rule` "" is none.
+
+    `request` is without the headers that the spoof guard has `stripped`.
+    """
 
     callers: tuple[str, ...]
     request: Request
     listener: str
     opened_by: tuple[str, ...] = ()
+    stripped: Headers = ()
     virtual_host: str = ""
     rule: str = ""
     wants: str = ""
@@ -77,6 +81,7 @@ class Hop:
 def hop_at(scene: Scene, view: View, spec: ListenerSpec, request: Request, callers: tuple[str, ...]) -> Hop:
     """`spec` is an HTTP listener of the scene."""
     decision = simulate(scene.plan, spec.name, request)
+    request, _ = guarded(scene.plan, spec.name, request)
     client = scene.client(spec.owner)
     found = _Hop(scene, view, spec, request, decision)
     refused = decision.outcome if isinstance(decision.outcome, Refusal) else _aborted(decision.fault)
@@ -85,6 +90,7 @@ def hop_at(scene: Scene, view: View, spec: ListenerSpec, request: Request, calle
         request=request,
         listener=spec.name,
         opened_by=found.opened_by(),
+        stripped=decision.stripped,
         virtual_host=decision.virtual_host,
         rule=name_of_rule(decision.route) if decision.route else "",
         wants=in_words(decision.route.match) if decision.route else "",

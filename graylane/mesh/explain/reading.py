@@ -9,22 +9,27 @@ from collections.abc import Mapping
 
 from graylane.chain.observed import KINDS as OBSERVED
 from graylane.chain.observed import observed
+from graylane.chain.requests import Dye
 from graylane.kit.cache import View
 from graylane.mesh import read
 from graylane.mesh.inputs import Inputs, MeshConfig
-from graylane.mesh.store import KINDS, Store
-from graylane.model.kinds import POD, Kind
+from graylane.mesh.store import KINDS as MESH_KINDS
+from graylane.mesh.store import Store
+from graylane.model.kinds import POD, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Obj, annotations_of, dig, key_of
 
+KINDS = (*MESH_KINDS, TRAFFIC_ROUTING)
 Lists = Mapping[Kind, list[Obj]]
 __all__ = ["KINDS", "Lists", "as_router", "inputs_of", "view_of"]
 
 
 def inputs_of(lists: Lists) -> Inputs:
     store = Store(MeshConfig())
-    for kind in KINDS:
+    for kind in MESH_KINDS:
         for obj in lists.get(kind, ()):
             store.take(kind, key_of(obj), None, as_router(obj) if kind == POD else obj)
+    dyes = (dye for item in lists.get(TRAFFIC_ROUTING, ()) for dye in Dye.all_of(item))
+    store.take_lanes(frozenset(header.name for dye in dyes for header in dye.headers))
     return store.inputs()
 
 

@@ -13,7 +13,7 @@ from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.explain.rules import name_of_rule
 from graylane.mesh.inputs import Proxy
-from graylane.mesh.simulate import choose_host
+from graylane.mesh.simulate import choose_host, table_of
 from graylane.mesh.table import NO_EDITS, Forward, HeaderEdits, Route, RouteTable
 
 _MOST_GONE = 1000
@@ -74,6 +74,11 @@ class Directory:
     def pod(self, address: str) -> str:
         return self._pods.get(address) or self._gone.get(address, "")
 
+    def listener(self, local: str, client: str) -> str:
+        """Which listener took a request: where pods have networks of their own, one address is in each of them."""
+        inside = f"{local}@{client}"
+        return inside if self._listener(inside) else local
+
     def caller(self, listener: str) -> Caller:
         spec = self._listener(listener)
         if spec is not None and spec.owner is not None:
@@ -93,7 +98,7 @@ class Directory:
 
     def _look(self, listener: str, authority: str, route: str, cluster: str) -> Routed:
         spec = self._listener(listener)
-        table = self._tables.get(spec.table) if spec else None
+        table = self._tables.get(table_of(spec, authority)) if spec else None
         host = choose_host(table, authority) if table else None
         if host is None:
             return NOWHERE

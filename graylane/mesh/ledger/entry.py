@@ -54,7 +54,8 @@ def seen_hop(entry: Any, number: int, directory: Directory) -> SeenHop | None:
     if method == "CONNECT":
         return None
     local = common.downstream_local_address.socket_address
-    listener = f"{local.address}_{local.port_value}"
+    client = common.downstream_direct_remote_address.socket_address
+    listener = directory.listener(f"{local.address}_{local.port_value}", client.address)
     upstream = common.upstream_remote_address.socket_address
     caller = directory.caller(listener)
     authority = request.authority[:_LONGEST]
@@ -65,7 +66,7 @@ def seen_hop(entry: Any, number: int, directory: Directory) -> SeenHop | None:
         at=common.start_time.seconds + common.start_time.nanos / 1e9,
         seconds=common.duration.seconds + common.duration.nanos / 1e9,
         id=request.request_id[:_LONGEST],
-        client=_address(common.downstream_direct_remote_address.socket_address),
+        client=_address(client),
         listener=listener,
         caller=caller.name,
         gateway=caller.gateway,

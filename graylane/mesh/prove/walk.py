@@ -209,7 +209,7 @@ class _Prover:
                 self.complete = False
                 return
             self.tried += 1
-            decision = simulate(self.plan, spec.name, request)
+            decision = simulate(self.plan, spec.name, request, within=True)
             self.filters.update(dict.fromkeys(decision.filters))
             rule = name_of_rule(decision.route) if decision.route else ""
             here = (*trail, Step(caller, spec.name, request, rule))
@@ -224,7 +224,7 @@ class _Prover:
             yield from self.judge.plain(decision, certain=certain)
             return
         kept = tuple(header for header in request.headers if header[0] not in self.lane.names)
-        twin = simulate(self.plan, spec.name, replace(request, headers=kept))
+        twin = simulate(self.plan, spec.name, replace(request, headers=kept), within=True)
         yield from self.judge.dyed(decision, twin, certain=certain)
 
     def _tell(self, fault: Fault, trail: tuple[Step, ...]) -> None:

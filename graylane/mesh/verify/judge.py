@@ -22,7 +22,7 @@ from graylane.mesh.encode.observe import observed_headers
 from graylane.mesh.explain.scene import Scene
 from graylane.mesh.ledger.carried import host_of
 from graylane.mesh.memo import Memo
-from graylane.mesh.simulate import Decision, Lost, PassedThrough, Reached, Refusal, simulate
+from graylane.mesh.simulate import Decision, Lost, PassedThrough, Reached, Refusal, simulate, table_of
 from graylane.mesh.table import DirectResponse, Redirect
 from graylane.mesh.verify import words
 from graylane.model.kinds import POD
@@ -86,9 +86,9 @@ class Judge:
     def _as_received(self, hop: SeenHop, request: Request) -> Headers:
         """What was sent, with those headers that the proxy tells of as it saw them."""
         spec = self.scene.plan.listeners.get(hop.listener)
-        if spec is None or not (hop.route or hop.headers):
+        table = self.scene.plan.tables.get(table_of(spec, hop.authority)) if spec else None
+        if table is None or not (hop.route or hop.headers):
             return request.headers
-        table = self.scene.plan.tables[spec.table]
         told = observed_headers(table.hosts, self.scene.plan.inputs.lanes | self.lanes, Memo())
         return (*((name, value) for name, value in request.headers if name not in told), *hop.headers)
 
@@ -122,7 +122,7 @@ class _Walk:
 
     def _simulated(self, hop: SeenHop, headers: Headers) -> Decision:
         request = Request(hop.authority, hop.path, hop.method, headers=headers)
-        return simulate(self.judge.scene.plan, hop.listener, request)
+        return simulate(self.judge.scene.plan, hop.listener, request, within=True)
 
     def _below(self, hop: SeenHop, path: tuple[str, ...]) -> Iterator[Judged]:
         certain = [each.hop for each in self.found if each.parents == (hop.number,)]
