@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 
 from graylane.chain.document import document
 from graylane.chain.observed import KINDS, observed
+from graylane.chain.sightings import Sightings
+from graylane.chain.sightings import document as sightings_document
 from graylane.chain.view import ChainView, chain_view
 from graylane.cli.connect import connect
 from graylane.cli.exits import CheckFailed, GaveUp
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
 from graylane.cli.releasing import parse_name
+from graylane.cli.seen_text import seen_lines
+from graylane.cli.sighting import seen_by_proxies
 from graylane.cli.status_text import lines
 from graylane.client import ApiClient
 from graylane.errors import NotFound
@@ -55,7 +59,8 @@ async def show(screen: Screen, scope: Scope) -> None:
         lists = await asyncio.gather(*(_list(client, kind, namespace) for kind in KINDS))
         view = observed(dict(zip(KINDS, lists, strict=True)))
         _require(screen, view, namespace)
-        _print(screen, chain_view(view, namespace, screen.names))
+        found = chain_view(view, namespace, screen.names)
+        _print(screen, found, await seen_by_proxies(client, found))
 
 
 async def _list(client: ApiClient, kind: Kind, namespace: str) -> list[Obj]:
@@ -88,7 +93,8 @@ async def _redraw(screen: Screen, manager: Manager, namespace: str, changed: asy
         changed.clear()
         current = chain_view(manager.view(), namespace, screen.names)
         if terminal or _essence(screen, current) != shown:
-            _print(screen, current, clear=terminal, gap=shown is not None)
+            seen = await seen_by_proxies(manager.client, current)
+            _print(screen, current, seen, clear=terminal, gap=shown is not None)
             shown = _essence(screen, current)
         if screen.until and _reached(screen.until, current):
             return
@@ -135,12 +141,12 @@ def _missing(view: ChainView) -> str:
     return "; ".join(waits) or "there is no Rollout"
 
 
-def _print(screen: Screen, view: ChainView, *, clear: bool = False, gap: bool = False) -> None:
+def _print(screen: Screen, view: ChainView, seen: Sightings | None, *, clear: bool = False, gap: bool = False) -> None:
     if screen.format is not Format.TEXT:
-        print(
-            ("---\n" if gap and screen.format is Format.YAML else "") + dump(document(view), screen.format), flush=True
-        )
+        told = {**document(view), "observed": sightings_document(seen) if seen else None}
+        print(("---\n" if gap and screen.format is Format.YAML else "") + dump(told, screen.format), flush=True)
         return
     if clear:
         print(_CLEAR, end="")
-    emit([""] * (gap and not clear) + lines(view, datetime.now(UTC)))
+    observed = seen_lines(view, seen) if seen else []
+    emit([""] * (gap and not clear) + lines(view, datetime.now(UTC)) + ["", *observed] * bool(observed))

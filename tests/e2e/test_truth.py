@@ -100,6 +100,16 @@ def test_the_hop_that_loses_the_header_is_named(up: Up) -> None:
     assert mockb["plain"]["seen"] == {"base": 3}
 
 
+def test_status_shows_what_was_seen_beside_what_is_asked_and_who_loses_the_header(up: Up) -> None:
+    for _ in range(3):
+        up.curl("agent: pc")
+    done = graylane(up, "status")
+    assert "seen, 60 s  plain: asked  seen" in done.stdout
+    assert f"! {LOST}" in " ".join(done.stdout.split())
+    observed = json.loads(graylane(up, "status -o json").stdout)["observed"]
+    assert {each["message"] for each in observed["lost"]} == {LOST}
+
+
 async def test_a_guarded_gateway_takes_a_clients_own_dye_away_and_keeps_the_edges(up: Up) -> None:
     """Last, because it leaves the services as they are: mocka's canary drops the header."""
     assert "version: canary" in up.curl("my-request-id: canary")
