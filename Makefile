@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 help:
 	@echo "make demo     the scenario end to end, narrated and checked"
 	@echo "make test     every test (a few minutes)"
-	@echo "make nightly  what takes long: 20,000 random requests, simulated and sent (a minute)"
+	@echo "make nightly  what takes long: random requests, faulty APIs, walks under traffic (half an hour)"
 	@echo "make check    format, lint, types, import contracts, fast tests (seconds)"
 	@echo "make bench    speed, printed"
 	@echo "make format   rewrite the sources in the project's format"
@@ -40,6 +40,8 @@ test: setup-dev
 
 nightly: setup-dev
 	@GRAYLANE_REALITY_CASES=510 GRAYLANE_REALITY_SEED=$${GRAYLANE_REALITY_SEED:-$$(date +%Y%m%d)000} $(BIN)/pytest tests/e2e/test_reality.py
+	@GRAYLANE_FAULT_SEEDS=50 $(BIN)/pytest -q -n 2 tests/properties/test_joint_releases.py
+	@GRAYLANE_WALKS=200 GRAYLANE_WALK_REQUESTS=100000 $(BIN)/pytest -q -s tests/e2e/test_traffic_walks.py
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet . || { echo "check: run make format"; exit 1; }
