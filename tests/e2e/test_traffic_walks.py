@@ -28,9 +28,9 @@ from graylane.kit.loop import Manager, running
 from graylane.model.kinds import DEPLOYMENT, ROLLOUT
 from graylane.model.meta import dig
 from graylane.testing.chains import Chain, gateway
-from graylane.testing.walks import NAMESPACE, Walker
 
 from .rig import Up
+from .walks import NAMESPACE, Walker
 
 WALKS = int(os.environ.get("GRAYLANE_WALKS", "10"))
 REQUESTS = int(os.environ.get("GRAYLANE_WALK_REQUESTS", "1500"))
