@@ -241,7 +241,7 @@ class Cluster:
 
 def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
     routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"))
-    return [*workloads.controllers(), *rollouts.controllers(), *routing]
+    return [*workloads.controllers(), *rollouts.controllers(manager.follower("rollout")), *routing]
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

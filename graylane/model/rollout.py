@@ -34,6 +34,10 @@ ROLLOUT_ID = f"{GROUP}/rollout-id"
 CANARY_DEPLOYMENT = f"{GROUP}/canary-deployment"
 CANARY_FINALIZER = f"finalizer.{GROUP}/batch-release"
 
+# Of releases that OpenKruise began and we finish.
+BATCH_RELEASE_FINALIZER = f"{GROUP}/batch-release-finalizer"
+CONTROL_INFO = f"batchrelease.{GROUP}/control-info"
+
 # Ours, on a Service that is pinned to stable pods: the Rollout that will free it.
 PINNED_BY = "graylane.dev/pinned-by"
 

@@ -105,7 +105,7 @@ def build(stable: Obj, rollout: Rollout, name: str, revision: str, replicas: int
             "labels": {CANARY_DEPLOYMENT: name_of(stable)},
             "annotations": {REVISION: revision, OVERLAY: overlay_of(rollout)},
             "finalizers": [CANARY_FINALIZER],
-            "ownerReferences": [owner_reference(_as_owner(rollout), ROLLOUT)],
+            "ownerReferences": [owner_of(rollout)],
         },
         "spec": spec | {"replicas": replicas, "template": template(stable, rollout)},
     }
@@ -121,6 +121,7 @@ def correction(canary: Obj, replicas: int) -> Obj:
     return patch
 
 
-def _as_owner(rollout: Rollout) -> Obj:
+def owner_of(rollout: Rollout) -> Obj:
+    """The reference that everything a Rollout makes carries."""
     key: Key = rollout.key
-    return {"metadata": {"name": key.name, "namespace": key.namespace, "uid": rollout.uid}}
+    return owner_reference({"metadata": {"name": key.name, "namespace": key.namespace, "uid": rollout.uid}}, ROLLOUT)

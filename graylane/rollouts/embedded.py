@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graylane.kit.effects import Create, Delete, Effect, Patch
-from graylane.model.kinds import ROLLOUT, SERVICE, TRAFFIC_ROUTING
-from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, name_of, owner_reference, uid_of
+from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
+from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, name_of, uid_of
 from graylane.model.patches import create_merge_patch
 from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import PINNED_BY
+from graylane.rollouts.canary import owner_of
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD
 
@@ -49,7 +50,11 @@ def _traffic_routing(facts: Facts, key: Key) -> Obj:
     assert embedded is not None
     canary = {"canaryService": embedded.canary_service} if embedded.own_service else {}
     spec = {"objectRef": [embedded.entry | canary], "strategy": facts.step.strategy or {}}
-    metadata = {"namespace": key.namespace, "name": key.name, "ownerReferences": [_owner(facts)]}
+    metadata: Obj = {"namespace": key.namespace, "name": key.name, "ownerReferences": [owner_of(facts.rollout)]}
+    if (
+        facts.listed and facts.canary_serves() and facts.step.strategy
+    ):  # or it would first restore what is routed already
+        metadata["finalizers"] = [facts.rollout.finalizer]
     return {"metadata": metadata, "spec": spec}
 
 
@@ -119,7 +124,7 @@ def _canary_service(facts: Facts, stable: Obj, key: Key, mark: str) -> Obj:
     overlay = facts.rollout.patch.labels
     selector = {name: overlay.get(name, text) for name, text in spec["selector"].items()}
     spec["selector"] = selector | {POD_TEMPLATE_HASH: mark}
-    metadata = {"namespace": key.namespace, "name": key.name, "ownerReferences": [_owner(facts)]}
+    metadata = {"namespace": key.namespace, "name": key.name, "ownerReferences": [owner_of(facts.rollout)]}
     return {"metadata": metadata, "spec": spec}
 
 
@@ -132,12 +137,6 @@ def unpin(service: Obj) -> Patch:
 
 def pinned_by(service: Obj) -> str:
     return annotations_of(service).get(PINNED_BY, "")
-
-
-def _owner(facts: Facts) -> Obj:
-    key = facts.rollout.key
-    named = {"metadata": {"name": key.name, "namespace": key.namespace, "uid": facts.rollout.uid}}
-    return owner_reference(named, ROLLOUT)
 
 
 def _guarded(obj: Obj, patch: Obj) -> Obj:

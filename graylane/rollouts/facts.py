@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 from graylane.model.rollout import Rollout, Step, StepState
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
@@ -32,6 +33,7 @@ class Facts:
     free_name: str = ""
     misfit: str = ""  # why a canary cannot be created at all
     services: Services | None = None
+    batch: tuple[Kind, Obj] | None = None  # the BatchRelease of a release that OpenKruise began
 
     @property
     def moment(self) -> datetime:
@@ -355,7 +357,8 @@ class Facts:
 
     def gone(self) -> bool:
         """Nothing of ours is left: routes let go, canaries deleted, Services as they were."""
-        return self.lane_let_go() and self.no_canary() and self.services_back() and not self.own_routing()
+        ours = not self.own_routing() and self.batch is None
+        return self.lane_let_go() and self.no_canary() and self.services_back() and ours
 
     def own_routing(self) -> bool:
         """The TrafficRouting made for embedded routes is still there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from graylane.kit.cache import View
@@ -37,8 +37,17 @@ from graylane.model.revisions import (
     template_of,
     wanted_replicas,
 )
-from graylane.model.rollout import CANARY_FINALIZER, IN_PROGRESSING, STABLE_REVISION, WORKLOAD_TYPE, Rollout
+from graylane.model.rollout import (
+    CANARY_DEPLOYMENT,
+    CANARY_FINALIZER,
+    IN_PROGRESSING,
+    STABLE_REVISION,
+    WORKLOAD_TYPE,
+    Rollout,
+)
+from graylane.model.selectors import LabelSelector
 from graylane.rollouts import canary as canaries
+from graylane.rollouts.adoption import is_of_batch_release
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import lane_of, services_of, strays_of
 from graylane.rollouts.listed import ready_pods, service_lists
@@ -54,7 +63,9 @@ class Observation:
     sources: frozenset[Source]
 
 
-def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datetime) -> Observation:
+def observe(
+    view: View, obj: Obj, rollout: Rollout, release: Release, now: datetime, batch: tuple[Kind, Obj] | None = None
+) -> Observation:
     namespace = rollout.key.namespace
     workload = view.get(DEPLOYMENT, namespace, rollout.workload.name)
     sets = view.owned_by(REPLICA_SET, uid_of(workload)) if workload else []
@@ -62,6 +73,7 @@ def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datet
     lane = lane_of(view, rollout)
     services = services_of(view, rollout, lane.obj) if lane else ()
     found = tuple(_canary(view, item, namespace, services) for item in canaries.owned(view, rollout))
+    found += tuple(_foreign(view, item, rollout, stable, services) for item in _left_by_openkruise(view, rollout))
     facts = Facts(
         now=now,
         obj=obj,
@@ -76,6 +88,7 @@ def observe(view: View, obj: Obj, rollout: Rollout, release: Release, now: datet
         free_name=canaries.free_name(view, rollout, stable.revision) if stable else "",
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
         services=_services(view, rollout),
+        batch=batch,
     )
     return Observation(facts, frozenset(_sources(rollout, lane, services, found)))
 
@@ -190,6 +203,20 @@ def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ..
         template_hash=hash_of(newest) if newest else "",
         trouble=trouble,
     )
+
+
+def _left_by_openkruise(view: View, rollout: Rollout) -> list[Obj]:
+    labelled = LabelSelector.of_map({CANARY_DEPLOYMENT: rollout.workload.name})
+    found: list[Obj] = view.list(DEPLOYMENT, rollout.key.namespace, labelled)
+    return [item for item in found if is_of_batch_release(item, rollout.key)]
+
+
+def _foreign(view: View, deployment: Obj, rollout: Rollout, stable: Stable | None, services: tuple[str, ...]) -> Canary:
+    """It says nothing of its revision and overlay; they are the present ones if it is what we would make now."""
+    seen = replace(_canary(view, deployment, rollout.key.namespace, services), foreign=True)
+    if stable and revision_of(canaries.template(stable.obj, rollout)) == revision_of(template_of(deployment)):
+        return replace(seen, revision=stable.revision, overlay=canaries.overlay_of(rollout))
+    return replace(seen, revision=revision_of(template_of(deployment)), overlay="-")
 
 
 def _observed(workload: Obj) -> bool:

@@ -58,7 +58,10 @@ class Stable:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A canary Deployment of ours. `listed`: its ready pods found in every routed Service's EndpointSlices."""
+    """A canary Deployment of ours. `listed`: its ready pods found in every routed Service's EndpointSlices.
+
+    `foreign`: it still belongs to the BatchRelease of a release that OpenKruise began.
+    """
 
     obj: Obj
     name: str
@@ -73,6 +76,7 @@ class Canary:
     listed: int
     template_hash: str
     trouble: str
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

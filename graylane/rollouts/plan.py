@@ -23,6 +23,7 @@ from graylane.model.rollout import (
 )
 from graylane.rollouts import canary as canaries
 from graylane.rollouts import embedded
+from graylane.rollouts.adoption import take_over
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD, Hold
 from graylane.rollouts.parts import Canary
@@ -31,6 +32,9 @@ from graylane.rollouts.release import Stage
 
 def plan(facts: Facts) -> tuple[Effect, ...]:
     """Everything but the Rollout itself. Routes that must go are first, routes to add last."""
+    inherited = tuple(take_over(facts))
+    if inherited:  # first it becomes ours, then anything is done to it
+        return inherited
     return (
         *_close(facts),
         *embedded.pin(facts),

@@ -12,12 +12,13 @@ from datetime import datetime
 from graylane.errors import Invalid
 from graylane.kit.cache import View
 from graylane.kit.effects import Effect, Event, Outcome, Patch
-from graylane.model.kinds import ROLLOUT
+from graylane.model.kinds import ROLLOUT, Kind
 from graylane.model.meta import Key, Obj, annotations_of, dig, finalizers_of, find_condition
 from graylane.model.patches import create_merge_patch
 from graylane.model.rollout import ABORT, HASH, ROLLOUT_FINALIZER, StepState
 from graylane.model.versions.rollout import decode
 from graylane.rollouts import status as wire
+from graylane.rollouts.adoption import adopted
 from graylane.rollouts.announce import announcements
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.leftovers import refuse, release_orphans
@@ -30,7 +31,10 @@ from graylane.rollouts.waiting import Wait, waits_for
 NOTHING: frozenset[Source] = frozenset()
 
 
-def reconcile(view: View, key: Key, now: datetime) -> tuple[Outcome, frozenset[Source]]:
+def reconcile(
+    view: View, key: Key, now: datetime, batch: tuple[Kind, Obj] | None = None
+) -> tuple[Outcome, frozenset[Source]]:
+    """`batch`: the BatchRelease of the Rollout's name, in clusters that OpenKruise has been in."""
     obj = view.get(ROLLOUT, *key)
     if obj is None:
         return Outcome(tuple(release_orphans(view, key))), NOTHING
@@ -39,8 +43,8 @@ def reconcile(view: View, key: Key, now: datetime) -> tuple[Outcome, frozenset[S
     except Invalid as error:
         return Outcome(tuple(refuse(view, obj, str(error), now))), NOTHING
     release = wire.read(obj, rollout.plan_hash)
-    observation = observe(view, obj, rollout, release, now)
-    return answer(observation.facts), observation.sources
+    observation = observe(view, obj, rollout, release, now, batch)
+    return answer(adopted(observation.facts)), observation.sources
 
 
 def answer(facts: Facts) -> Outcome:

@@ -63,3 +63,4 @@ class Release:
     since: datetime | None = None
     verdict: Verdict | None = None
     ready: int = 0
+    foreign: bool = False  # OpenKruise wrote it

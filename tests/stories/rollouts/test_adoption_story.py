@@ -1,0 +1,142 @@
+"""A release that OpenKruise began is finished by us, from wherever it stood, and nothing of OpenKruise's is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, Kind
+from graylane.model.meta import Obj, annotations_of, dig, name_of, owner_refs
+from graylane.rollouts.controller import controllers
+from graylane.testing.release_stage import NAMESPACE, ReleaseStage
+from graylane.testing.releases import stand_ins
+
+BATCH_RELEASE = Kind("rollouts.kruise.io", "v1beta1", "BatchRelease", "batchreleases")
+CONTROL_INFO = "batchrelease.rollouts.kruise.io/control-info"
+THEIR_HASH = "v" * 64
+THEIR_REVISION = "6d9b7f8c4x"
+TWO: tuple[Obj, ...] = ({"replicas": 1, "pause": {}}, {"replicas": 2, "pause": {}})
+
+
+def openkruise(state: str = "StepPaused", reason: str = "InRolling", **canary: Any) -> ReleaseStage:
+    """What OpenKruise 0.5 leaves when it is scaled to nothing in the first of two steps; we have not looked yet."""
+    stage = ReleaseStage(2, TWO).begin().push("v2").settle()
+    stage.actors = (*controllers(lambda kind, keys: True), *stand_ins())
+    crd = {"group": "rollouts.kruise.io", "versions": [{"name": "v1beta1", "served": True, "storage": True}]}
+    stage.world.put(CRD, {"metadata": {"name": "batchreleases.rollouts.kruise.io"}, "spec": crd})
+    owner = {"apiVersion": "rollouts.kruise.io/v1alpha1", "kind": "Rollout", "name": "web", "controller": True}
+    owner["uid"] = stage.rollout()["metadata"]["uid"]
+    finalizers = ["rollouts.kruise.io/batch-release-finalizer"]
+    metadata = {"name": "web", "namespace": NAMESPACE, "finalizers": finalizers, "ownerReferences": [owner]}
+    batch = stage.world.put(BATCH_RELEASE, {"metadata": metadata, "spec": {}})
+    _make_theirs(stage, batch)
+    conditions = [{"type": "Progressing", "status": "True", "reason": reason, "message": "Rollout is in Progressing"}]
+    theirs = {"rolloutHash": THEIR_HASH, "canaryRevision": THEIR_REVISION, "currentStepState": state} | canary
+    status = {"conditions": conditions, "canaryStatus": theirs | {"nextStepIndex": None}}
+    stage.world.patch(ROLLOUT, NAMESPACE, "web", {"status": status}, "status")
+    return stage
+
+
+def _make_theirs(stage: ReleaseStage, batch: Obj) -> None:
+    reference = {"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "BatchRelease", "name": "web", "controller": True}
+    reference["uid"] = batch["metadata"]["uid"]
+    notes = {"graylane.dev/revision": None, "graylane.dev/overlay": None, CONTROL_INFO: "{}"}
+    change = {"metadata": {"ownerReferences": [reference], "annotations": notes}}
+    stage.world.patch(DEPLOYMENT, NAMESPACE, name_of(stage.canaries()[0]), change)
+    stage.world.patch(DEPLOYMENT, NAMESPACE, "web", {"metadata": {"annotations": {CONTROL_INFO: "{}"}}})
+    hashed = {"metadata": {"annotations": {"rollouts.kruise.io/hash": THEIR_HASH}}}
+    stage.world.patch(ROLLOUT, NAMESPACE, "web", hashed)
+
+
+def is_clean(stage: ReleaseStage) -> None:
+    assert stage.world.get(BATCH_RELEASE, NAMESPACE, "web") is None
+    assert stage.canaries() == []
+    assert CONTROL_INFO not in annotations_of(stage.deployment())
+    assert stage.harms == []
+
+
+def test_a_paused_release_stays_paused_with_the_same_pods_and_goes_on_when_approved() -> None:
+    stage = openkruise()
+    before = name_of(stage.canaries()[0])
+    stage.settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+    canary = stage.canaries()[0]
+    assert name_of(canary) == before
+    assert [(ref["kind"], ref["name"]) for ref in owner_refs(canary)] == [("Rollout", "web")]
+    assert CONTROL_INFO not in annotations_of(canary)
+    assert stage.world.get(BATCH_RELEASE, NAMESPACE, "web") is None
+    stage.approve().settle()
+    assert stage.row() == "Progressing 2 StepPaused | canary 2×v2 | lane on | stable v1 paused"
+    stage.allowed.add("v2")
+    stage.approve().settle()
+    assert stage.row() == "Healthy 2 Completed | canary none | lane off | stable v2"
+    is_clean(stage)
+
+
+@pytest.mark.parametrize("way", ["template", "abort", "delete", "disable"])
+def test_it_can_be_taken_back(way: str) -> None:
+    stage = openkruise()
+    match way:
+        case "template":
+            stage.push("v1")
+        case "abort":
+            stage.settle().abort()
+        case "delete":
+            stage.delete_rollout()
+        case _:
+            stage.edit({"disabled": True})
+    stage.settle()
+    assert stage.row().endswith("canary none | lane off | stable v1" + (" paused" if way[0] == "d" else ""))
+    is_clean(stage)
+
+
+def test_an_approval_given_to_openkruise_counts() -> None:
+    stage = openkruise("StepReady").settle()
+    assert stage.row() == "Progressing 2 StepPaused | canary 2×v2 | lane on | stable v1 paused"
+
+
+@pytest.mark.parametrize("state", ["BeforeStepUpgrade", "StepUpgrade", "StepTrafficRouting", "StepMetricsAnalysis"])
+def test_a_step_under_way_goes_on_and_its_past_is_not_held_against_it(state: str) -> None:
+    stage = openkruise(state, lastUpdateTime="2025-01-01T00:00:00Z").settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+
+
+def test_a_template_that_moved_on_while_nobody_looked_is_a_newer_version() -> None:
+    stage = openkruise()
+    stage.push("v3").settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v3 | lane on | stable v1 paused"
+    assert stage.abort().settle().row() == "Healthy 2 Completed | canary none | lane off | stable v1"
+    is_clean(stage)
+
+
+def test_a_release_that_was_being_finished_is_promoted_before_its_routes_go() -> None:
+    stage = openkruise("Completed", "Finalising", finalisingStep="FinalisingStepRouteTrafficToStable")
+    stage.allowed.add("v2")
+    stage.settle()
+    assert stage.row() == "Healthy 2 Completed | canary none | lane off | stable v2"
+    assert stage.condition("Succeeded")["status"] == "True"
+    is_clean(stage)
+
+
+def test_a_release_that_was_being_cancelled_is_cancelled() -> None:
+    stage = openkruise(reason="Cancelling").push("v1").settle()
+    assert stage.row() == "Healthy 2 Completed | canary none | lane off | stable v1"
+    assert stage.condition("Succeeded")["status"] == "False"
+    is_clean(stage)
+
+
+def test_row_34_improve_there_is_no_batch_release_and_one_that_is_left_goes() -> None:
+    stage = openkruise()
+    stage.push("v1").settle()
+    is_clean(stage)
+    assert dig(stage.rollout(), "metadata", "annotations", "rollouts.kruise.io/hash") != THEIR_HASH
+    writes = stage.world.writes
+    assert stage.settle().world.writes == writes
+
+
+def test_row_85_improve_a_batch_release_deleted_at_the_last_pause_changes_nothing() -> None:
+    stage = openkruise().settle()
+    stage.approve().settle()
+    stage.allowed.add("v2")
+    assert stage.approve().settle().row() == "Healthy 2 Completed | canary none | lane off | stable v2"
