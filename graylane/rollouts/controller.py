@@ -13,12 +13,14 @@ from graylane.kit.loop import Controller, Follow
 from graylane.model.kinds import (
     CRD,
     DEPLOYMENT,
+    DESTINATION_RULE,
     ENDPOINT_SLICE,
     POD,
     REPLICA_SET,
     ROLLOUT,
     SERVICE,
     TRAFFIC_ROUTING,
+    VIRTUAL_SERVICE,
     Kind,
 )
 from graylane.model.meta import Key, Obj, key_of
@@ -54,6 +56,8 @@ def controllers(follow: Follow | None = None) -> list[Controller]:
                 TRAFFIC_ROUTING: interest.of_routing,
                 SERVICE: interest.of_service,
                 ENDPOINT_SLICE: interest.of_endpoint_slice,
+                VIRTUAL_SERVICE: interest.of_route(VIRTUAL_SERVICE),
+                DESTINATION_RULE: interest.of_route(DESTINATION_RULE),
             },
             workers=WORKERS,
             extra_caches=(CRD,),

@@ -33,6 +33,7 @@ class Facts:
     free_name: str = ""
     misfit: str = ""  # why a canary cannot be created at all
     services: Services | None = None
+    exposed: str = ""  # how plain requests would reach canary pods
     batch: tuple[Kind, Obj] | None = None  # the BatchRelease of a release that OpenKruise began
 
     @property

@@ -6,10 +6,10 @@ Deployment does not say which Rollout releases it, nor a Service which TrafficRo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING
+from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, controller_of, finalizers_of, key_of, labels_of, namespace_of
 from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import PROGRESSING_FINALIZER
@@ -64,6 +64,10 @@ class Interest:
 
     def of_service(self, obj: Obj) -> Iterable[Key]:
         yield from self._keys.get((SERVICE, key_of(obj)), ())
+
+    def of_route(self, kind: Kind) -> Callable[[Obj], Iterable[Key]]:
+        """Those whose canary pods it might lead plain requests to."""
+        return lambda obj: self._keys.get((kind, key_of(obj)), ())
 
     def of_endpoint_slice(self, obj: Obj) -> Iterable[Key]:
         name = labels_of(obj).get(SERVICE_NAME, "")

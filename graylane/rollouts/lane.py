@@ -6,6 +6,7 @@ Pure. In: a `View` and a Rollout. Out: `Lane`. The contract (docs/decisions/0002
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from graylane.kit.cache import View
@@ -21,7 +22,7 @@ from graylane.model.meta import (
     name_of,
     namespace_of,
 )
-from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Rollout
+from graylane.model.rollout import PROGRESSING_FINALIZER, TRAFFIC_ROUTING_NAME, Rollout
 from graylane.rollouts.parts import Lane
 
 _WITHOUT_ROUTES = frozenset({"", "Initial", "Healthy"})
@@ -64,8 +65,15 @@ def _lane(obj: Obj, rollout: Rollout) -> Lane:
         live=held and rollout.key.name in active,
         clear=not held and not active and idle,
         trouble=_trouble(obj, rollout),
+        shared_with=tuple(_others(obj, rollout)),
         says="" if idle else str(dig(obj, "status", "message", default="")),
     )
+
+
+def _others(obj: Obj, rollout: Rollout) -> Iterator[str]:
+    for finalizer in sorted(finalizers_of(obj)):
+        if finalizer.startswith(PROGRESSING_FINALIZER) and finalizer != rollout.finalizer:
+            yield finalizer.removeprefix(PROGRESSING_FINALIZER)
 
 
 def strays_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:

@@ -48,6 +48,7 @@ from graylane.model.rollout import (
 from graylane.model.selectors import LabelSelector
 from graylane.rollouts import canary as canaries
 from graylane.rollouts.adoption import is_of_batch_release
+from graylane.rollouts.exposure import exposure, read_by
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import lane_of, services_of, strays_of
 from graylane.rollouts.listed import ready_pods, service_lists
@@ -88,6 +89,7 @@ def observe(
         free_name=canaries.free_name(view, rollout, stable.revision) if stable else "",
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
         services=_services(view, rollout),
+        exposed=exposure(view, rollout, lane.obj if lane else None, stable.obj) if stable else "",
         batch=batch,
     )
     return Observation(facts, frozenset(_sources(rollout, lane, services, found)))
@@ -102,6 +104,7 @@ def _sources(
         yield DEPLOYMENT, Key(namespace, item.name)
     if lane:
         yield TRAFFIC_ROUTING, Key(namespace, lane.name)
+        yield from ((kind, Key(namespace, name)) for kind, name in read_by(lane.obj))
     for service in services:
         yield SERVICE, Key(namespace, service)
     if rollout.embedded:

@@ -84,8 +84,10 @@ class Lane:
     """The TrafficRouting the Rollout names. `held`: our finalizer is on it; `live`: it says our routes are confirmed.
 
     `clear`: no route of it leads to a canary any more, confirmed. `trouble`: what it lacks, "" when nothing. `says`:
-    its own words while it is at work on routes. For routes embedded in the Rollout: `strategy` is what it routes by,
-    `confirmed` that the proxies have just that, `trouble_of_name` that its name is taken by another's.
+    its own words while it is at work on routes. `shared_with`: other Rollouts that hold it.
+
+    For routes embedded in the Rollout: `strategy` is what it routes by, `confirmed` that the proxies have just that,
+    `trouble_of_name` that its name is taken by another's.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Lane:
     clear: bool
     trouble: str
     says: str
+    shared_with: tuple[str, ...] = ()
     strategy: Obj | None = None
     confirmed: bool = True
     trouble_of_name: bool = False

@@ -57,7 +57,8 @@ def answer(facts: Facts) -> Outcome:
         held = ROLLOUT_FINALIZER in finalizers_of(facts.obj)
         return Outcome((_own_finalizer(facts, present=False),) if held else ())
     wait = waits_for(facts)
-    effects = (*_status(facts, wait), *announcements(facts, taken), *_trouble(facts, wait), *plan(facts))
+    told = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
+    effects = (*_status(facts, wait), *told, *plan(facts))
     return Outcome(effects, _wake_at(facts))
 
 
@@ -114,6 +115,14 @@ def _trouble(facts: Facts, wait: Wait | None) -> Iterator[Effect]:
     before = find_condition(dig(facts.obj, "status", "conditions", default=[]), wire.WAITING) or {}
     if wait and wait.trouble and before.get("message") != wait.text:
         yield Event(ROLLOUT, facts.obj, "Warning", wait.reason, wait.text)
+
+
+def _exposure(facts: Facts) -> Iterator[Effect]:
+    """Told before the first canary pod exists, mostly when the Rollout is created."""
+    before = find_condition(dig(facts.obj, "status", "conditions", default=[]), wire.EXPOSED) or {}
+    after = wire.exposed(facts)
+    if after and after.message != before.get("message"):
+        yield Event(ROLLOUT, facts.obj, "Warning", "CanaryExposed", after.message)
 
 
 def _wake_at(facts: Facts) -> datetime | None:

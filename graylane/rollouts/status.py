@@ -16,6 +16,7 @@ from graylane.rollouts.waiting import Wait
 from graylane.rollouts.words import message, progressing
 
 OFFERED = "graylane.dev/ApprovalOpen"  # True while the present step has paused and an approval means it
+EXPOSED = "graylane.dev/CanaryExposed"  # True while plain requests would reach canary pods, or do
 WAITING = "graylane.dev/Waiting"  # what it waits for; lastUpdateTime says since when
 PLAN_HASH_LENGTH = 16
 
@@ -123,7 +124,7 @@ def _verdict(conditions: list[Obj]) -> Verdict | None:
 def _conditions(facts: Facts, wait: Wait | None, old: list[Obj]) -> list[Obj]:
     """Ours in place of what we wrote before; a condition that somebody else wrote is kept."""
     release, kept = facts.release, [entry for entry in old if entry.get("type") not in _OURS]
-    wanted = [progressing(release)]
+    wanted: list[Condition | None] = [progressing(release)]
     if release.verdict:
         verdict = release.verdict
         wanted.append(Condition("Succeeded", str(verdict.succeeded), verdict.reason, verdict.message))
@@ -132,12 +133,21 @@ def _conditions(facts: Facts, wait: Wait | None, old: list[Obj]) -> list[Obj]:
     if release.offered:
         text = f"step {release.step} of revision {release.canary_revision}"
         wanted.append(Condition(OFFERED, "True", "StepPaused", text))
+    wanted.append(exposed(facts))
     if wait:
         wanted.append(Condition(WAITING, "True", wait.reason, wait.text))
     return [*kept, *(_dated(find_condition(old, new.type), new, facts.now) for new in wanted if new)]
 
 
-_OURS = frozenset({"Progressing", "Succeeded", "Terminating", OFFERED, WAITING})
+_OURS = frozenset({"Progressing", "Succeeded", "Terminating", OFFERED, EXPOSED, WAITING})
+_PAST_APPROVAL = frozenset({Stage.INITIAL, Stage.PROMOTING, Stage.RETIRING, Stage.DISABLED, Stage.TERMINATING})
+
+
+def exposed(facts: Facts) -> Condition | None:
+    """None once the new version is approved for everybody."""
+    if not facts.exposed or facts.release.stage in _PAST_APPROVAL:
+        return None
+    return Condition(EXPOSED, "True", "LabelsMatch", facts.exposed)
 
 
 def _dated(old: Obj | None, new: Condition, now: datetime) -> Obj:

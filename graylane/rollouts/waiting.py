@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from graylane.model.meta import format_time
 from graylane.model.rollout import StepState
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.parts import Canary
+from graylane.rollouts.parts import Canary, Lane
 from graylane.rollouts.release import Stage
 
 
@@ -133,10 +133,23 @@ def _stable_restored(facts: Facts) -> Wait:
 def _routes_back(facts: Facts) -> Wait:
     lane = facts.lane
     names = [_named(facts, str(item["metadata"]["name"])) for item in facts.strays]
+    if lane and lane.shared_with and not lane.held:
+        return _routes_shared(facts, lane)
     if lane and not lane.clear:
         said = lane.trouble or lane.says or "it has not taken up the request yet"
         return Wait("RoutesNotRestored", f"TrafficRouting {_named(facts, lane.name)} restores its routes: {said}")
     return Wait("RoutesNotRestored", f"TrafficRouting {', '.join(names)} restores its routes")
+
+
+def _routes_shared(facts: Facts, lane: Lane) -> Wait:
+    """Nobody's routes are told apart in one TrafficRouting, so this release ends with the last of them."""
+    others = ", ".join(lane.shared_with)
+    canaries = ", ".join(_where(facts, item) for item in facts.canaries)
+    text = (
+        f"TrafficRouting {_named(facts, lane.name)} keeps its routes for Rollout {others}; until that ends, dyed "
+        f"requests go on to canary Deployment {canaries}: graylane approve {others}, or graylane abort {others}"
+    )
+    return Wait("RoutesShared", text)
 
 
 def _canary_gone(facts: Facts) -> Wait:
