@@ -66,7 +66,7 @@ def _exactly(encoded: bytes) -> bytes:
     return bytes(memoryview(encoded))
 
 
-PARSED_KEPT = 2048
+PARSED_KEPT = 1024
 _PARSED: deque[Entry] = deque(maxlen=PARSED_KEPT)
 
 
