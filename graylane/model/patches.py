@@ -10,8 +10,9 @@ from enum import StrEnum
 from typing import Any
 
 import jsonpatch
+import orjson
 
-from graylane.errors import BadRequest, Invalid
+from graylane.errors import BadRequest, Invalid, TooLarge
 
 
 class PatchType(StrEnum):
@@ -53,12 +54,38 @@ def create_merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, An
     return patch
 
 
+_MOST_OPERATIONS = 10_000
+_MOST_COPIED = 3 << 20
+
+
 def json_patch(obj: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply RFC 6902 operations; a failed `test` or an absent path raises `Invalid`, as kube-apiserver does."""
+    """Apply RFC 6902 operations; a failed `test` or an absent path raises `Invalid`, as kube-apiserver does.
+
+    `TooLarge` where kube-apiserver says so: thirty copies of an object into itself would fill all memory.
+    """
+    if len(operations) > _MOST_OPERATIONS:
+        raise TooLarge(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(operations)}")
     try:
-        result: dict[str, Any] = jsonpatch.JsonPatch(operations).apply(obj)
-    except jsonpatch.InvalidJsonPatch as error:
+        patch = jsonpatch.JsonPatch(operations)
+        copies = any(operation["op"] == "copy" for operation in operations)
+        result: dict[str, Any] = _one_by_one(obj, operations) if copies else patch.apply(obj)
+    except (jsonpatch.InvalidJsonPatch, TypeError) as error:
         raise BadRequest(f"invalid JSON patch: {error}") from error
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         raise Invalid(f"the server rejected our request due to an error in our request: {error}") from error
+    return result
+
+
+def _one_by_one(obj: Any, operations: list[dict[str, Any]]) -> Any:
+    """Each copy is weighed before it is made."""
+    result, copied = obj, 0
+    for operation in operations:
+        if operation["op"] == "copy":
+            copied += len(orjson.dumps(jsonpatch.JsonPointer(operation["from"]).resolve(result, None)))
+        if copied > _MOST_COPIED:
+            raise TooLarge(
+                f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+                f"exceeding the limit {_MOST_COPIED}"
+            )
+        result = jsonpatch.JsonPatch([operation]).apply(result, in_place=result is not obj)
     return result

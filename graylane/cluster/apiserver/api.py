@@ -41,6 +41,8 @@ class Front:
             return await self._answer(request)
         except ApiError as error:
             return failure(error)
+        except RecursionError:
+            return failure(BadRequest("the object is nested too deep"))
         except Exception:
             log.exception("A request failed in a way nobody foresaw", extra={"path": request.path})
             return failure(InternalError("Internal error occurred: the server met a bug of its own; its log says more"))

@@ -10,7 +10,6 @@ import contextlib
 from typing import Any
 
 import orjson
-import yaml
 
 from graylane.cluster.apiserver import media
 from graylane.cluster.apiserver.options import FieldValidation
@@ -18,7 +17,7 @@ from graylane.cluster.apiserver.schema import gojson
 from graylane.cluster.apiserver.schema.components import Components
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, cannot_decode
 from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.cluster.apiserver.wire import protobuf, strict_json
+from graylane.cluster.apiserver.wire import protobuf, strict_json, strict_yaml
 from graylane.errors import BadRequest, UnsupportedMediaType
 from graylane.model.meta import Obj
 
@@ -48,13 +47,7 @@ def load_yaml(body: bytes) -> Any:
     """JSON is tried first: what kubectl calls YAML nearly always is."""
     with contextlib.suppress(BadRequest):
         return strict_json.load(body)
-    try:
-        return yaml.load(body, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadRequest(f"couldn't get version/kind; yaml parse error: {error}") from None
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return strict_yaml.load(body)
 
 
 def mapping(value: Any) -> Obj:

@@ -50,7 +50,7 @@ def read_patch(call: Call) -> Patch:
     document = bodies.load_json(call.request.body)
     _require_shape(document, list if kind == PatchType.JSON else dict)
     if kind == PatchType.JSON:
-        return lambda old: json_patch(old, document)
+        return lambda old: _not_too_deep(_object(json_patch(old, document)))
     if kind == PatchType.MERGE:
         return lambda old: _object(merge_patch(old, document))
     return lambda old: strategic.apply(old, document, call.structural)
@@ -70,6 +70,15 @@ def _object(value: Any) -> Obj:
     if not isinstance(value, dict):
         raise BadRequest("the patch does not leave an object")
     return value
+
+
+def _not_too_deep(obj: Obj) -> Obj:
+    """Other patches leave nothing deeper than themselves or the object; this kind can put one into the other."""
+    try:
+        strict_json.too_deep(orjson.dumps(obj))
+    except TypeError as error:
+        raise BadRequest(f"the patch leaves an object that cannot be stored: {error}") from None
+    return obj
 
 
 def _checked(call: Call, patched: Obj, old: Obj) -> Obj:
