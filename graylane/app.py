@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -28,13 +29,14 @@ from graylane.cluster.workloads import controllers as workloads
 from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
-from graylane.kit import Controller, Manager, SystemClock
+from graylane.kit import Controller, Manager, SystemClock, istiod
 from graylane.mesh.controller import Mesh
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.inputs import MeshConfig
 from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
 from graylane.trafficrouting.lua.engine import LuaPool
+from graylane.trafficrouting.proxies import Proxies
 from graylane.webhooks.server import WATCHED, WebhookConfig, WebhookServer, configurations
 
 _LOG = logging.getLogger(__name__)
@@ -240,7 +242,8 @@ class Cluster:
 
 
 def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
-    routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"))
+    proxies = Proxies(partial(istiod.ask, manager.client, "/debug/syncz"))
+    routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"), proxies)
     return [*workloads.controllers(), *rollouts.controllers(manager.follower("rollout")), *routing]
 
 

@@ -21,9 +21,10 @@ from graylane.trafficrouting import scripts
 from graylane.trafficrouting.compose import Composed, Composer
 from graylane.trafficrouting.lane import decide
 from graylane.trafficrouting.lua.script import Runner
-from graylane.trafficrouting.observe import Sight, observe, static_kind
+from graylane.trafficrouting.observe import Sight, observe, silent, static_kind
 from graylane.trafficrouting.plan import due, plan
 from graylane.trafficrouting.providers.ingress import INGRESS
+from graylane.trafficrouting.proxies import Proxies
 from graylane.trafficrouting.routes import author, recall
 from graylane.trafficrouting.status import Report, events, next_status, wake_at
 from graylane.trafficrouting.strays import forget
@@ -35,9 +36,12 @@ Follow = Callable[[Kind, Callable[[Obj], Iterable[Key]]], bool]
 _WORKERS = 4  # one slow script holds up one TrafficRouting, not all
 
 
-def controllers(pool: Runner, follow: Follow | None = None) -> list[Controller]:
-    """The TrafficRouting controller. Without `follow`, only Istio's kinds can be routed."""
-    routing = TrafficRoutings(pool, follow)
+def controllers(pool: Runner, follow: Follow | None = None, proxies: Proxies | None = None) -> list[Controller]:
+    """The TrafficRouting controller. Without `follow`, only Istio's kinds can be routed.
+
+    Without `proxies`, a mesh that does not report in the objects' status is given time.
+    """
+    routing = TrafficRoutings(pool, follow, proxies)
     return [
         Controller(
             name="trafficrouting",
@@ -58,8 +62,9 @@ def controllers(pool: Runner, follow: Follow | None = None) -> list[Controller]:
 class TrafficRoutings:
     """The reconciler, and who is interested in what (learned from each reconcile; a View cannot be asked backwards)."""
 
-    def __init__(self, pool: Runner, follow: Follow | None) -> None:
+    def __init__(self, pool: Runner, follow: Follow | None, proxies: Proxies | None = None) -> None:
         self._composer = Composer(pool)
+        self._proxies = proxies
         self._follow = follow
         self._interests: dict[Key, frozenset[tuple[str, str, Key]]] = {}
         self._interested: dict[tuple[str, str, Key], set[Key]] = defaultdict(set)
@@ -72,13 +77,21 @@ class TrafficRoutings:
             return Outcome(await forget(view, key, self._composer, self._surroundings(view), now))
         routing = decode(obj)
         self._remember(key, _interests_of(routing))
-        sight = observe(view, obj, routing, self._surroundings(view), now)
+        sight = await self._observe(view, obj, routing, now)
         decision = decide(routing.phase, sight.facts)
         composed, troubles = await self._compose(sight, routing, wanted=decision.world.routes)
         report = Report(routing, sight.facts, decision, composed, troubles)
         status = next_status(obj, report, now)
         effects = plan(obj, decision.world, status, due(composed, blocked=bool(troubles)))
         return Outcome((*effects, *events(obj, status, report)), wake_at(report))
+
+    async def _observe(self, view: View, obj: Obj, routing: TrafficRouting, now: datetime) -> Sight:
+        """Proxies are asked only about what no status tells."""
+        around = self._surroundings(view)
+        sight = observe(view, obj, routing, around, now)
+        unsaid = silent(sight)
+        heard = await self._proxies.verdicts(unsaid, now) if self._proxies and unsaid else {}
+        return observe(view, obj, routing, around, now, heard) if heard else sight
 
     async def _compose(
         self, sight: Sight, routing: TrafficRouting, *, wanted: bool

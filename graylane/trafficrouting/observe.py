@@ -6,14 +6,16 @@ and the troubles in the way, in the words users read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from graylane.kit.cache import View
 from graylane.model.kinds import DESTINATION_RULE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, condition, generation_of, owner_reference, parse_time, uid_of
 from graylane.model.trafficrouting import NetworkRef, Phase, ServiceRef, TrafficRouting
-from graylane.trafficrouting.confirm import Verdict, verdict
+from graylane.trafficrouting.confirm import Answer, Verdict, verdict
 from graylane.trafficrouting.lane import Facts
 from graylane.trafficrouting.lua.script import Script
 from graylane.trafficrouting.providers import ingress
@@ -21,6 +23,7 @@ from graylane.trafficrouting.providers.custom import Contribution, defines_targe
 from graylane.trafficrouting.providers.ingress import INGRESS, Derived
 from graylane.trafficrouting.providers.services import canary_service
 from graylane.trafficrouting.routes import Memory, author, holds_wish_of, recall, wish_key
+from graylane.trafficrouting.syncz import Silent
 from graylane.trafficrouting.troubles import Surroundings, Trouble, Wanted, troubles
 
 ROUTES_CONFIRMED = "RoutesConfirmed"
@@ -58,15 +61,31 @@ class Sight:
     facts: Facts
 
 
+def silent(sight: Sight) -> list[Silent]:
+    """The objects on which the mesh does not report."""
+    nobody = (Answer.WAITS, Answer.ASSUMED)
+    return [Silent(each.kind, each.live, each.verdict) for each in sight.targets if each.verdict.answer in nobody]
+
+
 def static_kind(ref: NetworkRef) -> Kind | None:
     """Istio's kinds, whatever version the reference names: all versions have one schema."""
     return _STATIC.get((ref.group, ref.kind))
 
 
-def observe(view: View, obj: Obj, routing: TrafficRouting, around: Surroundings, now: datetime) -> Sight:
-    """Everything one reconcile needs to know; `obj` is the TrafficRouting as the API gives it."""
+def observe(
+    view: View,
+    obj: Obj,
+    routing: TrafficRouting,
+    around: Surroundings,
+    now: datetime,
+    heard: Mapping[str, Verdict] = MappingProxyType({}),
+) -> Sight:
+    """Everything one reconcile needs to know; `obj` is the TrafficRouting as the API gives it.
+
+    `heard` is what proxies said of objects, by uid, whose own status does not tell.
+    """
     wanted = _by_object(routing)
-    look = _Look(view, obj, routing, around, now)
+    look = _Look(view, obj, routing, around, now, heard)
     looked = [look.at(ref, entries) for ref, entries in wanted]
     targets = tuple(target for target in looked if target is not None)
     found = troubles(view, obj, routing, wanted, around)
@@ -102,6 +121,7 @@ class _Look:
     routing: TrafficRouting
     around: Surroundings
     now: datetime
+    heard: Mapping[str, Verdict]
 
     def at(self, ref: NetworkRef, entries: list[ServiceRef]) -> Target | None:
         """None when there is nothing to write to; `troubles` says so."""
@@ -135,7 +155,7 @@ class _Look:
             },
             others=_neighbours(self.view, self.routing, memory),
             memory=memory,
-            verdict=verdict(live, since, grace, self.now),
+            verdict=self.heard.get(uid_of(live)) or verdict(live, since, grace, self.now),
             since=since,
             routed=holds_wish_of(memory, name),
         )

@@ -6,11 +6,19 @@ import json
 import shlex
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from graylane.client import ApiClient, load_kubeconfig
+from graylane.kit import istiod
+from graylane.model.kinds import VIRTUAL_SERVICE
 from graylane.testing.waiting import eventually
+from graylane.trafficrouting.confirm import Answer, Verdict
+from graylane.trafficrouting.proxies import Proxies
+from graylane.trafficrouting.syncz import Silent
 
 from .rig import EXAMPLES, GRAYLANE, Up
 
@@ -111,7 +119,6 @@ def test_status_shows_what_was_seen_beside_what_is_asked_and_who_loses_the_heade
 
 
 async def test_a_guarded_gateway_takes_a_clients_own_dye_away_and_keeps_the_edges(up: Up) -> None:
-    """Last, because it leaves the services as they are: mocka's canary drops the header."""
     assert "version: canary" in up.curl("my-request-id: canary")
     up.kubectl("annotate", "gateways.networking.istio.io", "--all", "graylane.dev/spoof-guard=lanes")
     await eventually(lambda: "canary" not in up.curl("my-request-id: canary"), 30, "the client's dye is taken away")
@@ -121,3 +128,25 @@ async def test_a_guarded_gateway_takes_a_clients_own_dye_away_and_keeps_the_edge
     assert ", version base" in done.stdout
     assert ", version canary" not in done.stdout
     assert graylane(up, "verify --header my-request-id=canary --count 2").returncode == 0
+
+
+async def test_a_controller_can_wait_for_our_proxies_as_it_does_for_istios(up: Up) -> None:
+    async with ApiClient(load_kubeconfig(up.data / "kubeconfig")) as client:
+        proxies = Proxies(partial(istiod.ask, client, "/debug/syncz"))
+        live = await client.get(VIRTUAL_SERVICE, "vs-mockb", "default")
+        meta = {**live["metadata"], "generation": live["metadata"]["generation"] + 1}
+        now = datetime.now(UTC)
+        unsaid = Silent(VIRTUAL_SERVICE, {"metadata": meta}, Verdict(Answer.WAITS, "", now + timedelta(seconds=60)))
+
+        async def answer() -> Answer:
+            found = await proxies.verdicts([unsaid], datetime.now(UTC))
+            return found[meta["uid"]].answer
+
+        assert await answer() is Answer.WAITS
+        edited = {"spec": {"http": [{**rule, "timeout": "7s"} for rule in live["spec"]["http"]]}}
+        await client.patch(VIRTUAL_SERVICE, "vs-mockb", "default", edited)
+
+        async def confirmed() -> bool:
+            return await answer() is Answer.YES
+
+        await eventually(confirmed, 30, "our proxies have taken the change")

@@ -2,10 +2,22 @@
 
 import json
 
+from graylane.kit.istiod import Answer as Told
 from graylane.model.kinds import CONFIG_MAP, CRD, DESTINATION_RULE, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import annotations_of, dig, finalizers_of
 from graylane.model.trafficrouting import ADDED, FINALIZER, ORIGINAL
-from tests.stories.trafficrouting.stage import LANE, NS, Mesh, Stage, destination_rule, traffic_routing, virtual_service
+from graylane.trafficrouting.controller import controllers
+from graylane.trafficrouting.proxies import Proxies
+from tests.stories.trafficrouting.stage import (
+    LANE,
+    NS,
+    Inline,
+    Mesh,
+    Stage,
+    destination_rule,
+    traffic_routing,
+    virtual_service,
+)
 
 LANE_RULE = {
     "match": [{"headers": {"my-request-id": {"exact": "canary"}}}],
@@ -417,3 +429,30 @@ def two_on_one() -> Stage:
             traffic_routing(f"tr-{name}", refs=[("VirtualService", "vs-shared")], service=f"mock{name}"),
         )
     return stage
+
+
+async def test_where_only_istiod_tells_routes_are_confirmed_as_soon_as_proxies_acknowledge() -> None:
+    """Its grace would be 60 s. What was sent and acknowledged comes from a pretended /debug/syncz."""
+    pushes = 1
+
+    async def istiod() -> list[Told]:
+        sent = {
+            f"{name}_{word}": f"t/{pushes}{'u' * 36}" for name in ("cluster", "route") for word in ("sent", "acked")
+        }
+        return [Told("istiod-0", [{"proxy": "web.default", **sent}])]
+
+    stage = Stage(mesh=Mesh(silent=True))
+    stage.controllers = controllers(Inline(), lambda kind, keys: True, Proxies(istiod))
+    stage.usual()
+    routing = stage.get(TRAFFIC_ROUTING, "mocka-tr")
+    routing["spec"]["objectRef"][0]["gracePeriodSeconds"] = 60
+    await stage.settle()
+    stage.hold("rollouts-a")
+    await stage.settle(seconds=1)
+    assert (stage.has_subset(), stage.has_route()) == (True, False)
+    pushes += 1
+    await stage.settle(seconds=1)
+    assert (stage.has_route(), stage.active_for()) == (True, [])
+    pushes += 1
+    await stage.settle(seconds=1)
+    assert stage.active_for() == ["rollouts-a"]
