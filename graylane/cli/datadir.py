@@ -31,6 +31,7 @@ _OURS = (
     "lock",
     "pid",
     "running.*",
+    "volumes",
 )
 
 

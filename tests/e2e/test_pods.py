@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from graylane.model.kinds import CONFIG_MAP, POD, SERVICE_ACCOUNT
+from graylane.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, SERVICE_ACCOUNT
 from graylane.model.meta import Obj, dig, is_true
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
+from graylane.testing.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -87,3 +88,24 @@ async def test_files_of_a_running_pod_follow_what_they_are_made_of(rig: Rig) -> 
     await rig.client.patch(POD, "reader", "default", {"metadata": {"labels": {"tier": "new"}}})
     await rig.when("reader", lambda pod: dig(pod, "status", "phase") == "Succeeded")
     assert (await rig.log("reader")).splitlines() == ["eyJ", "250 blue", "relabelled"]
+
+
+async def test_what_a_pod_wrote_into_a_claim_is_there_for_the_next_and_goes_with_the_claim(rig: Rig) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "files", "namespace": "default"}
+    await rig.client.create(PERSISTENT_VOLUME_CLAIM, {"metadata": metadata, "spec": spec})
+    mount = {"volumeMounts": [{"name": "files", "mountPath": "files"}]}
+    volumes = [{"name": "files", "persistentVolumeClaim": {"claimName": "files"}}]
+    for name, script in (("writer", "echo kept > files/note"), ("finder", "cat files/note")):
+        await rig.run(name, shell(script, **mount), restartPolicy="Never", volumes=volumes)
+        await rig.when(name, lambda pod: dig(pod, "status", "phase") == "Succeeded")
+    assert await rig.log("finder") == "kept\n"
+    (directory,) = (rig.directory / "volumes").iterdir()
+    assert (directory / "note").read_text() == "kept\n"
+    await rig.client.delete(PERSISTENT_VOLUME_CLAIM, "files", "default")
+
+    async def nothing_left() -> bool:
+        return not (await rig.client.list(PERSISTENT_VOLUME)).items
+
+    _: bool = await eventually(nothing_left, 15, "the volume gone")
+    assert not directory.exists()

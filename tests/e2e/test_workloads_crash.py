@@ -30,18 +30,18 @@ async def test_a_rollout_goes_on_from_what_the_api_holds_after_every_crash(tmp_p
         await client.create(DEPLOYMENT, deployment(REPLICAS))
         await client.create(SERVICES, SERVICE)
         for _ in range(CRASHES):
-            await run_for_some_changes(client, dice.randint(1, 25))
+            await run_for_some_changes(tmp_path, client, dice.randint(1, 25))
             if dice.random() < 0.3:
                 await change_template(client, str(dice.random()))
         await change_template(client, "last")
-        async with working(client) as (manager, _):
+        async with working(client, tmp_path) as (manager, _):
             await eventually(lambda: is_complete(manager), timeout=20)
             await eventually(lambda: only_the_last_is_left(manager), timeout=20)
 
 
-async def run_for_some_changes(client: ApiClient, changes: int) -> None:
+async def run_for_some_changes(directory: Path, client: ApiClient, changes: int) -> None:
     """Work until the controllers saw that many changes of pods and sets, then drop everything."""
-    async with working(client) as (manager, _):
+    async with working(client, directory) as (manager, _):
         left = asyncio.Semaphore(0)
         for kind in (POD, REPLICA_SET):
             manager.on_change(kind, lambda _: left.release())

@@ -282,16 +282,20 @@ async def test_a_stateful_set_is_rolled_out_undone_scaled_and_deleted(rig: Rig) 
     await deleted(rig, "statefulset/web")
 
 
-async def test_a_stateful_set_that_asks_for_volumes_says_why_it_has_no_pods(rig: Rig) -> None:
+async def test_a_stateful_set_gets_volumes_that_stay_until_their_claims_are_deleted(rig: Rig) -> None:
     claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
     claim["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
-    await rig.apply(workload("StatefulSet", serviceName="db", selector=SELECTOR, volumeClaimTemplates=[claim]))
-
-    async def said() -> bool:
-        return "asks for persistent volumes" in await rig.kubectl("describe", "statefulset", "web")
-
-    await eventually(said)
-    assert await pods(rig) == []
+    made = workload("StatefulSet", replicas=2, serviceName="db", selector=SELECTOR, volumeClaimTemplates=[claim])
+    await apply_without_warning(rig, made)
+    await rig.kubectl("rollout", "status", "statefulset/web", "--timeout=30s")
+    (pod, _) = sorted(await pods(rig), key=name_of)
+    assert pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] == "data-web-0"
+    await deleted(rig, "statefulset/web")
+    listed = await rig.kubectl("get", "pvc", "--no-headers")
+    assert [line.split()[:2] for line in listed.splitlines()] == [["data-web-0", "Bound"], ["data-web-1", "Bound"]]
+    assert (await rig.kubectl("get", "pv", "--no-headers")).count("Bound") == 2
+    await rig.kubectl("delete", "pvc", "--all", "--timeout=30s")
+    await rig.kubectl("wait", "--for=delete", "pv", "--all", "--timeout=30s")
 
 
 async def test_a_daemon_set_is_rolled_out_undone_and_deleted(rig: Rig) -> None:

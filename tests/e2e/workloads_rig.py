@@ -20,6 +20,7 @@ import yaml
 from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+from graylane.cluster.kubelet.storage.provisioner import Provisioner
 from graylane.cluster.workloads.collector import Collector
 from graylane.cluster.workloads.controllers import controllers
 from graylane.kit import Manager, running
@@ -57,7 +58,7 @@ class Rig:
 @contextlib.asynccontextmanager
 async def rigged(directory: Path) -> AsyncIterator[Rig]:
     """Everything runs."""
-    async with served(directory) as client, working(client) as (manager, kubelet):
+    async with served(directory) as client, working(client, directory) as (manager, kubelet):
         yield Rig(client, manager, kubelet, directory / "kubeconfig")
 
 
@@ -86,17 +87,19 @@ async def served(directory: Path) -> AsyncIterator[ApiClient]:
 
 
 @contextlib.asynccontextmanager
-async def working(client: ApiClient) -> AsyncIterator[tuple[Manager, FakeKubelet]]:
+async def working(client: ApiClient, directory: Path) -> AsyncIterator[tuple[Manager, FakeKubelet]]:
     """All controllers, until the block is left: then they are gone as after a crash, in the middle of anything."""
     manager, kubelet = Manager(client), FakeKubelet()
     for controller in (*controllers(), kubelet.controller()):
         manager.add(controller)
-    collector = Collector(manager)
+    collector, provisioner = Collector(manager), Provisioner(directory / "volumes", client)
+    provisioner.join(manager)
     async with running(manager):
         task = asyncio.create_task(collector.run())
         try:
             yield manager, kubelet
         finally:
+            await provisioner.stop()
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

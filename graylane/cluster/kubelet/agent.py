@@ -19,6 +19,7 @@ from graylane.cluster.kubelet.node import NodeFacts
 from graylane.cluster.kubelet.registration import Registration
 from graylane.cluster.kubelet.server import NodeServer
 from graylane.cluster.kubelet.services import KubeletConfig, Services
+from graylane.cluster.kubelet.storage.provisioner import Provisioner
 from graylane.cluster.kubelet.streams.server import Streams, StreamSource
 from graylane.cluster.kubelet.volumes import remove
 from graylane.cluster.kubelet.worker import PodWorker
@@ -48,6 +49,7 @@ class Kubelet:
         self._clock = clock or SystemClock()
         self._services = Services(config, client, self._clock, network)
         self._manager = Manager(client, self._clock)
+        self._provisioner = Provisioner(config.claims.absolute(), client)
         self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._followed: set[Kind] = set()
@@ -62,6 +64,7 @@ class Kubelet:
         self.port = await self._serve()
         self._registration = Registration(self._client, self._clock, self._node())
         await self._registration.register()
+        self._provisioner.join(self._manager)
         self._tasks = [asyncio.create_task(self._manager.run()), asyncio.create_task(self._registration.run())]
         self._manager.watch(POD)
         await self._manager.synced()
@@ -76,6 +79,7 @@ class Kubelet:
         for task in deciding:
             task.cancel()
         await asyncio.gather(*deciding, return_exceptions=True)
+        await self._provisioner.stop()
         await asyncio.gather(*(worker.shut_down(_STOP_WITHIN) for worker, _ in workers))
         if self._registration is not None:
             await self._registration.withdraw()

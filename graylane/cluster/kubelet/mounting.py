@@ -18,8 +18,10 @@ from graylane.cluster.kubelet.contents import Given, Wish, token_wishes, volume_
 from graylane.cluster.kubelet.downward import Place
 from graylane.cluster.kubelet.environment import Source
 from graylane.cluster.kubelet.services import Services
+from graylane.cluster.kubelet.storage.claims import claims_of
+from graylane.cluster.kubelet.storage.volumes import path_of
 from graylane.errors import NotFound
-from graylane.model.kinds import SERVICE_ACCOUNT
+from graylane.model.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, SERVICE_ACCOUNT
 from graylane.model.meta import Obj, dig, name_of, namespace_of, uid_of
 
 
@@ -34,7 +36,8 @@ async def mounted(services: Services, pod: Obj, ip: str) -> dict[str, Path]:
     objects = await existing(services.client, namespace_of(pod), volume_sources(pod))
     tokens = await _tokens(services.client, pod, token_wishes(pod))
     given = Given(pod, place_of(services, ip), objects, tokens)
-    return volumes.prepare(services.pod_directory(pod), given, {})
+    claims = await _claims(services.client, namespace_of(pod), claims_of(pod))
+    return volumes.prepare(services.pod_directory(pod), given, claims)
 
 
 async def existing(client: ApiClient, namespace: str, wanted: Iterable[Source]) -> dict[Source, Obj]:
@@ -49,6 +52,22 @@ async def existing(client: ApiClient, namespace: str, wanted: Iterable[Source]) 
     ordered = sorted(wanted, key=lambda source: (source[0].kind, source[1]))
     found = await asyncio.gather(*map(get, ordered))
     return {source: obj for source, obj in zip(ordered, found, strict=True) if obj is not None}
+
+
+async def _claims(client: ApiClient, namespace: str, names: Iterable[str]) -> dict[str, Path]:
+    """The directories of those that are bound to a kind of volume which this machine has."""
+
+    async def find(name: str) -> Path | None:
+        try:
+            claim = await client.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+            volume = dig(claim, "spec", "volumeName") if dig(claim, "status", "phase") == "Bound" else None
+            return path_of(await client.get(PERSISTENT_VOLUME, str(volume))) if volume else None
+        except NotFound:
+            return None
+
+    ordered = sorted(set(names))
+    found = await asyncio.gather(*map(find, ordered))
+    return {name: path for name, path in zip(ordered, found, strict=True) if path is not None}
 
 
 async def _tokens(client: ApiClient, pod: Obj, wishes: Iterable[Wish]) -> Mapping[Wish, str]:

@@ -61,6 +61,11 @@ class KubeletConfig:
     def volumes(self) -> Path:
         return self.data_dir / "kubelet"
 
+    @property
+    def claims(self) -> Path:
+        """What outlives pods: a directory per PersistentVolumeClaim."""
+        return self.data_dir / "volumes"
+
 
 class Services:
     """Shared by all pod workers of one kubelet."""

@@ -16,7 +16,7 @@ from graylane.cluster.kubelet.contents import PARTS
 from graylane.cluster.kubelet.probes import check_of
 from graylane.model.meta import Obj, dig
 
-_VOLUMES = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "hostPath")
+_VOLUMES = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "persistentVolumeClaim", "hostPath")
 _VALUES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")
 
 

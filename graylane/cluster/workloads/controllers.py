@@ -24,6 +24,7 @@ from graylane.model.kinds import (
     JOB,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
     POD,
     REPLICA_SET,
     SERVICE,
@@ -68,7 +69,12 @@ def _stateful_sets() -> Controller:
     mine = owner_or_attracted(STATEFUL_SET, attraction)
     watches = {STATEFUL_SET: _remember(attraction), POD: mine, CONTROLLER_REVISION: mine}
     return Controller(
-        "statefulset-controller", STATEFUL_SET, statefulset.reconcile, watches, workers=2, extra_caches=_CREATES
+        "statefulset-controller",
+        STATEFUL_SET,
+        statefulset.reconcile,
+        watches,
+        workers=2,
+        extra_caches=(*_CREATES, PERSISTENT_VOLUME_CLAIM),
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graylane.model.meta import Obj, dig, is_true, labels_of, name_of
+from graylane.model.meta import Obj, dig, is_deleting, is_true, labels_of, name_of
 
 _REPELLING = ("NoSchedule", "NoExecute")
 _CORDON = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}  # what a cordon is to those who tolerate
@@ -39,6 +39,20 @@ def fit(pod: Obj, nodes: Sequence[Obj]) -> Verdict:
     answers = [(node, _first_objection(pod, node)) for node in nodes]
     reasons = Counter(objection for _, objection in answers if objection is not None)
     return Verdict(tuple(node for node, objection in answers if objection is None), reasons, len(nodes))
+
+
+def unbound(pod: Obj, claim: Callable[[str], Obj | None]) -> str:
+    """What the pod's PersistentVolumeClaims lack, "" when all are bound; no node can help with that."""
+    for volume in dig(pod, "spec", "volumes", default=[]):
+        name = str(dig(volume, "persistentVolumeClaim", "claimName", default=""))
+        found = claim(name) if name else None
+        if name and found is None:
+            return f'persistentvolumeclaim "{name}" not found'
+        if found is not None and is_deleting(found):
+            return f'persistentvolumeclaim "{name}" is being deleted'
+        if found is not None and dig(found, "status", "phase") != "Bound":
+            return "pod has unbound immediate PersistentVolumeClaims"
+    return ""
 
 
 def _first_objection(pod: Obj, node: Obj) -> str | None:

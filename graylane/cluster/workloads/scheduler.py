@@ -10,25 +10,26 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
-from graylane.cluster.workloads.fitting import fit
+from graylane.cluster.workloads.fitting import fit, unbound
 from graylane.cluster.workloads.pods import is_active
 from graylane.kit import Controller, Event, Outcome, Patch, View
-from graylane.model.kinds import NODE, POD
+from graylane.model.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD
 from graylane.model.meta import Condition, Key, Obj, condition, dig, key_of, name_of, namespace_of, set_condition
 
 NAME = "default-scheduler"
 
 
 class Scheduler:
-    """Remembers the pods it could not place, since a change of any node may help them."""
+    """Remembers the pods it could not place, since a change of any node or claim may help them."""
 
     def __init__(self) -> None:
         self._waiting: set[Key] = set()
 
     def controller(self) -> Controller:
-        return Controller(NAME, POD, self.reconcile, watches={NODE: self._interested})
+        watches = {NODE: self._interested, PERSISTENT_VOLUME_CLAIM: self._interested}
+        return Controller(NAME, POD, self.reconcile, watches)
 
-    def _interested(self, _node: Obj) -> Iterable[Key]:
+    def _interested(self, _: Obj) -> Iterable[Key]:
         return tuple(self._waiting)
 
     def reconcile(self, view: View, key: Key, now: datetime) -> Outcome:
@@ -38,7 +39,11 @@ class Scheduler:
             return Outcome()
         if dig(pod, "spec", "schedulingGates", default=[]):
             return _unplaced(pod, "SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates", now)
-        verdict = fit(pod, view.list(NODE))
+        nodes = view.list(NODE)
+        if missing := unbound(pod, lambda name: view.get(PERSISTENT_VOLUME_CLAIM, key.namespace, name)):
+            self._waiting.add(key)
+            return _unplaced(pod, "Unschedulable", f"0/{len(nodes)} nodes are available: {missing}.", now)
+        verdict = fit(pod, nodes)
         if not verdict.fitting:
             self._waiting.add(key)
             return _unplaced(pod, "Unschedulable", verdict.message, now)

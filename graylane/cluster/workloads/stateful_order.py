@@ -15,9 +15,10 @@ from datetime import datetime
 from graylane.cluster.workloads.history import History
 from graylane.cluster.workloads.pods import is_available, is_finished, is_ready
 from graylane.cluster.workloads.refusals import failed_create
+from graylane.cluster.workloads.stateful_claims import new_claims
 from graylane.cluster.workloads.stateful_pods import new_pod, restored, revision_of
 from graylane.kit import Create, Delete, Effect, Event
-from graylane.model.kinds import POD, STATEFUL_SET
+from graylane.model.kinds import PERSISTENT_VOLUME_CLAIM, POD, STATEFUL_SET
 from graylane.model.meta import Obj, dig, is_deleting, key_of, name_of, namespace_of, uid_of
 
 ROLLING = "RollingUpdate"
@@ -25,13 +26,17 @@ ROLLING = "RollingUpdate"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`pods` by ordinal, finished and leaving ones included; `taken` are ordinals whose name a stranger has."""
+    """`pods` by ordinal, finished and leaving ones included; `taken` are ordinals whose name a stranger has.
+
+    `claims` are the PersistentVolumeClaims there are of pods that are or should be, by name.
+    """
 
     stateful_set: Obj
     history: History
     current: Obj
     pods: Mapping[int, Obj]
     taken: frozenset[int]
+    claims: Mapping[str, Obj]
     now: datetime
 
     @property
@@ -142,8 +147,18 @@ def _create(facts: Facts, ordinal: int) -> Iterator[Effect]:
     if ordinal in facts.taken:
         yield failed_create(STATEFUL_SET, facts.stateful_set, f'{refused.message}pods "{name_of(pod)}" already exists')
         return
+    yield from _create_claims(facts, ordinal, pod)
     yield Create(POD, pod, refused)
     yield Event(STATEFUL_SET, facts.stateful_set, "Normal", "SuccessfulCreate", f"{said} successful")
+
+
+def _create_claims(facts: Facts, ordinal: int, pod: Obj) -> Iterator[Effect]:
+    """Before their pod, which is not placed until they are bound."""
+    for claim in new_claims(facts.stateful_set, ordinal, facts.claims):
+        said = f"create Claim {name_of(claim)} Pod {name_of(pod)} in StatefulSet {name_of(facts.stateful_set)}"
+        refused = failed_create(STATEFUL_SET, facts.stateful_set, f"{said} failed error: ")
+        yield Create(PERSISTENT_VOLUME_CLAIM, claim, refused)
+        yield Event(STATEFUL_SET, facts.stateful_set, "Normal", "SuccessfulCreate", f"{said} success")
 
 
 def _delete(facts: Facts, pod: Obj) -> Iterator[Effect]:

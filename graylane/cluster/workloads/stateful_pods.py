@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from graylane.cluster.workloads.history import POD_REVISION, template_of
 from graylane.cluster.workloads.pods import from_template
+from graylane.cluster.workloads.stateful_claims import with_claims
 from graylane.kit import Patch
 from graylane.model.kinds import POD, STATEFUL_SET
 from graylane.model.meta import Obj, dig, key_of, labels_of, name_of
@@ -31,7 +32,7 @@ def new_pod(stateful_set: Obj, ordinal: int, revision: Obj) -> Obj:
     name = f"{name_of(stateful_set)}-{ordinal}"
     pod = from_template(template_of(revision), stateful_set, STATEFUL_SET, name)
     labels = labels_of(pod) | _identity(name) | {POD_REVISION: name_of(revision)}
-    spec = pod["spec"] | {"hostname": name}
+    spec = with_claims(stateful_set, ordinal, pod["spec"] | {"hostname": name})
     if service := dig(stateful_set, "spec", "serviceName"):
         spec["subdomain"] = service
     return {"metadata": pod["metadata"] | {"labels": labels}, "spec": spec}

@@ -1,12 +1,12 @@
 """StatefulSet: pods with names that last, coming, going and changing in order.
 
 Pure. In: a StatefulSet, its ControllerRevisions and pods. Out: an `Outcome`. What happens to pods is in
-`stateful_order.py`; this file finds the facts and writes the status. Volumes are not provided: a set with
-`volumeClaimTemplates` is refused by name, with an event, and gets no pod.
+`stateful_order.py`, whose claims are whose in `stateful_claims.py`; this file finds the facts and writes the status.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,12 +15,12 @@ from graylane.cluster.workloads.history import CONTROLLER_REVISION, History, avo
 from graylane.cluster.workloads.namespaces import is_closing
 from graylane.cluster.workloads.order import told_last
 from graylane.cluster.workloads.pods import available_at, first_wake, is_available, is_ready
-from graylane.cluster.workloads.refusals import failed_create
 from graylane.cluster.workloads.revisions import collisions_of
+from graylane.cluster.workloads.stateful_claims import claim_names, owned
 from graylane.cluster.workloads.stateful_order import Facts, moves
 from graylane.cluster.workloads.stateful_pods import ordinal_of, revision_of
 from graylane.kit import Effect, Outcome, Patch, View
-from graylane.model.kinds import POD, STATEFUL_SET
+from graylane.model.kinds import PERSISTENT_VOLUME_CLAIM, POD, STATEFUL_SET
 from graylane.model.meta import Key, Obj, dig, generation_of, is_deleting, key_of, name_of, namespace_of
 from graylane.model.patches import create_merge_patch
 from graylane.model.selectors import LabelSelector
@@ -52,31 +52,25 @@ def _facts(view: View, stateful_set: Obj, history: History, pods: tuple[Obj, ...
     name, namespace = name_of(stateful_set), namespace_of(stateful_set)
     current = history.named(str(dig(stateful_set, "status", "currentRevision"))) or history.update
     mine = {ordinal: pod for pod in pods if (ordinal := ordinal_of(pod, name)) is not None}
-    facts = Facts(stateful_set, history, current, mine, frozenset(), now)
+    facts = Facts(stateful_set, history, current, mine, frozenset(), {}, now)
     missing = (ordinal for ordinal in facts.slots if ordinal not in mine)
     taken = frozenset(ordinal for ordinal in missing if view.get(POD, namespace, f"{name}-{ordinal}") is not None)
-    return replace(facts, taken=taken)
+    names = claim_names(stateful_set, {*facts.slots, *mine})
+    found = ((each, view.get(PERSISTENT_VOLUME_CLAIM, namespace, each)) for each in names)
+    return replace(facts, taken=taken, claims={each: claim for each, claim in found if claim is not None})
 
 
 def _manage(view: View, facts: Facts) -> list[Effect]:
     if is_deleting(facts.stateful_set) or is_closing(view, namespace_of(facts.stateful_set)):
         return []
-    if dig(facts.stateful_set, "spec", "volumeClaimTemplates"):
-        return _refuse_claims(facts)
-    return moves(facts)
+    return [*_own_claims(facts), *moves(facts)]
 
 
-def _refuse_claims(facts: Facts) -> list[Effect]:
-    """Said once for every version of the wish."""
-    stateful_set = facts.stateful_set
-    if dig(stateful_set, "status", "observedGeneration", default=0) >= generation_of(stateful_set):
-        return []
-    claims = ", ".join(map(name_of, stateful_set["spec"]["volumeClaimTemplates"]))
-    said = (
-        f"no pod is created: spec.volumeClaimTemplates ({claims}) asks for persistent volumes, which Graylane does not "
-        f"provide; use volumes of the pod template instead, such as emptyDir"
-    )
-    return [failed_create(STATEFUL_SET, stateful_set, said)]
+def _own_claims(facts: Facts) -> Iterator[Effect]:
+    for name, ordinal in claim_names(facts.stateful_set, {*facts.slots, *facts.pods}).items():
+        if claim := facts.claims.get(name):
+            surplus = ordinal not in facts.slots
+            yield from owned(facts.stateful_set, claim, facts.pods.get(ordinal), surplus=surplus)
 
 
 def _status(facts: Facts) -> list[Effect]:

@@ -223,17 +223,6 @@ def test_a_pod_knows_its_name_its_index_and_its_revision() -> None:
     assert labels_of(cast.pods()[1]) == labels_of(pod), "a Service of one pod finds it again"
 
 
-def test_a_set_that_asks_for_volumes_gets_no_pod_and_hears_why_once() -> None:
-    claims = [{"metadata": {"name": "data"}, "spec": {}}]
-    cast = Orchestra(stateful_set(volumeClaimTemplates=claims))
-    cast.act("create")
-    cast.act("scale 2")
-    assert cast.pods() == []
-    told = [event for event in cast.world.events if event.reason == "FailedCreate"]
-    assert len(told) == 2, "once for every version of the wish"
-    assert "spec.volumeClaimTemplates (data) asks for persistent volumes" in told[0].message
-
-
 def test_pods_and_revisions_without_an_owner_are_taken_up_again() -> None:
     cast = Orchestra(stateful_set(2))
     cast.act("create")

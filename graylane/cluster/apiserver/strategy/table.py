@@ -16,7 +16,7 @@ from graylane.cluster.apiserver.strategy.jobs import JOBS
 from graylane.cluster.apiserver.strategy.namespaces import NAMESPACES
 from graylane.cluster.apiserver.strategy.pods import PODS
 from graylane.cluster.apiserver.strategy.services import SERVICES
-from graylane.model.meta import Obj, dig
+from graylane.model.meta import Obj
 
 _PLAIN = Strategy()
 _UPSERT = Strategy(create_on_update=True)
@@ -30,12 +30,6 @@ def _starting_with(status: dict[str, Any], **more: Any) -> Strategy:
         return {**obj, "status": status}
 
     return Strategy(create=create, **more)
-
-
-def _claims(stateful_set: Obj) -> list[str]:
-    if not dig(stateful_set, "spec", "volumeClaimTemplates"):
-        return []
-    return ["Graylane provides no persistent volumes: a StatefulSet with spec.volumeClaimTemplates gets no pods"]
 
 
 _TABLE: dict[str, Strategy] = {
@@ -57,7 +51,6 @@ _TABLE: dict[str, Strategy] = {
         check=policy_texts.check, warnings=policy_texts.warnings
     ),
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
-    "statefulsets.apps": Strategy(warnings=_claims),
 }
 
 

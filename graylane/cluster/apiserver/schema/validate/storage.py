@@ -1,4 +1,4 @@
-"""Claims for storage, which are only kept, never bound, but keep their wish as Kubernetes' do.
+"""Claims for storage, which keep their wish as Kubernetes' do.
 
 Pure. In: the new object and, on update, the old one. Out: field errors.
 """

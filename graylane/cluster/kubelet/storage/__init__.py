@@ -1,0 +1,1 @@
+"""PersistentVolumeClaims as directories of this machine: bound, mounted, kept, and taken back with their claim."""
