@@ -30,6 +30,7 @@ from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
 from graylane.kit import Controller, Manager, SystemClock, istiod
+from graylane.mesh.admission import not_acted_on
 from graylane.mesh.controller import Mesh
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.inputs import MeshConfig
@@ -37,6 +38,7 @@ from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
 from graylane.trafficrouting.lua.engine import LuaPool
 from graylane.trafficrouting.proxies import Proxies
+from graylane.webhooks import istio
 from graylane.webhooks.server import WATCHED, WebhookConfig, WebhookServer, configurations
 
 _LOG = logging.getLogger(__name__)
@@ -130,7 +132,10 @@ class Cluster:
         for controller in _controllers(pool, manager):
             manager.add(controller)
         webhooks = await self._webhooks(secrets, manager)
-        await install_objects(client, configurations(webhooks.url, secrets.authority.bundle))
+        bundle = secrets.authority.bundle
+        await install_objects(
+            client, [*configurations(webhooks.url, bundle), istio.configuration(webhooks.url, bundle)]
+        )
         progress("starting the mesh")
         mesh = await self._mesh(manager)
         if network is not None:
@@ -189,7 +194,8 @@ class Cluster:
         for kind in WATCHED:
             manager.watch(kind)
         config = WebhookConfig(self.config.node_ip, 0, secrets.server.certificate, secrets.server.key)
-        return await self._stack.enter_async_context(WebhookServer(config, manager.view))
+        validators = {istio.VALIDATE_ISTIO: istio.validator(not_acted_on)}
+        return await self._stack.enter_async_context(WebhookServer(config, manager.view, validators))
 
     async def _mesh(self, manager: Manager) -> Mesh:
         own = self.config.own_network

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +48,14 @@ class WebhookConfig:
 
 
 class WebhookServer:
-    """`async with WebhookServer(config, manager.view) as server: server.url`."""
+    """`async with WebhookServer(config, manager.view) as server: server.url`. `more` are handlers beside `HANDLERS`."""
 
-    def __init__(self, config: WebhookConfig, view_provider: Callable[[], View]) -> None:
+    def __init__(
+        self, config: WebhookConfig, view_provider: Callable[[], View], more: Mapping[str, Handler] | None = None
+    ) -> None:
         self._config = config
         self._view = view_provider
+        self._handlers = HANDLERS | dict(more or {})
         self._runner: web.AppRunner | None = None
         self.port = config.port
 
@@ -62,7 +65,7 @@ class WebhookServer:
 
     async def __aenter__(self) -> WebhookServer:
         app = web.Application()
-        for path in HANDLERS:
+        for path in self._handlers:
             app.router.add_post(path, self._serve)
         app.router.add_post(CONVERT, self._convert)
         app.router.add_get("/healthz", self._healthy)
@@ -94,7 +97,7 @@ class WebhookServer:
 
     def _answer(self, path: str, asked: Obj) -> AdmissionResponse:
         try:
-            return HANDLERS[path](asked, self._view())
+            return self._handlers[path](asked, self._view())
         except ApiError as error:
             return AdmissionResponse(error=error)
 

@@ -80,6 +80,7 @@ async def test_what_goes_wrong_is_said_where_it_is_looked_for(up: Up) -> None:
     await a_missing_host_is_accepted_and_said(up)
     await a_missing_virtual_service_is_said_within_a_second_and_mends_itself(up)
     bad_manifests_are_refused_naming_the_field(up)
+    istio_objects_are_judged_as_by_istiod(up)
 
 
 async def unknown_image_names_the_image_and_the_way_out(up: Up) -> None:
@@ -88,10 +89,10 @@ async def unknown_image_names_the_image_and_the_way_out(up: Up) -> None:
     def waiting() -> str:
         pods = up.get("pod", "-l", "app=nosuch")["items"]
         reasons = [dig(pod, "status", "containerStatuses", 0, "state", "waiting", default={}) for pod in pods]
-        return next((str(reason.get("message", "")) for reason in reasons), "")
+        messages = (str(reason.get("message", "")) for reason in reasons)
+        return next((message for message in messages if "example.com/nosuch:1.0" in message), "")
 
     message = await eventually(waiting, 20, "the pod's reason")
-    assert "example.com/nosuch:1.0" in message
     assert 'match: "example.com/nosuch:1.0"' in message
 
 
@@ -157,6 +158,42 @@ def bad_manifests_are_refused_naming_the_field(up: Up) -> None:
         path = up.data / "bad.yaml"
         path.write_text(yaml.safe_dump(manifest))
         assert word in up.shell(f"kubectl apply -f {path}", ok=False).stderr
+
+
+ISTIO = """
+apiVersion: networking.istio.io/{version}
+kind: {kind}
+metadata: {{name: judged}}
+spec: {spec}
+"""
+
+
+def istio_objects_are_judged_as_by_istiod(up: Up) -> None:
+    route = "route: [{destination: {host: nowhere, subset: missing}}]"
+    cases = [
+        ("VirtualService", f"{{hosts: [x], http: [{{{route}, timeout: 0s}}]}}", "http[0].timeout: duration must be"),
+        ("DestinationRule", "{host: x, subsets: [{name: a}, {name: a}]}", "spec.subsets: duplicate subset name a"),
+        ("Gateway", "{servers: []}", "spec.servers: gateway must have at least one server"),
+        ("EnvoyFilter", "{configPatches: [{applyTo: CLUSTER}]}", "spec.configPatches[0].patch: missing patch"),
+        ("ServiceEntry", "{hosts: ['*']}", "spec.hosts[0]: invalid host *"),
+        ("Sidecar", "{egress: [{hosts: [x]}]}", "host 'x' must be of form namespace/dnsName"),
+        (
+            "VirtualService",
+            f"{{hosts: [x], http: [{{{route}}}, {{{route}}}]}}",
+            "Warning: spec.http[1]: VirtualService",
+        ),
+        ("VirtualService", f"{{hosts: [x], http: [{{{route}}}]}}", ""),
+    ]
+    path = up.data / "judged.yaml"
+    for kind, content, says in cases:
+        version = "v1alpha3" if kind == "EnvoyFilter" else "v1beta1"
+        path.write_text(ISTIO.format(kind=kind, spec=content, version=version))
+        accepted = not says or says.startswith("Warning")
+        told = up.shell(f"kubectl apply -f {path}", ok=accepted).stderr
+        assert (says in told) if says else not told, told
+        if not accepted:
+            assert 'admission webhook "validation.istio.io" denied the request: configuration is invalid: spec.' in told
+    up.shell("kubectl delete vs judged")
 
 
 ROUTES = [("vs", "vs-mocka"), ("vs", "vs-mockb"), ("dr", "dr-mocka"), ("dr", "dr-mockb")]

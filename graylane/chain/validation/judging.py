@@ -1,0 +1,35 @@
+"""The one way in: what is wrong with an object, whatever its kind.
+
+Pure. In: an object as written. Out: a `Report`. Kinds that are not Istio's are passed with an empty one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from graylane.chain.validation import destinationrules, envoyfilters, gateways, others, virtualservices
+from graylane.chain.validation.checks import Block, Report, block
+from graylane.model.meta import Obj, name_of
+
+GROUPS = ("networking.istio.io", "security.istio.io")
+_CHECKS: Mapping[str, Callable[[Report, Block], None]] = {
+    "VirtualService": virtualservices.check,
+    "DestinationRule": destinationrules.check,
+    "EnvoyFilter": envoyfilters.check,
+    "ServiceEntry": others.check_service_entry,
+    "Sidecar": others.check_sidecar,
+    "PeerAuthentication": others.check_peer_authentication,
+}
+KINDS = (*_CHECKS, "Gateway")
+
+
+def judge(obj: Obj) -> Report:
+    report = Report()
+    if str(obj.get("apiVersion", "")).partition("/")[0] not in GROUPS:
+        return report
+    kind, spec = str(obj.get("kind", "")), block(obj.get("spec"))
+    if kind == "Gateway":
+        gateways.check(report, spec, name_of(obj))
+    elif kind in _CHECKS:
+        _CHECKS[kind](report, spec)
+    return report

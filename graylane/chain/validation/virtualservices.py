@@ -1,0 +1,105 @@
+"""VirtualService.
+
+Pure. In: its spec. Out: complaints. HTTP rules are `routes`'; which of them can never be reached is `reach`'s to warn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graylane.chain import hosts
+from graylane.chain.validation.checks import (
+    MESH,
+    Block,
+    Report,
+    block,
+    blocks,
+    each_once,
+    entries,
+    export_to,
+    gateway_name,
+    host,
+    labels,
+    port,
+)
+from graylane.chain.validation.reach import unreachable
+from graylane.chain.validation.routes import destination, http_rule, weights
+
+
+def check(report: Report, spec: Block) -> None:
+    names = [str(each) for each in entries(spec.get("hosts"))]
+    bound = [str(each) for each in entries(spec.get("gateways"))]
+    is_delegate = not names
+    _hosts(report, names, bound)
+    for number, name in enumerate(bound):
+        gateway_name(report, f"spec.gateways[{number}]", name)
+    kinds = [kind for kind in ("http", "tls", "tcp") if entries(spec.get(kind))]
+    if not kinds:
+        report.error("spec", "http, tcp or tls must be provided in virtual service")
+    if is_delegate:
+        for field in ("gateways", "tls", "tcp"):
+            if spec.get(field):
+                report.error(f"spec.{field}", f"a virtual service without hosts is a delegate and must have no {field}")
+    at_gateway = is_delegate or any(name != MESH for name in bound)
+    for path, rule in blocks(spec.get("http"), "spec.http"):
+        http_rule(report, path, rule, is_delegate=is_delegate, at_gateway=at_gateway)
+    for path, rule in blocks(spec.get("tls"), "spec.tls"):
+        _tls_rule(report, path, rule, names)
+    for path, rule in blocks(spec.get("tcp"), "spec.tcp"):
+        _tcp_rule(report, path, rule)
+    export_to(report, "spec.exportTo", spec.get("exportTo"))
+    unreachable(report, entries(spec.get("http")))
+
+
+def _hosts(report: Report, names: list[str], bound: list[str]) -> None:
+    in_mesh = not bound or MESH in bound
+    for number, name in enumerate(names):
+        path = f"spec.hosts[{number}]"
+        if name == "*" and in_mesh:
+            report.error(path, "wildcard host * is not allowed for virtual services bound to the mesh gateway")
+        elif name != "*":
+            host(report, path, name)
+    for name in each_once(names):
+        report.error("spec.hosts", f"duplicate host {name}")
+    for index, one in enumerate(names):
+        for other in names[index + 1 :]:
+            if one != other and hosts.matches(one, other):
+                report.error("spec.hosts", f"overlapping hosts in one virtual service: {one} and {other}")
+
+
+def _tls_rule(report: Report, path: str, rule: Block, names: list[str]) -> None:
+    matches = list(blocks(rule.get("match"), f"{path}.match"))
+    if not matches:
+        report.error(path, "TLS match must have at least one SNI host")
+    for where, match in matches:
+        if not entries(match.get("sniHosts")):
+            report.error(f"{where}.sniHosts", "TLS match must have at least one SNI host")
+        for name in map(str, entries(match.get("sniHosts"))):
+            host(report, f"{where}.sniHosts", name)
+            if not any(hosts.covers(known, name) for known in names):
+                report.error(f"{where}.sniHosts", f"SNI host {name!r} is not a compatible subset of the hosts")
+        _connection(report, where, match)
+    _connection_routes(report, path, rule)
+
+
+def _tcp_rule(report: Report, path: str, rule: Block) -> None:
+    for where, match in blocks(rule.get("match"), f"{path}.match"):
+        _connection(report, where, match)
+    _connection_routes(report, path, rule)
+
+
+def _connection(report: Report, path: str, match: Block) -> None:
+    if match.get("port"):
+        port(report, f"{path}.port", match["port"])
+    labels(report, f"{path}.sourceLabels", match.get("sourceLabels"))
+    for number, name in enumerate(entries(match.get("gateways"))):
+        gateway_name(report, f"{path}.gateways[{number}]", str(name))
+
+
+def _connection_routes(report: Report, path: str, rule: Block) -> None:
+    routes: list[Any] = entries(rule.get("route"))
+    if not routes:
+        report.error(path, "a route is required")
+    for where, entry in blocks(routes, f"{path}.route"):
+        destination(report, f"{where}.destination", block(entry.get("destination")))
+    weights(report, f"{path}.route", routes)
