@@ -144,7 +144,10 @@ def simulate(plan: Plan, listener: str, request: Request, *, within: bool = Fals
 
 
 def _filters(plan: Plan, spec: ListenerSpec) -> tuple[Source, ...]:
-    return tuple(dict.fromkeys(patch.owner.source for patch in plan.patches.get(spec.name, ())))
+    patches = [*plan.edits.listeners.get(spec.name, ())]
+    for table in spec.tables:
+        patches += plan.edits.tables.get(table, ())
+    return tuple(dict.fromkeys(patch.owner.source for patch in patches))
 
 
 def _in_table(plan: Plan, table: RouteTable, request: Request) -> Decision:

@@ -154,10 +154,13 @@ class VirtualHost:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class RouteTable:
-    """`name` is what Envoy asks for; `istio_name` what Istio would call it, for EnvoyFilters to match."""
+    """`name` is what Envoy asks for. `names` are by what EnvoyFilters match it: what Istio would call it, and at a
+    gateway's TLS port the Gateway and the port's name. `port` 0 has hosts of all ports.
+    """
 
     name: str
-    istio_name: str
+    names: tuple[str, str, str]
     hosts: tuple[VirtualHost, ...]
     sources: frozenset[Source]
     ignore_port: bool = False
+    port: int = 0

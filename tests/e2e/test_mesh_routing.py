@@ -6,12 +6,10 @@ Numbers are those of the list of behaviours the rows come from; `town.py` is whe
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 import yaml
 
-from graylane.model.meta import Obj
 from graylane.testing.waiting import eventually
 
 from .town import Town, to, vs
@@ -540,114 +538,6 @@ async def test_102_https_redirect(town: Town) -> None:
 async def test_104_a_gateway_port_is_opened_on_the_services_target_port(town: Town) -> None:
     await town.have(vs(to("v1"), gateways=["gw"], host="*"))
     assert (await town.rig.get(f"http://{town.address(1)}:8080/")).json["by"] == "v1"
-
-
-# -- EnvoyFilter ----------------------------------------------------------------------------------------------------
-
-LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
-
-
-def envoy_filter(
-    code: str,
-    *,
-    context: str = "GATEWAY",
-    operation: str = "INSERT_BEFORE",
-    at: str = "envoy.filters.http.router",
-    name: str = "ef",
-    namespace: str = "istio-system",
-    **spec: Any,
-) -> str:
-    """One HTTP_FILTER patch with some Lua, beside the filter `at`."""
-    place = {"name": "envoy.filters.network.http_connection_manager", "subFilter": {"name": at}}
-    patch: Obj = {
-        "applyTo": "HTTP_FILTER",
-        "match": {"context": context, "listener": {"filterChain": {"filter": place}}},
-        "patch": {
-            "operation": operation,
-            "value": {"name": "lua", "typed_config": {"@type": LUA, "inlineCode": code}},
-        },
-    }
-    metadata = {"name": name, "namespace": namespace}
-    return yaml.safe_dump({"kind": "EnvoyFilter", "metadata": metadata, "spec": {"configPatches": [patch], **spec}})
-
-
-def adds(header: str, value: str) -> str:
-    return f'function envoy_on_request(h) h:headers():add("{header}", "{value}") end'
-
-
-async def test_106_a_header_set_in_lua_steers_the_route_at_the_gateway_only(town: Town) -> None:
-    await town.have(
-        vs(to("v2", ", match: [{headers: {x-lane: {exact: canary}}}]") + to("v1"), host="*", gateways=["gw"]),
-        vs(to("v1"), name="mesh"),
-        envoy_filter(adds("x-lane", "canary")),
-    )
-    answer = await town.enter()
-    assert answer.json["by"] == "v2"
-    assert ["x-lane", "canary"] in answer.json["headers"]
-    assert "x-lane" not in dict((await town.ask("http://b:8000/")).json["headers"])
-
-
-async def test_106_in_the_mesh_a_filter_holds_for_the_pods_it_selects(town: Town) -> None:
-    selected = {"workloadSelector": {"labels": {"app": "client"}}}
-    await town.have(envoy_filter(adds("x-lane", "c"), context="SIDECAR_OUTBOUND", namespace="shop", **selected))
-    assert "x-lane" in dict((await town.ask("http://b.shop:8000/")).json["headers"])
-    assert "x-lane" not in dict((await town.ask("http://b.shop:8000/", "stranger")).json["headers"])
-
-
-async def test_107_and_111_a_filter_that_finds_no_place_or_no_workload_changes_nothing(town: Town) -> None:
-    await town.have(
-        vs(to("v1"), host="*", gateways=["gw"]),
-        envoy_filter(adds("x-a", "1"), at="envoy.filters.http.nothing", name="one"),
-        envoy_filter(adds("x-b", "1"), name="two", workloadSelector={"labels": {"app": "other"}}),
-    )
-    sent = dict((await town.enter()).json["headers"])
-    assert "x-a" not in sent
-    assert "x-b" not in sent
-
-
-async def test_109_and_110_priority_then_root_namespace_then_age_decide_the_order(town: Town) -> None:
-    await town.have(
-        vs(to("v1"), host="*", gateways=["gw"]),
-        envoy_filter(adds("x-o", "1"), name="late", priority=1),
-        envoy_filter(adds("x-o", "2"), name="early", priority=-1),
-        envoy_filter(adds("x-o", "3"), name="middle"),
-    )
-    headers = (await town.enter()).json["headers"]
-    assert [value for name, value in headers if name == "x-o"] == ["2", "3", "1"]
-
-
-@pytest.mark.parametrize("operation", ["INSERT_FIRST", "INSERT_AFTER", "REPLACE"])
-async def test_filters_are_put_first_behind_or_instead(town: Town, operation: str) -> None:
-    await town.have(
-        vs(to("v1"), host="*", gateways=["gw"]),
-        envoy_filter(adds("x-o", "1"), operation=operation, at="envoy.filters.http.fault"),
-    )
-    assert ["x-o", "1"] in (await town.enter()).json["headers"]
-    assert not town.rig.refused
-
-
-async def test_a_merge_changes_a_filter_put_in_before_it(town: Town) -> None:
-    await town.have(
-        vs(to("v1"), host="*", gateways=["gw"]),
-        envoy_filter(adds("x-o", "1")),
-        envoy_filter(adds("x-o", "2"), operation="MERGE", at="lua", name="merge"),
-    )
-    assert ["x-o", "2"] in (await town.enter()).json["headers"]
-
-
-@pytest.mark.parametrize(
-    ("operation", "code"), [("INSERT_BEFORE", "function envoy_on_request(h"), ("ADD", adds("x", "1"))]
-)
-async def test_108_and_116_what_envoy_refuses_leaves_the_old_listener_serving(
-    town: Town, operation: str, code: str
-) -> None:
-    await town.have(vs(to("v1"), host="*", gateways=["gw"]))
-    await town.have(envoy_filter(code, operation=operation))
-    assert {each.resource.type.short for each in town.rig.refused} == {"LDS"}
-    assert (await town.enter()).json["by"] == "v1"
-    town.cluster.delete("EnvoyFilter", "ef")
-    await town.push()
-    assert (await town.enter()).json["by"] == "v1"
 
 
 # -- distribution ---------------------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ class Chains:
 def chains(world: World, ports: Sequence[GatewayPort]) -> Chains:
     """`ports` are those of one router that share a number."""
     inputs = world.inputs
-    key = ("chains", tuple(ports), world.virtual_services, world.services, inputs.credentials)
+    known = (world.virtual_services, world.services, inputs.credentials, inputs.envoy_filters)
+    key = ("chains", tuple(ports), known)
     return world.memo.get(key, lambda: _chains(world, ports))
 
 

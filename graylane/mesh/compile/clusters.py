@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from graylane.mesh.compile.directory import Client, cluster_name
+from graylane.mesh.compile.directory import Client, Services, cluster_name, concerned
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
+from graylane.mesh.filters.patches import Patch
 from graylane.mesh.inputs import Endpoint, Endpoints, Labels, Protocol, Service, ServicePort, Source, Subset, selects
 from graylane.mesh.memo import Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterSpec:
-    """`labels` choose among the service's endpoints; {} takes all of them."""
+    """`labels` choose among the service's endpoints; {} takes all of them. `edits` are EnvoyFilters' changes of it."""
 
     name: str
     service: Service
@@ -28,6 +29,7 @@ class ClusterSpec:
     labels: Labels
     policy: Policy
     sources: frozenset[Source]
+    edits: tuple[Patch, ...] = ()
 
     def pick(self, endpoints: Endpoints) -> tuple[Endpoint, ...]:
         named = (each for each in endpoints.each if each.number(self.port.name) is not None)
@@ -42,29 +44,39 @@ def clusters(world: World, clients: tuple[Client, ...]) -> Table[str, ClusterSpe
 def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
     found: Table[str, ClusterSpec] = Table()
     for service in world.services.each:
-        rules = {world.services.default_rule(service): None, **{client.rule(service): None for client in clients}}
-        for rule in rules:
+        followed = {(client.rule(service), client.edits): None for client in clients}
+        for rule, edits in {(world.services.default_rule(service), world.services.edits): None, **followed}:
             variant = world.services.variant(service, rule)
-            key = ("clusters", service, rule, variant)
-            for spec in world.memo.get(key, partial(_of_service, service, rule, variant)):
+            key = ("clusters", service, rule, variant, edits, world.services.edits)
+            for spec in world.memo.get(key, partial(_of_service, world.services, service, rule, variant, edits)):
                 found[spec.name] = spec
     return found
 
 
-def _of_service(service: Service, rule: Rule | None, variant: str) -> tuple[ClusterSpec, ...]:
+def _of_service(
+    services: Services, service: Service, rule: Rule | None, variant: str, edits: tuple[Patch, ...]
+) -> tuple[ClusterSpec, ...]:
+    """For every port and subset one. Those that `edits` take out are not there for whoever they hold for."""
     subsets: tuple[Subset | None, ...] = (None, *(rule.subsets if rule else ()))
     sources = service.sources.union(rule.sources if rule else ())
-    return tuple(
-        ClusterSpec(
-            name=cluster_name(service.host, port.number, subset.name if subset else "", variant),
-            service=service,
-            port=port,
-            protocol=port.protocol,
-            labels=subset.labels if subset else {},
-            policy=policy_for(rule, port.number, subset),
-            sources=sources,
-        )
-        for port in service.ports
-        if port.protocol is not Protocol.UDP
-        for subset in subsets
-    )
+    found: list[ClusterSpec] = []
+    for port in service.ports:
+        for subset in subsets if port.protocol is not Protocol.UDP else ():
+            name = subset.name if subset else ""
+            changes = concerned(edits, service.host, port.number, name)
+            if any(patch.operation == "REMOVE" for patch in changes):
+                continue
+            mark = services.mark(edits, service.host, port.number, name)
+            found.append(
+                ClusterSpec(
+                    name=cluster_name(service.host, port.number, name, variant + mark),
+                    service=service,
+                    port=port,
+                    protocol=port.protocol,
+                    labels=subset.labels if subset else {},
+                    policy=policy_for(rule, port.number, subset),
+                    sources=sources.union(patch.owner.source for patch in changes),
+                    edits=changes,
+                )
+            )
+    return tuple(found)

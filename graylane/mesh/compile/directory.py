@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
 from graylane.mesh.compile.scope import EVERYTHING, Scope
+from graylane.mesh.filters.patches import Patch
 from graylane.mesh.inputs import Labels, Proxy, Service, Source
+from graylane.model.hashing import short_hash
 
 HIDDEN = "hidden"
 """Marks the name of a cluster that exists, but not for this client: nothing of that name does."""
@@ -28,11 +30,23 @@ def parsed_cluster(name: str) -> tuple[str, int, str]:
     return rest.partition("~")[0], int(port), subset
 
 
-class Services:
-    """The services by full name, with each one's default rule. A host that several define is the first one's."""
+def concerned(edits: tuple[Patch, ...], host: str, port: int, subset: str) -> tuple[Patch, ...]:
+    """Those patches that are for a service's cluster; they match it by the name Istio gives it."""
+    if not edits:
+        return ()
+    name = cluster_name(host, port, subset)
+    return tuple(patch for patch in edits if patch.on_cluster(name, host, port, subset))
 
-    def __init__(self, services: Iterable[Service], book: RuleBook) -> None:
+
+class Services:
+    """The services by full name, with each one's default rule. A host that several define is the first one's.
+
+    `edits` are what EnvoyFilters do to the clusters of every pod.
+    """
+
+    def __init__(self, services: Iterable[Service], book: RuleBook, edits: tuple[Patch, ...] = ()) -> None:
         self.book = book
+        self.edits = edits
         self.each = tuple(services)
         self.by_host: dict[str, Service] = {}
         self._named: dict[str, list[Service]] = {}
@@ -61,10 +75,18 @@ class Services:
             return second
         return (rule.variant if rule else "none") + second
 
+    def mark(self, edits: tuple[Patch, ...], host: str, port: int, subset: str) -> str:
+        """Keeps a cluster that EnvoyFilters change for some clients apart from everybody's: one Envoy carries both."""
+        if edits == self.edits:
+            return ""
+        ours, all = concerned(edits, host, port, subset), concerned(self.edits, host, port, subset)
+        return "" if ours == all else f"+{short_hash([str(patch.owner.source) for patch in ours])}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Client:
-    """Pods that no rule can tell apart, or one gateway. `gateways` are the names a VirtualService binds it by.
+    """Pods that no rule can tell apart, or one gateway. `gateways` are the names a VirtualService binds it by; `edits`
+    what EnvoyFilters do to its clusters.
 
     `identity` is equal exactly for clients whose tables are equal, from one compilation to the next.
     """
@@ -75,6 +97,7 @@ class Client:
     gateways: frozenset[str]
     services: Services
     scope: Scope = EVERYTHING
+    edits: tuple[Patch, ...] = ()
     _rules: dict[Service, Rule | None] = field(default_factory=dict)
 
     def rule(self, service: Service) -> Rule | None:
@@ -99,7 +122,8 @@ class Client:
             return cluster_name(host, port or listener_port, subset, hidden), policy_for(None, 0, None)
         number = port or (service.ports[0].number if len(service.ports) == 1 else listener_port)
         rule = self.rule(service)
-        name = cluster_name(host, number, subset, self.services.variant(service, rule))
+        mark = self.services.mark(self.edits, host, number, subset)
+        name = cluster_name(host, number, subset, self.services.variant(service, rule) + mark)
         return name, policy_for(rule, number, rule.subset(subset) if rule and subset else None)
 
 

@@ -148,7 +148,8 @@ def _ports(world: World) -> Ports:
 
 def groups(world: World, found: Ports) -> tuple[Group, ...]:
     """The routers as callers of services, each by itself."""
-    return world.memo.get(("router groups", found, world.services), partial(_groups, world, found))
+    key = ("router groups", found, world.services, world.inputs.envoy_filters)
+    return world.memo.get(key, partial(_groups, world, found))
 
 
 def _groups(world: World, found: Ports) -> tuple[Group, ...]:
@@ -217,7 +218,7 @@ def tables(world: World, found: Ports) -> Iterable[RouteTable]:
 
 def table(world: World, port: GatewayPort) -> RouteTable:
     """All virtual hosts of one router port; ports in the request's Host are ignored there."""
-    key = (port, world.virtual_services, world.services)
+    key = (port, world.virtual_services, world.services, world.patches(port.proxy, "GATEWAY"))
     return world.stage(("gateway", port.table_name), key, partial(_table, port))
 
 
@@ -232,7 +233,10 @@ def _table(port: GatewayPort, world: World) -> RouteTable:
                 drafts.setdefault(host, _HostDraft(opening.server.number)).https_only = True
     found = tuple(_host(name, drafts[name]) for name in sorted(drafts))
     sources = port.sources.union(*(host.sources for host in found))
-    return RouteTable(port.table_name, port.istio_name, found, sources, ignore_port=True)
+    opening = port.openings[0]
+    secure = (opening.gateway.full_name, opening.server.name) if port.speech.by_name else ("", "")
+    names = (port.istio_name, *secure)
+    return RouteTable(port.table_name, names, found, sources, ignore_port=True, port=opening.server.number)
 
 
 @dataclass(slots=True)
@@ -247,9 +251,9 @@ class _HostDraft:
 def client(world: World, proxy: Proxy, *gateways: Gateway) -> Client:
     """A router as one who calls services; `gateways` are those in whose name it does."""
     names = frozenset(gateway.full_name for gateway in gateways)
-    return Client(
-        f"gateway {proxy.key} {'+'.join(sorted(names))}", proxy.namespace, proxy.labels, names, world.services
-    )
+    edits = tuple(patch for patch in world.patches(proxy, "GATEWAY") if patch.target == "CLUSTER" and not patch.adds)
+    identity = f"gateway {proxy.key} {'+'.join(sorted(names))}"
+    return Client(identity, proxy.namespace, proxy.labels, names, world.services, edits=edits)
 
 
 def _contribute(

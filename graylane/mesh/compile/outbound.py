@@ -20,10 +20,12 @@ from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_
 from graylane.mesh.compile.scope import EVERYTHING, Scope, sidecar_for
 from graylane.mesh.compile.select import ByHost
 from graylane.mesh.compile.world import World
+from graylane.mesh.filters.patches import ON_ROUTES
 from graylane.mesh.inputs import (
     MESH,
     Block,
     Egress,
+    EnvoyFilter,
     Labels,
     Protocol,
     Proxy,
@@ -63,7 +65,7 @@ def groups(world: World) -> tuple[Group, ...]:
     selectors = tuple((namespace, _selectors(world, namespace)) for namespace in namespaces)
     # What a Sidecar lets its pods call depends on the rules it lets them see.
     rules = world.virtual_services if sidecars else ()
-    key = ("groups", proxies, world.services, sidecars, rules, selectors)
+    key = ("groups", proxies, world.services, sidecars, rules, world.inputs.envoy_filters, selectors)
     return world.memo.get(key, partial(_groups, world, dict(selectors)))
 
 
@@ -83,7 +85,10 @@ def _groups(world: World, selectors: dict[str, Selectors]) -> tuple[Group, ...]:
 def _group(world: World, identity: str, proxies: list[Proxy]) -> Group:
     first = proxies[0]
     scope = _scope(world, first)
-    return Group(Client(identity, first.namespace, first.labels, _GATEWAYS, world.services, scope), tuple(proxies))
+    patches = world.patches(first, "SIDECAR_OUTBOUND")
+    edits = tuple(patch for patch in patches if patch.target == "CLUSTER" and not patch.adds)
+    client = Client(identity, first.namespace, first.labels, _GATEWAYS, world.services, scope, edits)
+    return Group(client, tuple(proxies))
 
 
 def _scope(world: World, proxy: Proxy) -> Scope:
@@ -103,12 +108,21 @@ def _scope(world: World, proxy: Proxy) -> Scope:
 def _selectors(world: World, namespace: str) -> Selectors:
     """Everything by which rules seen from `namespace` tell its pods apart, in a stable order."""
     asked = {_sorted(selector) for owner, selector in world.services.book.selectors if owner == namespace}
-    asked.update(
-        _sorted(each.selector) for each in world.inputs.sidecars if each.selector and each.namespace == namespace
-    )
+    written = [each.selector for each in world.inputs.sidecars if each.namespace == namespace]
+    written += [each.selector for each in _editors(world, namespace)]
+    asked.update(_sorted(selector) for selector in written if selector)
     for service in world.ordered(namespace):
         asked.update(world.memo.get(("asks", service), partial(_asks, service)))
     return tuple(sorted(asked))
+
+
+def _editors(world: World, namespace: str) -> Iterable[EnvoyFilter]:
+    """EnvoyFilters that change routes or clusters, which pods share unless told apart."""
+    near = (namespace, world.inputs.mesh.root_namespace)
+    for each in world.inputs.envoy_filters:
+        shared = any(patch.target in (*ON_ROUTES, "CLUSTER") for patch in world.decoded(each)[0])
+        if shared and each.namespace in near:
+            yield each
 
 
 def _asks(service: VirtualService) -> Selectors:
@@ -143,7 +157,7 @@ def _table(client: Client, services: tuple[VirtualService, ...], world: World) -
     ]
     unique = tuple(_without_duplicates(found))
     sources = client.scope.sources.union(*(host.sources for host in unique))
-    return RouteTable(table_name(client), "http_proxy", unique, sources)
+    return RouteTable(table_name(client), ("http_proxy", "", ""), unique, sources)
 
 
 class Rules:
@@ -193,7 +207,7 @@ def _service_hosts(world: World, client: Client, rules: Rules) -> Iterable[Virtu
                 continue
             candidates = tuple(rules.at(port.number).candidates(service.host))
             reached = tuple(world.reached(each, client) for each in candidates)
-            key = ("vhost", client.identity, service, port, client.rule(service), candidates, reached)
+            key = ("vhost", client.identity, client.edits, service, port, client.rule(service), candidates, reached)
             yield world.memo.get(key, partial(_service_host, world, client, service, port, candidates))
 
 

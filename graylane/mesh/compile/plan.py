@@ -13,11 +13,12 @@ from graylane.mesh.compile import gateways, guard, outbound
 from graylane.mesh.compile.analysis import Findings, analyse
 from graylane.mesh.compile.clusters import ClusterSpec, clusters
 from graylane.mesh.compile.directory import Group
+from graylane.mesh.compile.edits import Edits, edits, undiscovered
 from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
-from graylane.mesh.compile.world import World, world_of
-from graylane.mesh.filters.patches import Patch, decode, for_proxy
+from graylane.mesh.compile.world import world_of
+from graylane.mesh.filters.patches import Patch
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, EnvoyFilter, Inputs, Source
+from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Source
 from graylane.mesh.memo import Memo, Table
 from graylane.mesh.table import RouteTable
 from graylane.model.meta import Key
@@ -29,7 +30,7 @@ class Plan:
 
     inputs: Inputs
     listeners: Table[str, ListenerSpec]
-    patches: Table[str, tuple[Patch, ...]]
+    edits: Edits
     tables: Mapping[str, RouteTable]
     clusters: Table[str, ClusterSpec]
     findings: Findings
@@ -45,9 +46,11 @@ class Plan:
     def carriers(self, source: Source) -> frozenset[Key]:
         """The proxies an object has an effect on: through their routes, their rules or their filters."""
         tables = {table.name for table in self.tables.values() if source in table.sources}
+        tables |= {name for name, patches in self.edits.tables.items() if _has(patches, source)}
         found = self.listeners.values()
         owners = {spec.owner for spec in found if source in spec.sources or not tables.isdisjoint(spec.tables)}
-        owners |= {self.listeners[name].owner for name, found in self.patches.items() if _has(found, source)}
+        owners |= {self.listeners[name].owner for name, each in self.edits.listeners.items() if _has(each, source)}
+        owners.update(self.edits.by(source))
         for group in self.groups:
             if source.kind == "DestinationRule" and source in group.client.sources():
                 owners.update(group.proxies)
@@ -65,31 +68,17 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
     specs = listeners(world, ports, sidecars)
     tables = [*gateways.tables(world, ports), *outbound.tables(world, sidecars)]
     guarded = tuple((each.source, told) for each in inputs.gateways for told in guard.findings(each))
-    told = tuple((each.source, told) for each in inputs.envoy_filters for told in decoded(world, each)[1])
+    told = [(each.source, told) for each in inputs.envoy_filters for told in world.decoded(each)[1]]
+    findings = (*ports.findings, *chained(world, ports), *told, *undiscovered(world), *guarded)
     return Plan(
         inputs=inputs,
         listeners=specs,
-        patches=memo.get(("patches", specs, inputs.envoy_filters), partial(_patches, world, specs)),
+        edits=edits(world, specs, (*sidecars, *routers)),
         tables={table.name: table for table in tables},
         clusters=clusters(world, tuple(group.client for group in (*sidecars, *routers))),
-        findings=_with(memo, analyse(world), (*ports.findings, *chained(world, ports), *told, *guarded)),
+        findings=_with(memo, analyse(world), findings),
         groups=(*sidecars, *routers),
     )
-
-
-def _patches(world: World, specs: Mapping[str, ListenerSpec]) -> Table[str, tuple[Patch, ...]]:
-    """For each listener the EnvoyFilter patches that concern it, in the order they are applied."""
-    filters, root = world.inputs.envoy_filters, world.inputs.mesh.root_namespace
-    found: Table[str, tuple[Patch, ...]] = Table()
-    for name, spec in specs.items():
-        if filters and spec.owner is not None:
-            patches = (decoded(world, each)[0] for each in for_proxy(filters, spec.owner, root))
-            found[name] = tuple(patch for each in patches for patch in each if patch.concerns(spec))
-    return found
-
-
-def decoded(world: World, each: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
-    return world.memo.get(("decoded", each), partial(decode, each))
 
 
 def _with(memo: Memo, findings: Findings, more: Iterable[tuple[Source, Finding]]) -> Findings:

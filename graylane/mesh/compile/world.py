@@ -16,11 +16,16 @@ from graylane.mesh.compile.delegates import delegates_of, expand
 from graylane.mesh.compile.directory import Client, Services
 from graylane.mesh.compile.routes import destinations_of
 from graylane.mesh.compile.rules import Rule, RuleBook, merge
-from graylane.mesh.inputs import DestinationRule, Inputs, Service, Source, VirtualService
-from graylane.mesh.memo import Memo
+from graylane.mesh.filters.patches import Patch, decode, for_proxy
+from graylane.mesh.findings import Finding
+from graylane.mesh.inputs import DestinationRule, EnvoyFilter, Inputs, Proxy, ProxyKind, Source, VirtualService
+from graylane.mesh.memo import Memo, Table
 from graylane.model.meta import Key
 
 T = TypeVar("T")
+
+
+Filters = Table[EnvoyFilter, tuple[tuple[Patch, ...], tuple[Finding, ...]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +38,7 @@ class World:
     virtual_services: tuple[VirtualService, ...]
     delegations: dict[Source, frozenset[Source]]
     by_namespace: dict[str, tuple[VirtualService, ...]]
+    filters: Filters
 
     @property
     def domain(self) -> str:
@@ -54,13 +60,24 @@ class World:
         seen = self.ordered(namespace)
         return self.memo.get(("bound", gateways, seen), lambda: select.bound(seen, gateways))
 
-    def reached(self, service: VirtualService, client: Client) -> tuple[tuple[Service | None, Rule | None], ...]:
+    def reached(self, service: VirtualService, client: Client) -> Hashable:
         """All that a VirtualService's routes depend on besides itself: part of the key they are kept under."""
         found = (client.service(name) for name in self.destinations(service))
-        return tuple((each, client.rule(each) if each else None) for each in found)
+        return (client.edits, tuple((each, client.rule(each) if each else None) for each in found))
 
     def destinations(self, service: VirtualService) -> tuple[str, ...]:
         return self.memo.get(("destinations", service), lambda: destinations_of(service, self.domain))
+
+    def decoded(self, each: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
+        return self.filters[each]
+
+    def patches(self, proxy: Proxy, context: str) -> tuple[Patch, ...]:
+        """The EnvoyFilter patches that hold for a proxy in a context, in the order they are applied."""
+        filters = self.inputs.envoy_filters
+        if not filters:
+            return ()
+        chosen = for_proxy(filters, proxy, self.inputs.mesh.root_namespace)
+        return tuple(patch for each in chosen for patch in self.decoded(each)[0] if patch.holds_in(context))
 
     def sources(self, service: VirtualService) -> frozenset[Source]:
         return self.delegations.get(service.source) or frozenset((service.source,))
@@ -68,16 +85,32 @@ class World:
 
 def world_of(inputs: Inputs, memo: Memo) -> World:
     book = memo.stage("rules", inputs.destination_rules, partial(_book, inputs))
-    services = memo.get(("services", inputs.services, inputs.service_entries, book), partial(_services, inputs, book))
+    filters = memo.stage("filters", inputs.envoy_filters, partial(_decoded, inputs.envoy_filters))
+    edits = memo.get(("common edits", filters), partial(_common_edits, inputs, filters))
+    key = ("services", inputs.services, inputs.service_entries, book, edits)
+    services = memo.get(key, partial(_services, inputs, book, edits))
     found = inputs.virtual_services
     effective, delegations = memo.stage("delegates", found, partial(_with_delegates, found))
-    return World(inputs, memo, services, effective, delegations, {})
+    return World(inputs, memo, services, effective, delegations, {}, filters)
 
 
-def _services(inputs: Inputs, book: RuleBook) -> Services:
+def _decoded(filters: tuple[EnvoyFilter, ...], memo: Memo) -> Filters:
+    return Table((each, memo.get(each, partial(decode, each))) for each in filters)
+
+
+def _common_edits(inputs: Inputs, filters: Filters) -> tuple[Patch, ...]:
+    """What the root namespace's EnvoyFilters do to the clusters of every pod, whatever its labels."""
+    root = inputs.mesh.root_namespace
+    nobody = Proxy(root, "", ProxyKind.SIDECAR, "", "", {}, {})
+    chosen = [each for each in for_proxy(inputs.envoy_filters, nobody, root) if not each.selector]
+    found = (patch for each in chosen for patch in filters[each][0] if patch.holds_in("SIDECAR_OUTBOUND"))
+    return tuple(patch for patch in found if patch.target == "CLUSTER" and not patch.adds)
+
+
+def _services(inputs: Inputs, book: RuleBook, edits: tuple[Patch, ...]) -> Services:
     """A Service comes before a ServiceEntry for its host, an older ServiceEntry before a younger one."""
     entries = sorted(inputs.service_entries, key=lambda entry: entry.age)
-    return Services((*inputs.services, *(service for entry in entries for service in entry.services)), book)
+    return Services((*inputs.services, *(service for entry in entries for service in entry.services)), book, edits)
 
 
 def _book(inputs: Inputs, memo: Memo) -> RuleBook:

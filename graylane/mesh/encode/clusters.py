@@ -5,6 +5,7 @@ Pure. In: `ClusterSpec` and endpoints. Out: `Resource`s. Names are Istio's: `out
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_cluster_pb2
@@ -21,6 +22,8 @@ from graylane.mesh.encode.protos import (
     set_ads,
     set_seconds,
 )
+from graylane.mesh.filters.merge import merge
+from graylane.mesh.filters.patches import Patch
 from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution
 from graylane.mesh.snapshot import Resource, Type, resource
 from graylane.mesh.table import PASSTHROUGH, SELF
@@ -46,7 +49,22 @@ def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
         _outlier(message, policy.outlier)
     # By default Envoy holds changes of an endpoint's state back for a second, to merge them.
     set_seconds(message.common_lb_config.update_merge_window, 0.0)
+    for patch in spec.edits:
+        if patch.operation == "MERGE":
+            merge(message, patch.value)
+    message.name = spec.name
     return resource(Type.CLUSTER, spec.name, message, spec.sources)
+
+
+def added(patch: Patch) -> Resource:
+    """A cluster that an EnvoyFilter brings along, as it is written."""
+    return resource(Type.CLUSTER, patch.value.name, patch.value, frozenset((patch.owner.source,)))
+
+
+def unassigned(patch: Patch) -> Iterable[Resource]:
+    """No endpoints for an added cluster that asks us for some: else it keeps everything behind it waiting."""
+    if patch.value.type == cluster_pb2.Cluster.EDS:
+        yield assignment(patch.value.eds_cluster_config.service_name or patch.value.name, (), "")
 
 
 def _discovery(message: Any, spec: ClusterSpec) -> None:

@@ -6,6 +6,7 @@ Pure. In: `ListenerSpec` and the EnvoyFilter patches that concern it. Out: a `Re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,9 +29,9 @@ from graylane.mesh.encode import observe, tls
 from graylane.mesh.encode.clusters import dns_cache
 from graylane.mesh.encode.protos import listener_pb2, pack, set_address, set_ads, set_seconds
 from graylane.mesh.encode.routes import CORS, FAULT
-from graylane.mesh.filters.apply import http_filters
+from graylane.mesh.filters import apply
 from graylane.mesh.filters.patches import HCM, Patch
-from graylane.mesh.inputs import MeshConfig, Source
+from graylane.mesh.inputs import MeshConfig, Proxy, Source
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import Resource, Type, resource
 from graylane.mesh.table import Target
@@ -42,6 +43,7 @@ _TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
 _HTTP = ("http/1.0", "http/1.1", "h2c")  # as the inspector calls them
 _PATIENCE = 0.2  # Istio waits for ever, and has users declare what protocol a server that speaks first has
+_ANYWHERE = ("", "0.0.0.0", "127.0.0.1", "::")
 _LOG_FORMAT = (  # Istio's default
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
     '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
@@ -53,7 +55,8 @@ _LOG_FORMAT = (  # Istio's default
 
 def listener(
     spec: ListenerSpec, mesh: MeshConfig, patches: Sequence[Patch], sources: frozenset[Source], memo: Memo
-) -> Resource:
+) -> Resource | None:
+    """None when an EnvoyFilter took it out."""
     message = listener_pb2.Listener(name=spec.name)
     set_address(message.address, spec.address, spec.port)
     message.address.socket_address.network_namespace_filepath = spec.namespace
@@ -64,33 +67,98 @@ def listener(
         _look_first(message)
     if any(each.names or each.tls for each in spec.chains):
         message.listener_filters.add(name=tls.INSPECTOR).typed_config.CopyFrom(tls.inspector())
+    managers = _Managers(spec, mesh, patches, memo)
     for each in spec.chains:
-        _chain(message.filter_chains.add(), spec, each, mesh, patches, memo)
+        _chain(message.filter_chains.add(), spec, each, managers)
     if spec.table and not spec.chains:
         chain = message.filter_chains.add()
         if spec.cluster:
             chain.filter_chain_match.application_protocols.extend(_HTTP)
         if spec.role is Role.OUTBOUND:
             _add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
-        key = ("hcm", spec.role, spec.table, spec.strips, mesh, tuple(patches))
-        _add(chain, HCM, memo.get(key, partial(_manager, spec, spec.table, mesh, patches)))
+        managers.add(chain, spec.table)
     if spec.cluster:
         _add(message.filter_chains.add(), _TCP_PROXY, _tcp_proxy((Target(spec.cluster),), spec.role))
+    if managers.unfinished:
+        if not apply.listener(message, patches):
+            return None
+        message.name = spec.name
+        for chain in message.filter_chains:
+            managers.finish(chain)
     return resource(Type.LISTENER, spec.name, message, sources)
 
 
-def _chain(
-    message: Any, spec: ListenerSpec, chain: Chain, mesh: MeshConfig, patches: Sequence[Patch], memo: Memo
-) -> None:
+def opened(patch: Patch, proxy: Proxy) -> Resource:
+    """A listener that an EnvoyFilter brings along: at the pod's own address, since one Envoy serves all pods."""
+    message = listener_pb2.Listener()
+    message.CopyFrom(patch.value)
+    message.name = f"{patch.value.name}@{proxy.ip}"
+    message.enable_reuse_port.value = False
+    address = message.address.socket_address
+    if address.address in _ANYWHERE:
+        address.address = proxy.ip
+    return resource(Type.LISTENER, message.name, message, frozenset((patch.owner.source,)))
+
+
+def _chain(message: Any, spec: ListenerSpec, chain: Chain, managers: _Managers) -> None:
     message.filter_chain_match.server_names.extend(chain.names)
     if chain.tls:
         message.transport_socket.CopyFrom(tls.terminating(chain.tls, ("h2", "http/1.1") if chain.table else ()))
-    if not chain.table:
+    if chain.table:
+        managers.add(message, chain.table, named=chain.tls is not None and chain.tls.require is not None)
+    else:
         _add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role))
-        return
-    named = chain.tls is not None and chain.tls.require is not None
-    key = ("hcm", spec.role, chain.table, named, spec.strips, mesh, tuple(patches))
-    _add(message, HCM, memo.get(key, partial(_manager, spec, chain.table, mesh, patches, named=named)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Managers:
+    """The HTTP connection managers of one listener, with what EnvoyFilters make of them.
+
+    Where they change HTTP filters only, listeners with the same changes share a manager. Other changes come first, so
+    a manager is then finished when those are done.
+    """
+
+    spec: ListenerSpec
+    mesh: MeshConfig
+    patches: Sequence[Patch]
+    memo: Memo
+
+    @property
+    def unfinished(self) -> bool:
+        return any(patch.target not in ("HTTP_FILTER", "EXTENSION_CONFIG") for patch in self.patches)
+
+    def add(self, chain: Any, table: str, *, named: bool = False) -> None:
+        patches = () if self.unfinished else self._fitting(chain)
+        key = ("hcm", self.spec.role, table, named, self.spec.strips, self.mesh, patches, self.unfinished)
+        _add(chain, HCM, self.memo.get(key, partial(self._packed, table, patches, named)))
+
+    def _packed(self, table: str, patches: Sequence[Patch], named: bool) -> Any:
+        manager = _manager(self.spec, table, self.mesh, named)
+        return pack(manager if self.unfinished else self._finished(manager, patches))
+
+    def _fitting(self, chain: Any) -> tuple[Patch, ...]:
+        return tuple(patch for patch in self.patches if apply.fits_chain(patch, chain))
+
+    def finish(self, chain: Any) -> None:
+        for each in chain.filters:
+            if each.typed_config.TypeName() == hcm_pb2.HttpConnectionManager.DESCRIPTOR.full_name:
+                manager = hcm_pb2.HttpConnectionManager.FromString(each.typed_config.value)
+                each.typed_config.CopyFrom(pack(self._finished(manager, self._fitting(chain))))
+
+    def _finished(self, manager: Any, patches: Sequence[Patch]) -> Any:
+        filters = apply.http_filters(manager.http_filters, patches)
+        if self.mesh.ledger:
+            filters.insert(len(filters) - 1, _http_filter(observe.FILTER, observe.reader()))
+        apply.refill(manager.http_filters, filters)
+        return manager
+
+
+def _look_first(message: Any) -> None:
+    """A port of no declared protocol: HTTP if the client's first bytes are, else, or if it waits for ours, not."""
+    inspector = message.listener_filters.add(name="envoy.filters.listener.http_inspector")
+    inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
+    set_seconds(message.listener_filters_timeout, _PATIENCE)
+    message.continue_on_listener_filters_timeout = True
 
 
 def _tcp_proxy(targets: Sequence[Target], role: Role) -> Any:
@@ -101,14 +169,6 @@ def _tcp_proxy(targets: Sequence[Target], role: Role) -> Any:
         for target in targets:
             message.weighted_clusters.clusters.add(name=target.cluster, weight=target.weight)
     return pack(message)
-
-
-def _look_first(message: Any) -> None:
-    """A port of no declared protocol: HTTP if the client's first bytes are, else, or if it waits for ours, not."""
-    inspector = message.listener_filters.add(name="envoy.filters.listener.http_inspector")
-    inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
-    set_seconds(message.listener_filters_timeout, _PATIENCE)
-    message.continue_on_listener_filters_timeout = True
 
 
 def _add(chain: Any, name: str, packed: Any) -> None:
@@ -124,7 +184,7 @@ def _own_address() -> Any:
     return pack(state)
 
 
-def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, patches: Sequence[Patch], *, named: bool = False) -> Any:
+def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool) -> Any:
     """`named` clients show a certificate, of which the services behind are told."""
     role = spec.role
     manager = hcm_pb2.HttpConnectionManager(stat_prefix=role.value.lower(), server_name="istio-envoy")
@@ -144,13 +204,12 @@ def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, patches: Sequence
     if spec.strips:
         extension = manager.early_header_mutation_extensions.add(name=_STRIP)
         extension.typed_config.CopyFrom(_strip(spec.strips))
-    manager.http_filters.extend(http_filters(_http_filters(role), patches))
+    manager.http_filters.extend(_http_filters(role))
     if mesh.ledger:
-        manager.http_filters.insert(len(manager.http_filters) - 1, _http_filter(observe.FILTER, observe.reader()))
         manager.access_log.add(name=observe.LOG).typed_config.CopyFrom(observe.access_log())
     if mesh.access_log:
         manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(_access_log(mesh.access_log))
-    return pack(manager)
+    return manager
 
 
 def _strip(headers: frozenset[str]) -> Any:

@@ -6,6 +6,7 @@ may be concatenated by protobuf's own rule, so a change of one host costs one ho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,9 +18,11 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from graylane.chain.match import How, Named, RouteMatch, Text
 from graylane.mesh.encode import observe
 from graylane.mesh.encode.protos import base_pb2, pack, route_components_pb2, route_pb2, set_percent, set_seconds
+from graylane.mesh.filters import apply
+from graylane.mesh.filters.patches import Patch
 from graylane.mesh.inputs import Source
 from graylane.mesh.memo import Memo
-from graylane.mesh.snapshot import Resource, Type, of_bytes
+from graylane.mesh.snapshot import Resource, Type, of_bytes, resource
 from graylane.mesh.table import (
     Cors,
     DirectResponse,
@@ -40,7 +43,7 @@ _LARGEST_DIRECT_BODY = 1 << 20
 _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 
-def table(found: RouteTable, told: frozenset[str] | None, memo: Memo) -> Resource:
+def table(found: RouteTable, told: frozenset[str] | None, patches: Sequence[Patch], memo: Memo) -> Resource:
     """`told` are headers the access log shall name besides those the table's rules look at."""
     head = route_pb2.RouteConfiguration(name=found.name)
     head.validate_clusters.value = False  # a route may name what does not exist (yet): 503 for it, not refusal of all
@@ -50,7 +53,12 @@ def table(found: RouteTable, told: frozenset[str] | None, memo: Memo) -> Resourc
         head.typed_per_filter_config[observe.FILTER].CopyFrom(observe.per_table(names))
     parts = [head.SerializeToString(deterministic=True)]
     parts += [memo.get(("vhost", host), partial(_part, host)) for host in found.hosts]
-    return of_bytes(Type.ROUTES, found.name, b"".join(parts), found.sources)
+    if not patches:
+        return of_bytes(Type.ROUTES, found.name, b"".join(parts), found.sources)
+    message = route_pb2.RouteConfiguration.FromString(b"".join(parts))
+    apply.routes(message, patches, found.names, found.port)
+    message.name = found.name
+    return resource(Type.ROUTES, found.name, message, found.sources.union(patch.owner.source for patch in patches))
 
 
 def _part(host: VirtualHost) -> bytes:
@@ -274,4 +282,4 @@ def _cors(cors: Cors) -> Any:
 
 def empty_table(name: str) -> Resource:
     """Stands in for a table Envoy has none of."""
-    return table(RouteTable(name, name, (), frozenset()), None, Memo())
+    return table(RouteTable(name, (name, "", ""), (), frozenset()), None, (), Memo())

@@ -23,10 +23,10 @@ def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
     mesh = plan.inputs.mesh
     gateway_sources = tuple((name, _gateways(table.sources)) for name, table in plan.tables.items())
     stages: dict[Type, tuple[Hashable, Maker]] = {
-        Type.CLUSTER: ((plan.clusters, mesh), _clusters),
-        Type.ENDPOINTS: ((plan.clusters, plan.inputs.endpoints), _assignments),
-        Type.LISTENER: ((plan.listeners, plan.patches, mesh, gateway_sources), _listeners),
-        Type.ROUTES: ((tuple(plan.tables.values()), _told(plan)), _tables),
+        Type.CLUSTER: ((plan.clusters, plan.edits.clusters, mesh), _clusters),
+        Type.ENDPOINTS: ((plan.clusters, plan.edits.clusters, plan.inputs.endpoints), _assignments),
+        Type.LISTENER: ((plan.listeners, plan.edits, mesh, gateway_sources), _listeners),
+        Type.ROUTES: ((tuple(plan.tables.values()), plan.edits.tables, _told(plan)), _tables),
     }
     resources = {type: memo.stage(type, key, partial(_made, make, plan)) for type, (key, make) in stages.items()}
     sources = memo.get(("sources", plan.findings), lambda: frozenset(plan.findings))
@@ -43,12 +43,17 @@ def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
     yield memo.get(("self",), clusters.self_cluster)
     for spec in plan.clusters.values():
         yield memo.get(("cluster", spec, timeout), partial(clusters.cluster, spec, timeout))
+    for patch in plan.edits.clusters:
+        if patch.value.name not in plan.clusters:
+            yield memo.get(("added", patch), partial(clusters.added, patch))
 
 
 def _assignments(plan: Plan, memo: Memo) -> Iterable[Resource]:
     for spec in plan.clusters.values():
         if spec.service.resolution is Resolution.STATIC:
             yield memo.get(("endpoints", spec, plan.behind(spec)), partial(_assignment, plan, spec))
+    for patch in plan.edits.clusters:
+        yield from clusters.unassigned(patch)
 
 
 def _assignment(plan: Plan, spec: ClusterSpec) -> Resource:
@@ -58,12 +63,16 @@ def _assignment(plan: Plan, spec: ClusterSpec) -> Resource:
 def _listeners(plan: Plan, memo: Memo) -> Iterable[Resource]:
     mesh = plan.inputs.mesh
     for name, spec in plan.listeners.items():
-        patches = plan.patches.get(name, ())
+        patches = plan.edits.listeners.get(name, ())
         sources = spec.sources.union(patch.owner.source for patch in patches)
         for table in spec.tables:
             sources |= _gateways(plan.tables[table].sources)
         key = ("listener", spec, patches, mesh, sources)
-        yield memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo))
+        found = memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo))
+        if found is not None:
+            yield found
+    for patch, proxy in plan.edits.opened:
+        yield memo.get(("opened", patch, proxy), partial(listeners.opened, patch, proxy))
 
 
 def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
@@ -73,7 +82,9 @@ def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
 def _tables(plan: Plan, memo: Memo) -> Iterable[Resource]:
     told = _told(plan)
     for table in plan.tables.values():
-        yield memo.stage(("table", table.name), (table, told), partial(routes.table, table, told))
+        patches = plan.edits.tables.get(table.name, ())
+        key = (table, told, patches)
+        yield memo.stage(("table", table.name), key, partial(routes.table, table, told, patches))
 
 
 def _told(plan: Plan) -> frozenset[str] | None:

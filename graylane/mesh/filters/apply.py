@@ -1,52 +1,226 @@
-"""HTTP_FILTER patches worked into the filter list of one connection manager.
+"""Patches worked into lists, listeners, route tables and clusters.
 
-Pure. In: the generated filters and the patches that concern their listener. Out: the list Envoy gets. List edits come
-first, in order, each seeing what the ones before it did; merges come last, as in Istio.
+Pure. In: messages (changed in place) and the patches that concern them. The order is Istio's: what encloses comes
+before what is enclosed, list edits before merges, additions last and unpatched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from graylane.mesh.filters.merge import merge
-from graylane.mesh.filters.patches import Patch
+from graylane.mesh.filters.patches import HCM, Patch
+from graylane.model.meta import dig
 
 
-def http_filters(generated: Sequence[Any], patches: Sequence[Patch]) -> list[Any]:
-    filters = list(generated)
-    for patch in patches:
-        if patch.operation != "MERGE":
-            _edit(filters, patch)
-    for patch in patches:
-        if patch.operation == "MERGE":
-            filters = [_merged(each, patch) for each in filters]
-    return filters
+def of(patches: Iterable[Patch], target: str) -> list[Patch]:
+    return [patch for patch in patches if patch.target == target]
 
 
-def _edit(filters: list[Any], patch: Patch) -> None:
-    place = next((index for index, each in enumerate(filters) if each.name == patch.beside), None)
-    if patch.beside and place is None and patch.operation != "ADD":
-        return  # it asks to be put beside something that is not there
+# -- lists ----------------------------------------------------------------------------------------------------------
+
+
+def edit(items: list[Any], patch: Patch, found: Callable[[Any], bool] | None) -> None:
+    """One change of an ordered list. `found` tells what the patch looks for; None when it names nothing."""
+    place = next((index for index, each in enumerate(items) if found and found(each)), None)
     match patch.operation:
         case "ADD":
-            filters.append(patch.value)
+            items.append(patch.value)
         case "INSERT_FIRST":
-            filters.insert(0, patch.value)
-        case "INSERT_BEFORE":
-            filters.insert(place or 0, patch.value)
-        case "INSERT_AFTER":
-            filters.insert(len(filters) if place is None else place + 1, patch.value)
+            items.insert(0, patch.value)
+        case "INSERT_BEFORE" if place is not None or found is None:
+            items.insert(place or 0, patch.value)
+        case "INSERT_AFTER" if place is not None or found is None:
+            items.insert(len(items) if place is None else place + 1, patch.value)
         case "REMOVE" if place is not None:
-            del filters[place]
+            del items[place]
         case "REPLACE" if place is not None:
-            filters[place] = patch.value
+            items[place] = patch.value
+
+
+def _filters(generated: Iterable[Any], patches: Sequence[Patch], named: Callable[[Patch], str]) -> list[Any]:
+    """A list of named filters: edits first, each seeing what those before it did, then merges."""
+    items = list(generated)
+    for patch in patches:
+        if patch.operation != "MERGE":
+            edit(items, patch, _named(named(patch)))
+    for patch in patches:
+        if patch.operation == "MERGE":
+            items = [_merged(each, patch) if named(patch) in ("", each.name) else each for each in items]
+    return items
+
+
+def _named(name: str) -> Callable[[Any], bool] | None:
+    return (lambda each: bool(each.name == name)) if name else None
 
 
 def _merged(target: Any, patch: Patch) -> Any:
-    if patch.beside not in ("", target.name):
-        return target
     result = type(target)()
     result.CopyFrom(target)
     merge(result, patch.value)
     return result
+
+
+def refill(field: Any, items: list[Any]) -> None:
+    """Have a repeated field hold these, of which some may be its own."""
+    kept = [type(each).FromString(each.SerializeToString()) for each in items]
+    del field[:]
+    field.extend(kept)
+
+
+# -- listeners ------------------------------------------------------------------------------------------------------
+
+
+def http_filters(generated: Sequence[Any], patches: Sequence[Patch]) -> list[Any]:
+    """The HTTP filters of one connection manager. Those that are to be discovered get what an extension gives them."""
+    items = _filters(generated, [each for each in of(patches, "HTTP_FILTER") if _in_manager(each)], _sub_filter)
+    extensions = {patch.value.name: patch.value for patch in reversed(of(patches, "EXTENSION_CONFIG"))}
+    return [found for each in items if (found := _configured(each, extensions)) is not None]
+
+
+def _in_manager(patch: Patch) -> bool:
+    return dig(patch.match, "filterChain", "filter", "name", default="") in ("", HCM)
+
+
+def _sub_filter(patch: Patch) -> str:
+    return str(dig(patch.match, "filterChain", "filter", "subFilter", "name", default=""))
+
+
+def _configured(each: Any, extensions: dict[str, Any]) -> Any | None:
+    """A filter with its configuration inside: Envoy would wait for one that never comes."""
+    if not each.HasField("config_discovery"):
+        return each
+    given = extensions.get(each.name)
+    fallback = each.config_discovery.default_config
+    if given is None and not fallback.type_url:
+        return None
+    found = type(each)()
+    found.CopyFrom(each)
+    found.typed_config.CopyFrom(given.typed_config if given is not None else fallback)
+    return found
+
+
+def fits_chain(patch: Patch, chain: Any) -> bool:
+    """Whether a filter chain is one that a patch is for."""
+    asked, match = patch.match.get("filterChain") or {}, chain.filter_chain_match
+    protocols = str(asked.get("applicationProtocols") or "")
+    return (
+        asked.get("name") in (None, "", chain.name)
+        and (not asked.get("sni") or asked["sni"] in match.server_names)
+        and asked.get("transportProtocol") in (None, "", match.transport_protocol or "raw_buffer")
+        and all(name.strip() in match.application_protocols for name in protocols.split(",") if name.strip())
+        and int(asked.get("destinationPort") or 0) in (0, match.destination_port.value)
+    )
+
+
+def listener(message: Any, patches: Sequence[Patch]) -> bool:
+    """Everything but HTTP filters. False when nothing is left to listen with."""
+    for patch in of(patches, "LISTENER"):
+        if patch.operation == "REMOVE":
+            return False
+        if patch.operation == "MERGE":
+            merge(message, patch.value)
+    given = of(patches, "LISTENER_FILTER")
+    if given:
+        refill(message.listener_filters, _filters(message.listener_filters, given, _listener_filter))
+    chains = [chain for chain in message.filter_chains if _chain(chain, patches)]
+    chains += [patch.value for patch in of(patches, "FILTER_CHAIN") if patch.adds]
+    refill(message.filter_chains, chains)
+    return bool(chains)
+
+
+def _listener_filter(patch: Patch) -> str:
+    return str(patch.match.get("listenerFilter") or "")
+
+
+def _network_filter(patch: Patch) -> str:
+    return str(dig(patch.match, "filterChain", "filter", "name", default=""))
+
+
+def _chain(chain: Any, patches: Sequence[Patch]) -> bool:
+    """Whether a chain stays; it is changed in place."""
+    fitting = [patch for patch in patches if fits_chain(patch, chain)]
+    for patch in of(fitting, "FILTER_CHAIN"):
+        if patch.operation == "REMOVE":
+            return False
+        if patch.operation == "MERGE":
+            merge(chain, patch.value)
+    given = of(fitting, "NETWORK_FILTER")
+    if given:
+        refill(chain.filters, _filters(chain.filters, given, _network_filter))
+    return True
+
+
+# -- routes ---------------------------------------------------------------------------------------------------------
+
+
+def routes(message: Any, patches: Sequence[Patch], names: Sequence[str], port: int) -> None:
+    """`names` are what Istio calls the table, then its gateway and port name; `port` 0 has each host tell its own."""
+    for patch in of(patches, "ROUTE_CONFIGURATION"):
+        if patch.match.get("name") in (None, "", names[0]) and _in_table(patch, names, port, port):
+            merge(message, patch.value)
+    hosts = []
+    for host in message.virtual_hosts:
+        own = port or int(host.name.rpartition(":")[2] if host.name.rpartition(":")[2].isdigit() else 0)
+        kept = _host(host, [patch for patch in patches if _in_table(patch, names, port, own)])
+        hosts.extend([kept] if kept is not None else [])
+    added = (each for each in of(patches, "VIRTUAL_HOST") if each.adds and _in_table(each, names, port, port))
+    refill(message.virtual_hosts, [*hosts, *(patch.value for patch in added)])
+
+
+def _in_table(patch: Patch, names: Sequence[str], port: int, own: int) -> bool:
+    """Istio has one table for each port; where we have one for all, a host is in that of its own port."""
+    name, gateway, port_name = names
+    known = {None, "", name} | ({str(own)} if not port and own else set())
+    return (
+        patch.match.get("name") in known
+        and int(patch.match.get("portNumber") or 0) in (0, own)
+        and patch.match.get("gateway") in (None, "", gateway)
+        and patch.match.get("portName") in (None, "", port_name)
+    )
+
+
+def _host(host: Any, patches: Sequence[Patch]) -> Any | None:
+    """One virtual host, None when it is taken out."""
+    fitting = [each for each in patches if dig(each.match, "vhost", "name", default="") in ("", host.name)]
+    for patch in of(fitting, "VIRTUAL_HOST"):
+        if patch.operation == "REMOVE":
+            return None
+        if patch.operation == "MERGE":
+            merge(host, patch.value)
+        elif patch.operation == "REPLACE":
+            host = patch.value
+    given = of(fitting, "HTTP_ROUTE")
+    if given:
+        refill(host.routes, _routes(list(host.routes), given))
+    return host
+
+
+def _routes(items: list[Any], patches: Sequence[Patch]) -> list[Any]:
+    for patch in patches:
+        if patch.operation == "REMOVE":
+            items = [each for each in items if not _is_route(patch, each)]
+        elif patch.operation == "MERGE":
+            items = [_merged(each, patch) if _is_route(patch, each) else each for each in items]
+    for patch in patches:
+        asked = bool(dig(patch.match, "vhost", "route"))
+        if patch.operation in ("REMOVE", "MERGE"):
+            continue
+        if patch.operation == "INSERT_FIRST" and asked and not any(_is_route(patch, each) for each in items):
+            continue
+        edit(items, patch, _finder(patch) if asked else None)
+    return items
+
+
+def _finder(patch: Patch) -> Callable[[Any], bool]:
+    return lambda each: _is_route(patch, each)
+
+
+_ACTIONS = {"ROUTE": "route", "REDIRECT": "redirect", "DIRECT_RESPONSE": "direct_response"}
+
+
+def _is_route(patch: Patch, route: Any) -> bool:
+    asked = dig(patch.match, "vhost", "route", default={})
+    action = _ACTIONS.get(str(asked.get("action")))
+    return asked.get("name") in (None, "", route.name) and (action is None or route.HasField(action))

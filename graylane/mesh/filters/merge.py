@@ -1,7 +1,8 @@
 """Istio's MERGE of protobuf messages: scalars overwrite, messages recurse, lists append, map entries replace.
 
-Pure. In: a target message (changed in place) and a patch. Differs from protobuf's own merge in three ways: a
-Duration is replaced whole, a map entry is replaced whole, and two packed messages are merged inside.
+Pure. In: a target message (changed in place) and a patch. Differs from protobuf's own merge in four ways: a Duration
+is replaced whole, a map entry is replaced whole, two packed messages are merged inside, and a transport socket of
+another name takes the place of the one there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from graylane.mesh.filters.types import unpack
 
 _DURATION = "google.protobuf.Duration"
 _ANY = "google.protobuf.Any"
+_SOCKET = "envoy.config.core.v3.TransportSocket"
 
 
 def merge(target: Any, patch: Any) -> None:
@@ -22,13 +24,17 @@ def merge(target: Any, patch: Any) -> None:
             _merge_map(getattr(target, field.name), field, value)
         elif field.is_repeated:
             getattr(target, field.name).extend(value)
-        elif field.message_type.full_name == _DURATION:
+        elif field.message_type.full_name == _DURATION or _other_socket(target, field, value):
             getattr(target, field.name).CopyFrom(value)
         elif field.message_type.full_name == _ANY:
             _merge_packed(getattr(target, field.name), value)
         else:
             getattr(target, field.name).SetInParent()
             merge(getattr(target, field.name), value)
+
+
+def _other_socket(target: Any, field: Any, value: Any) -> bool:
+    return bool(field.message_type.full_name == _SOCKET and getattr(target, field.name).name != value.name)
 
 
 def _merge_plain(target: Any, field: Any, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""EnvoyFilters decoded: which patches hold for which proxy and listener, and in what order.
+"""EnvoyFilters decoded: what each patch is for, and which hold for a proxy, in what order.
 
 Pure. In: EnvoyFilters. Out: `Patch`es, ready to be applied, and findings for those that cannot be.
 Order: lower priority first, then the root namespace's, then older, then by `name.namespace`; inside one object as
@@ -7,43 +7,95 @@ listed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from graylane.mesh.compile.listeners import ListenerSpec
 from graylane.mesh.filters.types import BadValue, parse
 from graylane.mesh.findings import Finding, invalid, unsupported
 from graylane.mesh.inputs import Block, EnvoyFilter, Proxy, selects
 from graylane.model.meta import dig
 
 HCM = "envoy.filters.network.http_connection_manager"
+ISTIO_VERSION = "1.23.2"
 _CONTEXTS = ("ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY")
-_OPERATIONS = ("MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE")
+_INSERTS = ("INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST")
+_OPERATIONS = ("MERGE", "ADD", "REMOVE", *_INSERTS, "REPLACE")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One `applyTo`: what a value is read as, the match it goes with, what can be done, whether it needs a name."""
+
+    message: Any
+    match: str
+    operations: tuple[str, ...]
+    named: bool = True
+
+
+_WHOLE = ("MERGE", "ADD", "REMOVE", *_INSERTS)
+KINDS = {
+    "LISTENER": Kind(listener_pb2.Listener, "listener", _WHOLE),
+    "LISTENER_FILTER": Kind(
+        listener_components_pb2.ListenerFilter, "listener", ("ADD", "REMOVE", *_INSERTS, "REPLACE")
+    ),
+    "FILTER_CHAIN": Kind(listener_components_pb2.FilterChain, "listener", _WHOLE, named=False),
+    "NETWORK_FILTER": Kind(listener_components_pb2.Filter, "listener", _OPERATIONS),
+    "HTTP_FILTER": Kind(hcm_pb2.HttpFilter, "listener", _OPERATIONS),
+    "ROUTE_CONFIGURATION": Kind(route_pb2.RouteConfiguration, "routeConfiguration", ("MERGE",)),
+    "VIRTUAL_HOST": Kind(route_components_pb2.VirtualHost, "routeConfiguration", (*_WHOLE, "REPLACE")),
+    "HTTP_ROUTE": Kind(route_components_pb2.Route, "routeConfiguration", _WHOLE, named=False),
+    "CLUSTER": Kind(cluster_pb2.Cluster, "cluster", _WHOLE),
+    "EXTENSION_CONFIG": Kind(extension_pb2.TypedExtensionConfig, "", ("ADD",)),
+}
+ON_LISTENERS = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER", "EXTENSION_CONFIG")
+ON_ROUTES = ("ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE")
+_MUST_FIND = {  # what a removal has to name
+    "HTTP_FILTER": ("listener", "filterChain", "filter", "subFilter", "name"),
+    "NETWORK_FILTER": ("listener", "filterChain", "filter", "name"),
+    "LISTENER_FILTER": ("listener", "listenerFilter"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """One HTTP_FILTER patch. `beside` names the filter it looks for, "" where it looks for none."""
+    """One patch. `match` is the part of its match that goes with what it applies to, {} for none."""
 
     owner: EnvoyFilter
-    context: str
-    listener_name: str
-    port_number: int
-    network_filter: str
-    beside: str
+    target: str
     operation: str
+    context: str
+    match: Block
     value: Any
 
-    def concerns(self, spec: ListenerSpec) -> bool:
-        """Whether a listener is one this patch is for; the filter it names is looked for later."""
+    @property
+    def adds(self) -> bool:
+        """Of what is not in an ordered list, inserting is adding."""
+        ordered = self.target in ("LISTENER_FILTER", "NETWORK_FILTER", "HTTP_FILTER", "HTTP_ROUTE")
+        return self.operation == "ADD" or (self.operation in _INSERTS and not ordered)
+
+    def holds_in(self, context: str) -> bool:
+        return self.context in ("ANY", context)
+
+    def on_listener(self, name: str, port: int) -> bool:
+        """Whether a listener is one this patch is for; what it names inside is looked for later."""
+        return self.match.get("name") in (None, "", name) and int(self.match.get("portNumber") or 0) in (0, port)
+
+    def on_cluster(self, name: str, host: str, port: int, subset: str) -> bool:
+        """A name alone decides where it is given."""
+        if self.match.get("name"):
+            return bool(self.match["name"] == name)
         return (
-            self.context in ("ANY", spec.role.value)
-            and self.listener_name in ("", spec.istio_name)
-            and self.port_number in (0, spec.port_number)
-            and self.network_filter in ("", HCM)
+            self.match.get("service") in (None, "", host)
+            and self.match.get("subset") in (None, "", subset)
+            and int(self.match.get("portNumber") or 0) in (0, port)
         )
 
 
@@ -62,54 +114,67 @@ def decode(owner: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
             findings.append(invalid(str(error)))
             continue
         findings.extend(Finding("IST0106", "WARNING", f"Schema warning: {text}") for text in complaints)
-        patches.append(_patch(owner, block, value))
+        if _meant(block):
+            patches.append(_patch(owner, block, value))
     return tuple(patches), tuple(findings)
 
 
 def _problem(block: Block, path: str) -> Finding | None:
-    apply_to, operation = block.get("applyTo"), dig(block, "patch", "operation")
-    if apply_to != "HTTP_FILTER":
+    apply_to, operation = str(block.get("applyTo")), dig(block, "patch", "operation")
+    kind = KINDS.get(apply_to)
+    if kind is None:
         return unsupported(f"{path}.applyTo {apply_to}")
     if operation not in _OPERATIONS:
         return invalid(f"{path}.patch.operation {operation!r} is none of {', '.join(_OPERATIONS)}")
-    match = block.get("match") or {}
+    if operation not in kind.operations:
+        return unsupported(f"{path}.patch.operation {operation} on {apply_to}")
+    return _bad_match(block.get("match") or {}, apply_to, operation, kind, path)
+
+
+def _bad_match(match: Block, apply_to: str, operation: str, kind: Kind, path: str) -> Finding | None:
     if match.get("context", "ANY") not in _CONTEXTS:
         return invalid(f"{path}.match.context {match['context']!r} is none of {', '.join(_CONTEXTS)}")
     if match.get("context") == "SIDECAR_INBOUND":
         return unsupported(f"{path}.match.context SIDECAR_INBOUND")
-    for field in ("proxy", "routeConfiguration", "cluster"):
-        if match.get(field):
-            return unsupported(f"{path}.match.{field}")
-    if operation == "REMOVE" and not _beside(match):
+    for field in ("listener", "routeConfiguration", "cluster"):
+        if match.get(field) and field != kind.match:
+            return invalid(f"{path}.match.{field} does not go with applyTo {apply_to}")
+    if dig(match, "proxy", "metadata"):
+        return unsupported(f"{path}.match.proxy.metadata")
+    try:
+        re.compile(str(dig(match, "proxy", "proxyVersion", default="")))
+    except re.error as error:
+        return invalid(f"{path}.match.proxy.proxyVersion does not compile: {error}")
+    if operation == "REMOVE" and apply_to in _MUST_FIND and not dig(match, *_MUST_FIND[apply_to]):
         return invalid(f"{path}.match must name the filter to remove")
     return None
 
 
-def _beside(match: Block) -> str:
-    return str(dig(match, "listener", "filterChain", "filter", "subFilter", "name", default=""))
+def _meant(block: Block) -> bool:
+    """Whether a patch is for proxies of our version."""
+    return re.search(str(dig(block, "match", "proxy", "proxyVersion", default="")), ISTIO_VERSION) is not None
 
 
 def _value(block: Block, path: str) -> tuple[Any, list[str]]:
-    message = hcm_pb2.HttpFilter()
-    if dig(block, "patch", "operation") == "REMOVE":
+    kind = KINDS[block["applyTo"]]
+    message = kind.message()
+    operation = dig(block, "patch", "operation")
+    if operation == "REMOVE":
         return message, []
     complaints = parse(dig(block, "patch", "value", default={}), message, f"{path}.patch.value")
-    if dig(block, "patch", "operation") != "MERGE" and not message.name:
+    if operation != "MERGE" and kind.named and not message.name:
         raise BadValue(f"{path}.patch.value.name is missing")
     return message, complaints
 
 
 def _patch(owner: EnvoyFilter, block: Block, value: Any) -> Patch:
     match = block.get("match") or {}
-    listener = match.get("listener") or {}
     return Patch(
         owner=owner,
-        context=str(match.get("context") or "ANY"),
-        listener_name=str(listener.get("name") or ""),
-        port_number=int(listener.get("portNumber") or 0),
-        network_filter=str(dig(listener, "filterChain", "filter", "name", default="")),
-        beside=_beside(match),
+        target=str(block["applyTo"]),
         operation=str(block["patch"]["operation"]),
+        context=str(match.get("context") or "ANY"),
+        match=match.get(KINDS[block["applyTo"]].match) or {},
         value=value,
     )
 

@@ -208,11 +208,14 @@ def patch(apply_to: str = "HTTP_FILTER", operation: str = "ADD", match: Obj | No
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        (patch("CLUSTER", "MERGE"), "GRL0001"),
+        (patch("BOOTSTRAP", "MERGE"), "GRL0001"),
+        (patch("LISTENER", "REPLACE", name="x"), "GRL0001"),
+        (patch("CLUSTER", "MERGE", {"listener": {"portNumber": 80}}), "IST0106"),
         (patch(operation="MOVE"), "IST0106"),
         (patch(name="x", nonsense=1), "IST0106"),
         (patch(typed_config={"@type": "type.googleapis.com/no.Such"}), "IST0106"),
-        (patch(match={"proxy": {"proxyVersion": "1.*"}}, name="x"), "GRL0001"),
+        (patch(match={"proxy": {"proxyVersion": "1.("}}, name="x"), "IST0106"),
+        (patch(match={"proxy": {"metadata": {"a": "b"}}}, name="x"), "GRL0001"),
     ],
 )
 def test_what_an_envoy_filter_cannot_have_is_told(written: Obj, said: str) -> None:
