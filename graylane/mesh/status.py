@@ -6,10 +6,11 @@ Only `observedGeneration`, the condition Reconciled and `validationMessages` are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from graylane.mesh.blame import complaint, field_of
 from graylane.mesh.compiler import Compiled
 from graylane.mesh.findings import Finding, refused
 from graylane.mesh.inputs import Source
@@ -28,12 +29,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """About one state of one object. `message` is prose."""
+    """About one state of one object. `message` is prose; `refusal` is what Envoy says against it."""
 
     generation: int
     reason: Reason
     message: str
     findings: tuple[Finding, ...] = ()
+    refusal: str = ""
 
     @property
     def status(self) -> str:
@@ -57,12 +59,23 @@ def waiting(compiled: Compiled, source: Source, why: str) -> Verdict:
 
 
 def kept_out(source: Source, why: str) -> Verdict:
-    message = f"Envoy refused this configuration: {why}"
-    return Verdict(source.generation, Reason.REFUSED, message, (refused(why),))
+    said = complaint(why)
+    message = f"Envoy refused this configuration: {said}"
+    return Verdict(source.generation, Reason.REFUSED, message, (refused(said),), said)
+
+
+def _with_field(verdict: Verdict, obj: Obj) -> Verdict:
+    """The refusal with the field that is at fault, where the complaint gives it away."""
+    field = field_of(obj, verdict.refusal) if verdict.refusal else ""
+    if not field:
+        return verdict
+    said = f"{field}: {verdict.refusal}"
+    return replace(verdict, message=f"Envoy refused {said}", findings=(refused(said),))
 
 
 def status_patch(obj: Obj, verdict: Verdict, now: datetime) -> Obj | None:
     """A conditional merge patch for the status subresource."""
+    verdict = _with_field(verdict, obj)
     status = obj.get("status") or {}
     said = Condition(RECONCILED, verdict.status, verdict.reason.value, verdict.message)
     new: Obj = {

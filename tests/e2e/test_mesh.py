@@ -163,6 +163,7 @@ async def test_what_envoy_refuses_is_said_on_the_object_and_holds_nothing_else_b
     said = condition(found, "Reconciled")
     assert said is not None
     assert (said["reason"], "expected near" in said["message"]) == ("RefusedByProxy", True)
+    assert "spec.configPatches[0].patch.value.typed_config.inlineCode line 1: " in said["message"]
     await release(rig, "mocka")
     assert await hops(rig, my_request_id="canary") == "mocka-canary mockb-base"
     value["typed_config"]["inlineCode"] = good_lua

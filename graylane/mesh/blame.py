@@ -1,0 +1,81 @@
+"""Which field of an object Envoy complains about, and what it says, without what only Envoy's authors want to know.
+
+Pure. In: the complaint about a resource, the object that asked for it. Out: a field's path, "" where it cannot be told,
+and one line. Envoy knows nothing of objects; what gives a field away is that its value, or its name, is quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from graylane.model.meta import Obj
+
+_HEAD = re.compile(r"Error adding/updating (?:listener|cluster)\(s\) ")
+_NAME = re.compile(r"(?:^|\n)[^\s:]+_\d+(?:@[^\s:]+)?: ")
+_CONSTRAINT = re.compile(r"Proto constraint validation failed \((.*?)\)\s*(?:\n|$)", re.DOTALL)
+_FIELD = re.compile(r"(?:^|\.)(\w+)(?:\[\d+\])?: ")
+_LUA = re.compile(r'\[string "(?P<start>.+?)(?:\.\.\.)?"\]:(?P<line>\d+): ')
+_SHORTEST = 3
+
+
+def complaint(why: str) -> str:
+    """Envoy names every listener that has the same fault; one of them is enough."""
+    text = _NAME.split(_HEAD.sub("", why, count=1))
+    first = next((part for part in text if part.strip()), why)
+    found = _CONSTRAINT.search(first)
+    said = found[1].rpartition(" | caused by ")[2] if found else first
+    return " ".join(said.split())
+
+
+def field_of(obj: Obj, said: str) -> str:
+    """`spec.http[0].match[0].headers.user.regex` for what `complaint` gave."""
+    leaves = list(_leaves(obj.get("spec"), "spec"))
+    return _of_lua(leaves, said) or _quoted(leaves, said) or _of_regex(leaves, said) or _named(leaves, said)
+
+
+Leaves = list[tuple[str, Any]]
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, below in value.items():
+            yield from _leaves(below, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _leaves(below, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def _of_lua(leaves: Leaves, said: str) -> str:
+    found = _LUA.search(said)
+    paths = [path for path, value in leaves if found and str(value).startswith(found["start"])]
+    return f"{paths[0]} line {found['line']}" if found and len(paths) == 1 else ""
+
+
+def _quoted(leaves: Leaves, said: str) -> str:
+    """The longest value that is repeated in the complaint."""
+    texts = [(path, str(value)) for path, value in leaves if isinstance(value, str)]
+    fitting = [(path, text) for path, text in texts if len(text) >= _SHORTEST and f"'{text}'" in said]
+    return max(fitting, key=lambda each: len(each[1]))[0] if fitting else ""
+
+
+def _of_regex(leaves: Leaves, said: str) -> str:
+    """RE2 quotes only the part of an expression that it does not know."""
+    part = said.rpartition(": ")[2]
+    regexes = [path for path, value in leaves if path.endswith(".regex") and part and part in str(value)]
+    return regexes[0] if len(regexes) == 1 else ""
+
+
+def _named(leaves: Leaves, said: str) -> str:
+    """A message of the schema's check begins with the field's own name."""
+    found = _FIELD.search(said)
+    wanted = _plain(found[1]) if found else ""
+    paths = [path for path, _ in leaves if wanted and _plain(path.rpartition(".")[2].partition("[")[0]) == wanted]
+    return paths[0] if len(paths) == 1 else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
