@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from graylane.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, SERVICE_ACCOUNT
-from graylane.model.meta import Obj, dig, is_true
+from graylane.model.meta import Obj, condition, dig, is_true
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
 from graylane.testing.waiting import eventually
 
@@ -109,3 +110,63 @@ async def test_what_a_pod_wrote_into_a_claim_is_there_for_the_next_and_goes_with
 
     _: bool = await eventually(nothing_left, 15, "the volume gone")
     assert not directory.exists()
+
+
+async def test_hooks_of_every_kind_run_before_the_container_counts_and_before_it_ends(rig: Rig) -> None:
+    server = "import http.server, os\n"
+    server += "class Handler(http.server.SimpleHTTPRequestHandler):\n"
+    server += "    def do_GET(self):\n        print(self.path, flush=True)\n        self.send_error(404)\n"
+    server += "    def log_message(self, *_): pass\n"
+    server += "http.server.HTTPServer((os.environ['POD_IP'], 8000), Handler).serve_forever()\n"
+    hooks = {"postStart": {"sleep": {"seconds": 1}}, "preStop": {"httpGet": {"path": "/stopping", "port": 8000}}}
+    probe = {"tcpSocket": {"port": 8000}, "periodSeconds": 1}
+    main = {"image": "x", "command": ["python3", "-c", server], "lifecycle": hooks, "readinessProbe": probe}
+    await rig.run("hooked", main)
+    pod = await rig.ready("hooked")
+    started, ready = status_of(pod)["state"]["running"]["startedAt"], condition(pod, "Ready")
+    assert ready is not None
+    assert ready["lastTransitionTime"] > started, "it is not ready before its hook has run"
+    following = asyncio.create_task(rig.log("hooked", "follow=true"))
+    await rig.client.delete(POD, "hooked", "default")
+    await rig.gone("hooked")
+    assert await following == "/stopping\n"
+    assert ("FailedPreStopHook", "PreStopHook failed: HTTP probe failed with statuscode: 404") in await rig.events(
+        "hooked"
+    )
+
+
+async def test_a_container_whose_first_hook_fails_is_ended_and_tried_again(rig: Rig) -> None:
+    hook = {"postStart": {"exec": {"command": ["sh", "-c", "[ -e again ] || { touch again; exit 9; }"]}}}
+    await rig.run("unhooked", shell("exec sleep 600", lifecycle=hook))
+    pod = await rig.ready("unhooked")
+    assert status_of(pod)["restartCount"] == 1
+    assert dig(status_of(pod), "lastState", "terminated", "exitCode") == 143
+    assert "FailedPostStartHook" in {reason for reason, _ in await rig.events("unhooked")}
+
+
+async def test_a_failing_container_is_run_again_on_failure_and_not_after_it_succeeded(rig: Rig) -> None:
+    script = "echo run >> runs; [ $(wc -l < runs) = 2 ] || exit 7"
+    await rig.run("retried", shell(script), restartPolicy="OnFailure")
+    pod = await rig.when("retried", lambda pod: dig(pod, "status", "phase") == "Succeeded")
+    assert status_of(pod)["restartCount"] == 1
+    ended, before = status_of(pod)["state"]["terminated"], status_of(pod)["lastState"]["terminated"]
+    assert (ended["reason"], ended["exitCode"]) == ("Completed", 0)
+    assert (before["reason"], before["exitCode"]) == ("Error", 7)
+
+
+async def test_a_container_waits_for_the_settings_it_names_and_for_a_program_that_there_is(rig: Rig) -> None:
+    env = [{"name": "COLOR", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "color"}}}]
+    await rig.run("waiting", shell("echo $COLOR", env=env), restartPolicy="Never")
+    pod = await rig.when("waiting", lambda pod: dig(status_of(pod), "state", "waiting", "message"))
+    assert status_of(pod)["state"]["waiting"] == {
+        "reason": "CreateContainerConfigError",
+        "message": 'configmap "late" not found',
+    }
+    data = {"metadata": {"name": "late", "namespace": "default"}, "data": {"color": "red"}}
+    await rig.client.create(CONFIG_MAP, data)
+    await rig.when("waiting", lambda pod: dig(pod, "status", "phase") == "Succeeded")
+    assert await rig.log("waiting") == "red\n"
+    await rig.run("absent", {"image": "x", "command": ["no-such-program"]}, restartPolicy="Never")
+    pod = await rig.when("absent", lambda pod: dig(pod, "status", "phase") == "Failed")
+    ended = status_of(pod)["state"]["terminated"]
+    assert (ended["exitCode"], ended["reason"]) == (128, "StartError")
