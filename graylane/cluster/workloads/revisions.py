@@ -53,10 +53,14 @@ class Fleet:
 
     @staticmethod
     def of(deployment: Obj, sets: Iterable[Obj]) -> Fleet:
-        """Of several sets with the present template the oldest is the new one, as Kubernetes chooses."""
+        """Of several sets with the present template the oldest is the new one, as Kubernetes chooses.
+
+        Of those of the same second it is the first by name, and not by revision: being chosen gives a new revision.
+        """
         ordered = sorted(sets, key=_age)
         template = comparable(deployment["spec"].get("template"))
-        new = next((rs for rs in ordered if comparable(rs["spec"].get("template")) == template), None)
+        same = [rs for rs in ordered if comparable(rs["spec"].get("template")) == template]
+        new = min(same, key=lambda rs: (_created(rs), name_of(rs)), default=None)
         return Fleet(new, tuple(rs for rs in ordered if rs is not new))
 
     @property
@@ -70,7 +74,11 @@ class Fleet:
 
 def _age(replica_set: Obj) -> tuple[str, int, str]:
     """Creation times have whole seconds; revisions order those of the same second."""
-    return dig(replica_set, "metadata", "creationTimestamp", default=""), revision_of(replica_set), name_of(replica_set)
+    return _created(replica_set), revision_of(replica_set), name_of(replica_set)
+
+
+def _created(replica_set: Obj) -> str:
+    return str(dig(replica_set, "metadata", "creationTimestamp", default=""))
 
 
 def comparable(template: Mapping[str, Any] | None) -> Any:
