@@ -89,6 +89,15 @@ async def test_109_and_110_priority_then_root_namespace_then_age_decide_the_orde
     assert [value for name, value in headers if name == "x-o"] == ["2", "3", "1"]
 
 
+async def test_110_the_root_namespaces_filters_come_before_ones_own(town: Town) -> None:
+    await town.have(
+        envoy_filter(adds("x-o", "own"), context="SIDECAR_OUTBOUND", namespace="shop", name="a-older"),
+        envoy_filter(adds("x-o", "root"), context="SIDECAR_OUTBOUND", name="b-younger"),
+    )
+    headers = (await town.ask("http://b:8000/")).json["headers"]
+    assert [value for name, value in headers if name == "x-o"] == ["root", "own"]
+
+
 @pytest.mark.parametrize("operation", ["INSERT_FIRST", "INSERT_AFTER", "REPLACE"])
 async def test_filters_are_put_first_behind_or_instead(town: Town, operation: str) -> None:
     await town.have(

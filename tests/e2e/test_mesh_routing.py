@@ -26,6 +26,11 @@ async def test_1_to_5_a_service_is_reached_by_every_name_it_has(town: Town, name
     assert await town.who(f"http://{name}:8000/") in ("v1", "v2")
 
 
+async def test_4_a_service_sees_its_name_as_the_client_spelled_it(town: Town) -> None:
+    await town.push()
+    assert '"host":"B:8000"' in await town.raw("GET http://B:8000/ HTTP/1.1\nHost: B:8000\nConnection: close\n\n")
+
+
 async def test_3_the_short_name_means_nothing_in_another_namespace(town: Town) -> None:
     await town.push()
     assert await town.who("http://b.shop:8000/", "stranger") in ("v1", "v2")
@@ -89,10 +94,12 @@ MATCHES = [
     ("15 regex matches all of it", "{uri: {regex: '/re/[0-9]+'}}", {"path": "/re/1"}, {"path": "/re/1/x"}),
     ("16 case ignored", "{uri: {exact: /CI}, ignoreUriCase: true}", {"path": "/ci"}, {"path": "/cj"}),
     ("17 dots normalised", "{uri: {exact: /exact}}", {"path": "/./exact"}, {"path": "/x/exact"}),
+    ("17 dots climb no higher", "{uri: {prefix: /pre}}", {"path": "/../pre"}, {"path": "/pre/.."}),
     ("18 header exact", "{headers: {X-Lane: {exact: V}}}", {"x-lane": "V"}, {"x-lane": "v"}),
     ("19 header prefix", "{headers: {x-lane: {prefix: can}}}", {"x-lane": "canary"}, {"x-lane": "xcan"}),
     ("19 header regex", "{headers: {x-lane: {regex: 'c.*y'}}}", {"x-lane": "canary"}, {"x-lane": "canaryx"}),
     ("20 header present", "{headers: {x-lane: {}}}", {"x-lane": "any"}, {}),
+    ("20 header present, empty", "{headers: {x-lane: {}}}", {"x-lane": ""}, {}),
     ("20 header regex star", "{headers: {x-lane: {regex: '*'}}}", {"x-lane": "any"}, {}),
     ("21 without header", "{withoutHeaders: {x-lane: {exact: c}}}", {"x-lane": "d"}, {"x-lane": "c"}),
     ("21 without header, absent", "{withoutHeaders: {x-lane: {exact: c}}}", {}, {"x-lane": "c"}),
@@ -104,6 +111,8 @@ MATCHES = [
         {"x": "1"},
     ),
     ("24 first query value", "{queryParams: {v: {exact: '1'}}}", {"path": "/?v=1&v=2"}, {"path": "/?v=2&v=1"}),
+    ("24 query has case", "{queryParams: {v: {exact: a}}}", {"path": "/?v=a"}, {"path": "/?v=A"}),
+    ("25 query present, empty", "{queryParams: {v: {}}}", {"path": "/?v="}, {"path": "/?V="}),
     ("25 query present", "{queryParams: {v: {}}}", {"path": "/?v"}, {"path": "/?w"}),
     ("27 authority", "{authority: {exact: 'b:8000'}}", {}, {"url": "http://b.shop:8000"}),
     (
@@ -122,6 +131,12 @@ async def test_a_match_decides(town: Town, match: str, hit: dict[str, str], miss
         headers = {name: value for name, value in request.items() if name not in ("path", "url")}
         url = request.get("url", "http://b:8000") + request.get("path", "/")
         assert await town.who(url, **headers) == expected
+
+
+async def test_27_an_authority_has_the_port_that_the_client_wrote(town: Town) -> None:
+    await town.have(vs(to("v2", ", match: [{authority: {exact: c}}]") + to("v1"), host="c"))
+    assert await town.who("http://c/") == "v2"
+    assert await town.who("http://c.shop/") == "v1"
 
 
 async def test_26_method_match(town: Town) -> None:
@@ -274,7 +289,9 @@ async def test_53_to_55_paths_are_rewritten(town: Town, rule: str, path: str, se
 
 async def test_56_the_authority_is_rewritten(town: Town) -> None:
     await town.have(vs(to("v1", ", rewrite: {authority: other.example}")))
-    assert (await town.ask("http://b:8000/")).json["host"] == "other.example"
+    answer = await town.ask("http://b:8000/")
+    assert answer.json["host"] == "other.example"
+    assert dict(answer.json["headers"])["x-envoy-original-host"] == "b:8000"
 
 
 async def test_57_and_58_redirects(town: Town) -> None:
@@ -302,9 +319,10 @@ async def test_59_a_derived_port_80_is_not_written(town: Town) -> None:
 
 async def test_60_and_61_direct_responses(town: Town) -> None:
     body = "x" * 5000
-    await town.have(vs(f"- directResponse: {{status: 418, body: {{string: {body}}}}}\n"))
+    headers = "headers: {response: {set: {x-r: '1'}}}"
+    await town.have(vs(f"- {{directResponse: {{status: 418, body: {{string: {body}}}}}, {headers}}}\n"))
     answer = await town.ask("http://b:8000/")
-    assert (answer.status, answer.text) == (418, body)
+    assert (answer.status, answer.text, answer.headers["x-r"]) == (418, body, "1")
     assert not town.rig.refused
 
 
@@ -419,6 +437,7 @@ async def test_78_to_80_faults(town: Town) -> None:
     await town.have(vs(to("v1", ", fault: {abort: {httpStatus: 418, percentage: {value: 100}}}")))
     answer = await town.ask("http://b:8000/")
     assert (answer.status, answer.text) == (418, "fault filter abort")
+    assert not town.seen["v1"]
     await town.have(vs(to("v1", ", fault: {abort: {httpStatus: 418}}")))
     assert await town.who() == "v1"
     await town.have(vs(to("v1", ", timeout: 100ms, fault: {delay: {fixedDelay: 200ms, percentage: {value: 100}}}")))
@@ -439,6 +458,12 @@ async def test_85_and_86_mirrors(town: Town) -> None:
     await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}, mirrorPercentage: {value: 0}")))
     assert await town.who() == "v1"
     assert not town.seen["v2"]
+
+
+async def test_85_a_mirror_that_fails_is_not_felt(town: Town) -> None:
+    for mirror in ("{host: b, subset: none}", "{host: b, subset: undefined}", "{host: nobody}"):
+        await town.have(vs(to("v1", f", mirror: {mirror}")))
+        assert await town.who() == "v1"
 
 
 async def test_86_half_of_the_requests_are_mirrored(town: Town) -> None:
@@ -480,7 +505,7 @@ async def test_89_and_90_at_a_gateway_two_are_merged_with_catch_alls_last(town: 
     assert (await town.enter("/one")).json["by"] == "v1"
 
 
-async def test_91_the_more_specific_host_is_tried_at_a_gateway(town: Town) -> None:
+async def test_91_and_105_the_more_specific_host_is_tried_at_a_gateway_on_any_port(town: Town) -> None:
     await town.have(
         vs(to("v1"), name="wide", gateways=["gw"], host="*.example.com"),
         vs(to("v2"), name="narrow", gateways=["gw"], host="a.example.com"),
