@@ -50,18 +50,23 @@ def completed(facts: Facts, release: Release) -> Release:
 
 def aborted(facts: Facts, release: Release) -> Release:
     message = f"the release of revision {release.canary_revision} was aborted by the annotation {ABORT}"
-    return replace(release, verdict=Verdict(False, ABORTED, message), offered=False)
+    return _taken_back(release, Verdict(False, ABORTED, message))
 
 
 def rolled_back(facts: Facts, release: Release) -> Release:
     name = facts.stable.name if facts.stable else facts.rollout.workload.name
     message = f"the template of Deployment {name} was set back to the stable revision {release.stable_revision}"
-    return replace(release, verdict=Verdict(False, ROLLED_BACK, message), offered=False)
+    return _taken_back(release, Verdict(False, ROLLED_BACK, message))
 
 
 def failed(facts: Facts, release: Release) -> Release:
     message = f"the release of revision {release.canary_revision} made no progress within {facts.deadline_seconds} s"
-    return replace(release, verdict=Verdict(False, OVERDUE, message), offered=False)
+    return _taken_back(release, Verdict(False, OVERDUE, message))
+
+
+def _taken_back(release: Release, verdict: Verdict) -> Release:
+    """Not StepPaused any more, of which health checks and `kubectl kruise` think that somebody may approve it."""
+    return replace(release, verdict=verdict, state=StepState.UPGRADE, offered=False)
 
 
 def go_on(facts: Facts, release: Release) -> Release:

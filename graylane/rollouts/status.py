@@ -20,6 +20,14 @@ EXPOSED = "graylane.dev/CanaryExposed"  # True while plain requests would reach 
 WAITING = "graylane.dev/Waiting"  # what it waits for; lastUpdateTime says since when
 PLAN_HASH_LENGTH = 16
 
+_NOTHING = {  # there is no workload; health checks stumble over an absent `canaryStatus` (Argo CD's does)
+    "canaryReplicas": 0,
+    "canaryReadyReplicas": 0,
+    "canaryRevision": "",
+    "podTemplateHash": "",
+    "currentStepState": "",
+}
+
 _PHASES = {
     Stage.INITIAL: Phase.INITIAL,
     Stage.HEALTHY: Phase.HEALTHY,
@@ -76,8 +84,7 @@ def write(facts: Facts, wait: Wait | None) -> Obj:
         "message": message(facts, wait),
         "conditions": _conditions(facts, wait, dig(old, "conditions", default=[])),
     }
-    if release.stage is not Stage.INITIAL:
-        status["canaryStatus"] = _canary_status(facts)
+    status["canaryStatus"] = _NOTHING if release.stage is Stage.INITIAL else _canary_status(facts)
     return status
 
 
@@ -103,7 +110,7 @@ def _stage_in_release(progressing: Obj, canary: Obj) -> Stage:
 
 def _state(canary: Obj) -> StepState:
     """A state we do not know (OpenKruise 0.6 has BeforeStepUpgrade) is the beginning of a step."""
-    text = canary.get("currentStepState", StepState.COMPLETED)
+    text = canary.get("currentStepState") or StepState.COMPLETED
     return StepState(text) if text in set(StepState) else StepState.UPGRADE
 
 
