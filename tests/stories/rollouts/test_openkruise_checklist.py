@@ -5,12 +5,14 @@ The numbers are those of the checklist kept with the project's notes on OpenKrui
 
 from __future__ import annotations
 
+from graylane.kit.effects import Effect
 from graylane.model.kinds import DEPLOYMENT, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import dig, finalizers_of, labels_of, name_of, owner_refs
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, HASH, IN_PROGRESSING, ROLLOUT_FINALIZER
 from graylane.rollouts.controller import controllers
-from graylane.testing.release_stage import NAMESPACE, ReleaseStage, deployment_spec, image
+from graylane.testing.release_stage import NAMESPACE, ONE_STEP, ReleaseStage, deployment_spec, image
 from graylane.testing.releases import BROKEN, stand_ins
+from tests.stories.rollouts.routed import RoutedStage
 
 PROGRESSING_ON_TR = "progressing.rollouts.kruise.io/web"
 
@@ -377,6 +379,23 @@ def test_row_93_writing_next_step_index_jumps() -> None:
     assert stage.row() == "Progressing 3 StepPaused | canary 3×v2 | lane on | stable v1 paused"
     stage.status_patch({"nextStepIndex": 9}).settle()
     assert stage.status("canaryStatus", "nextStepIndex") == -1
+
+
+def test_row_101_improve_approved_before_its_neighbours_a_service_never_falls_back_to_its_old_version() -> None:
+    """OpenKruise gives the routes back before it promotes: dyed requests meet the old version, and the chain breaks."""
+    stage = RoutedStage(2, ONE_STEP, embedded=None).begin().push("v2")
+    stage.settle()
+    stage.allowed.add("v2")
+    old: list[str] = []
+
+    def watch(effect: Effect) -> None:
+        if not stage.lane():
+            old.extend(image(pod) for pod in stage._stable_pods() if image(pod) == "v1")
+
+    stage.world.after_write = watch
+    stage.approve().settle()
+    assert stage.row() == "Healthy 1 Completed | canary none | lane off | stable v2"
+    assert old == []
 
 
 def test_a_rollout_created_together_with_the_new_image_still_releases_it() -> None:

@@ -278,7 +278,7 @@ def test_a_changed_overlay_reaches_the_canary_pods() -> None:
     assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
 
 
-def test_another_traffic_routing_mid_release_gets_the_finalizer_and_the_old_one_loses_it() -> None:
+def test_row_19_improve_another_traffic_routing_mid_release_takes_over_and_the_old_one_is_let_go() -> None:
     stage = ReleaseStage().begin().push("v2").settle()
     stage.world.put(VIRTUAL_SERVICE, {"metadata": {"name": "vs-new", "namespace": NAMESPACE}, "spec": {"lane": False}})
     new = {"metadata": {"name": "new", "namespace": NAMESPACE}, "spec": {"objectRef": [{"service": "web"}]}}

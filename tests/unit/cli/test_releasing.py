@@ -31,7 +31,7 @@ def test_approving_sets_step_ready_on_the_status_of_the_version_that_was_read() 
     assert (change.subresource, change.says) == ("status", "rollout.rollouts.kruise.io/x approved")
 
 
-def test_only_a_paused_step_can_be_approved() -> None:
+def test_row_46_only_a_paused_step_can_be_approved() -> None:
     with pytest.raises(Refused, match=r'"x" does not allow to approve, because current canary state is not \'StepPaus'):
         approve(rollout("StepUpgrade"))
 
@@ -54,7 +54,7 @@ def test_an_abort_is_asked_for_once() -> None:
         abort(aborting)
 
 
-def test_pause_and_resume_refuse_what_is_so_already() -> None:
+def test_row_90_pause_and_resume_refuse_what_is_so_already() -> None:
     assert pause(rollout()).patch["spec"] == {"strategy": {"paused": True}}
     assert resume(rollout(paused=True)).patch["spec"] == {"strategy": {"paused": False}}
     with pytest.raises(Refused, match="is already paused"):

@@ -69,7 +69,7 @@ STATES: dict[str, Callable[[JointStage], object]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_release_is_taken_back_from_every_state(state: str) -> None:
+def test_row_91_a_release_is_taken_back_from_every_state(state: str) -> None:
     stage = staged()
     STATES[state](stage)
     undone(stage)

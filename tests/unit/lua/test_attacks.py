@@ -70,7 +70,9 @@ async def pool() -> AsyncIterator[LuaPool]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_an_attack_ends_in_time_with_a_located_error_and_the_pool_works_on(pool: LuaPool, attack: str) -> None:
+async def test_row_78_an_attack_ends_in_time_with_a_located_error_and_the_pool_works_on(
+    pool: LuaPool, attack: str
+) -> None:
     began = time.monotonic()
     with pytest.raises(LuaError) as caught:
         await pool.run(Script(NAME, ATTACKS[attack]), {"data": {"spec": {}}})

@@ -156,8 +156,11 @@ def test_w5_without_a_rollout_that_is_able_to_nothing_is_held(world: World, why:
     assert not is_held(update(world, deployment("v2")))
 
 
-def test_w6_when_no_other_version_runs_nothing_is_held_and_a_missing_uid_does_not_matter(world: World) -> None:
+def test_row_85c_improve_an_object_without_uid_is_held_by_the_stored_ones(world: World) -> None:
     assert is_held(update(world, deployment("v2"))), "the submitted object has no uid; the stored one's counts"
+
+
+def test_w6_when_no_other_version_runs_nothing_is_held(world: World) -> None:
     world.patch(REPLICA_SET, "shop", "web-v1", {"spec": {"replicas": 0}})
     assert not is_held(update(world, deployment("v2")))
 
