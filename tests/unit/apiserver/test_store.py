@@ -136,6 +136,18 @@ async def test_a_reader_that_falls_behind_is_cut_off_and_costs_nobody_anything(s
         await slow.batch()
 
 
+async def test_a_reader_that_leaves_too_much_lying_is_cut_off_too(store: Store) -> None:
+    slow = Subscription("things", room=250)
+    for number in range(3):
+        slow.deliver(Event("things", EventType.ADDED, Entry(KEY, number, b"x" * 100, {}), None))
+    with pytest.raises(Overflow):
+        await slow.batch()
+    quick = Subscription("things", room=250)
+    for number in range(10):
+        quick.deliver(Event("things", EventType.ADDED, Entry(KEY, number, b"x" * 100, {}), None))
+        assert len(await quick.batch()) == 1
+
+
 def test_history_holds_as_many_large_changes_as_it_has_room_for() -> None:
     history = History(0, room=250)
     for number in range(1, 6):
@@ -178,6 +190,43 @@ async def test_a_file_that_is_no_database_is_one_clear_line(tmp_path: Path) -> N
         await Store(tmp_path).open()
     (tmp_path / "objects.db").unlink()
     await (await reopened(tmp_path)).close()
+
+
+async def test_damage_in_the_middle_of_the_data_is_one_clear_line(tmp_path: Path) -> None:
+    store = await reopened(tmp_path)
+    await asyncio.gather(*(store.put("things", Key("ns", f"n{n}"), obj("x" * 2000, f"n{n}"), 0) for n in range(50)))
+    await store.close()
+    path = tmp_path / "objects.db"
+    whole = path.read_bytes()
+    page = len(whole) // 2 // 4096 * 4096
+    for damaged in (whole[:page] + b"\xff" * 8192 + whole[page + 8192 :], whole[:page]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cannot read .*objects\.db: .* malformed; move it away to start afresh"):
+            await Store(tmp_path).open()
+    path.write_bytes(whole)
+    again = await reopened(tmp_path)
+    assert len(again.entries("things")) == 50
+    await again.close()
+
+
+async def test_data_that_may_not_be_opened_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "objects.db").mkdir()
+    with pytest.raises(UserError, match=r"cannot use .*objects\.db: .*; see to its permissions and to the room"):
+        await Store(tmp_path).open()
+
+
+async def test_whatever_goes_wrong_with_one_write_the_next_is_served(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(batch: list[Event]) -> None:
+        store._disk._connection.execute("BEGIN IMMEDIATE")
+        raise MemoryError("no room for this")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._disk, "_commit", torn)
+        with pytest.raises(ApiError, match=r"cannot store the object in .*: no room for this"):
+            await store.put("things", KEY, obj("1"), 0)
+    assert (await store.put("things", KEY, obj("2"), 0)).obj["value"] == "2"
 
 
 async def test_when_the_disk_refuses_writers_are_told_and_readers_see_the_old_state(

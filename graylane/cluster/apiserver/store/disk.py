@@ -10,6 +10,7 @@ quarter of the speed, which a laptop's test cluster does not need.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import sqlite3
@@ -67,8 +68,9 @@ class Disk:
         self._unsaved_checkpoint = False
 
     def objects(self) -> Iterator[tuple[str, Entry]]:
-        for resource, namespace, name, revision, body in self._connection.execute("SELECT * FROM objects"):
-            yield resource, Entry(Key(namespace, name), revision, body)
+        with _said(self._path):
+            for resource, namespace, name, revision, body in self._connection.execute("SELECT * FROM objects"):
+                yield resource, Entry(Key(namespace, name), revision, body)
 
     def events(self, current: Mapping[str, Mapping[Key, Entry]]) -> Iterator[Event]:
         """The newest events, oldest first; predecessors are linked where they are among them.
@@ -76,18 +78,18 @@ class Disk:
         What is `current` is not held a second time.
         """
         last: dict[tuple[str, Key], Entry] = {}
-        rows = self._connection.execute(
-            "SELECT * FROM (SELECT * FROM events ORDER BY revision DESC LIMIT ?) ORDER BY revision", (self._history,)
-        )
-        for revision, kind, resource, namespace, name, body in rows:
-            key = Key(namespace, name)
-            known = current.get(resource, {}).get(key)
-            entry = known if known is not None and known.revision == revision else Entry(key, revision, body)
-            yield Event(resource, EventType(kind), entry, last.get((resource, key)))
-            last[resource, key] = entry
+        newest = "SELECT * FROM (SELECT * FROM events ORDER BY revision DESC LIMIT ?) ORDER BY revision"
+        with _said(self._path):
+            for revision, kind, resource, namespace, name, body in self._connection.execute(newest, (self._history,)):
+                key = Key(namespace, name)
+                known = current.get(resource, {}).get(key)
+                entry = known if known is not None and known.revision == revision else Entry(key, revision, body)
+                yield Event(resource, EventType(kind), entry, last.get((resource, key)))
+                last[resource, key] = entry
 
     def last_revision(self) -> int:
-        row = self._connection.execute("SELECT max(revision) FROM events").fetchone()
+        with _said(self._path):
+            row = self._connection.execute("SELECT max(revision) FROM events").fetchone()
         return int(row[0] or 0)
 
     def start(self, sinks: Sinks) -> None:
@@ -109,7 +111,7 @@ class Disk:
         while (batch := self._next()) is not None:
             try:
                 self._commit(batch)
-            except sqlite3.Error as error:
+            except Exception as error:  # whatever it was: every later write waits for this thread
                 self._roll_back()
                 sinks.failed(batch, error)
             else:
@@ -125,11 +127,14 @@ class Disk:
         return self._queue.get()
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        """A disk that refuses everything refuses this too; then the next batch begins with it."""
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _commit(self, batch: list[Event]) -> None:
         run = self._connection
+        self._roll_back()
         run.execute("BEGIN IMMEDIATE")
         for start in range(0, len(batch), _ROWS):
             rows = [
@@ -152,18 +157,36 @@ class Disk:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    try:
+    with _said(path):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # Secrets are in there; SQLite would let all read it
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    with _said(path):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA wal_autocheckpoint=8000")
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found not in (0, _FORMAT):
             raise UserError(f"{path} was written by another Graylane (format {found}); use that one, or another --data")
-        connection.executescript(_SCHEMA)
+        if not found:  # a file that is complete is left alone: its disk may be full
+            connection.executescript(f"{_SCHEMA} PRAGMA user_version={_FORMAT}")
         connection.executescript(_TRIGGERS)
-        connection.execute(f"PRAGMA user_version={_FORMAT}")
-    except (OSError, sqlite3.DatabaseError) as error:
+
+
+@contextlib.contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """What is wrong with the file, in one line that says what to do."""
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UserError(f"cannot use {path}: {error}; see to its permissions and to the room on its disk") from error
+    except (sqlite3.DatabaseError, ValueError) as error:
         raise UserError(f"cannot read {path}: {error}; move it away to start afresh") from error
-    return connection

@@ -5,6 +5,7 @@ Shell. In: the directory. Out: a held lock that the kernel releases however the 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -30,8 +31,9 @@ class DirectoryLock:
             raise UserError(
                 f"the data directory {directory} is in use by process {owner}; stop it or choose another --data"
             ) from error
-        os.ftruncate(self._file, 0)
-        os.write(self._file, str(os.getpid()).encode())
+        with contextlib.suppress(OSError):  # on a full disk the lock holds all the same, only without a name
+            os.ftruncate(self._file, 0)
+            os.write(self._file, str(os.getpid()).encode())
 
     def release(self) -> None:
         os.close(self._file)

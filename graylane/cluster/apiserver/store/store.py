@@ -12,6 +12,7 @@ disk refuses, head falls back to committed and every waiting writer is told.
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ from graylane.cluster.apiserver.store.lock import DirectoryLock
 from graylane.cluster.apiserver.store.subscription import Subscription
 from graylane.errors import InternalError
 from graylane.model.meta import Key, Obj
+
+log = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
 
@@ -48,16 +51,19 @@ class Store:
         self._lock = DirectoryLock(self._directory)
         try:
             self._disk = Disk(self._directory / "objects.db", self._capacity)
+            self._load()
         except BaseException:
             self._lock.release()
             raise
+        self._disk.start(Sinks(self._on_committed, self._on_failed))
+        self._rests.set()
+
+    def _load(self) -> None:
         for resource, entry in self._disk.objects():
             self._objects.setdefault(resource, {})[entry.key] = entry
         events = list(self._disk.events(self._objects))
         self.revision = self._assigned = self._disk.last_revision()
         self._history = History(events[0].revision - 1 if events else self.revision, events, self._capacity)
-        self._disk.start(Sinks(self._on_committed, self._on_failed))
-        self._rests.set()
 
     async def close(self) -> None:
         """End every watch, persist what is waiting, give the directory back."""
@@ -199,10 +205,11 @@ class Store:
 
     def _give_up(self, batch: list[Event], error: Exception) -> None:
         """Nothing of `batch`, nor of what was based on it, was written: forget it all and tell each writer."""
+        log.error("Cannot write to the data directory", extra={"directory": str(self._directory), "error": str(error)})
         lost, self._next = batch + self._next, []
         for event in lost:
             self._pending.pop((event.resource, event.entry.key), None)
-            self._answer(event, InternalError(f"cannot store the object: {error}"))
+            self._answer(event, InternalError(f"cannot store the object in {self._directory}: {error}"))
         self._rests.set()
 
     def _answer(self, event: Event, error: Exception | None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from graylane.cluster.apiserver.store.contract import Event
 
 LIMIT = 10_000
+ROOM = 64 << 20  # bytes: ten thousand large objects would be gigabytes
 
 
 class Overflow(Exception):
@@ -20,12 +21,12 @@ class Overflow(Exception):
 class Subscription:
     """Events of one resource, in revision order, each exactly once."""
 
-    __slots__ = ("_arrived", "_closed", "_events", "_limit", "_overflow", "resource")
+    __slots__ = ("_arrived", "_closed", "_events", "_limit", "_overflow", "_room", "_size", "resource")
 
-    def __init__(self, resource: str, backlog: Iterable[Event] = (), limit: int = LIMIT) -> None:
+    def __init__(self, resource: str, backlog: Iterable[Event] = (), limit: int = LIMIT, room: int = ROOM) -> None:
         self.resource = resource
         self._events: list[Event] = list(backlog)
-        self._limit = limit + len(self._events)
+        self._limit, self._room, self._size = limit + len(self._events), room, 0
         self._overflow = False
         self._closed = False
         self._arrived = asyncio.Event()
@@ -36,7 +37,8 @@ class Subscription:
         """Called by the store for every commit; never blocks."""
         if self._overflow:
             return
-        if len(self._events) >= self._limit:
+        self._size += len(event.entry.body)
+        if len(self._events) >= self._limit or self._size > self._room:
             self._overflow = True
             self._events = []
         else:
@@ -68,8 +70,10 @@ class Subscription:
         """
         await self._arrived.wait()
         if self._overflow:
-            raise Overflow(f"a watcher of {self.resource} fell more than {self._limit} events behind")
-        events, self._events = self._events, []
+            raise Overflow(
+                f"a watcher of {self.resource} fell more than {self._limit} events or {self._room} bytes behind"
+            )
+        events, self._events, self._size = self._events, [], 0
         if not self._closed:
             self._arrived.clear()
         return events
