@@ -128,12 +128,19 @@ class Mesh:
                 await self._compile()
             except Exception:
                 # The last good configuration stays; the next change is another chance.
-                _LOG.exception("compiling the mesh failed")
+                _LOG.exception("publishing the mesh failed")
 
     async def _compile(self) -> None:
         admitted = self._quarantine.admitted(self._store.inputs())
         self._serial += 1
-        compiled = compile(admitted, self._memo, self._serial)
+        try:
+            compiled = compile(admitted, self._memo, self._serial)
+        except Exception as error:
+            # A defect of ours, but one object's: everything else shall go on, and the object say what happened.
+            _LOG.exception("compiling the mesh failed")
+            if self._quarantine.failed(admitted, f"it cannot be compiled: {type(error).__name__}: {error}"):
+                self._wake.set()
+            return
         self._published[self._serial] = _Published(compiled, admitted, self._store.terminating)
         await self._server.publish(compiled.snapshot)
 

@@ -1,4 +1,4 @@
-"""Objects whose configuration Envoy refused: left out, so that everything else goes on, until they change.
+"""Objects that Envoy refuses, or that cannot be compiled: left out, so that everything else goes on, until they change.
 
 Pure. In: refusals and acknowledgements. Out: `Inputs` without the culprits, each as it was when it last worked.
 
@@ -30,7 +30,14 @@ class Quarantine:
 
     def refused(self, resource: Resource, instead: Resource | None, reason: str) -> bool:
         """Whether the inputs must be compiled again, with somebody left out. `instead` is what Envoy goes on with."""
-        fresh = resource.sources - (instead.sources if instead else frozenset())
+        return self._accuse(resource.sources - (instead.sources if instead else frozenset()), reason)
+
+    def failed(self, inputs: Inputs, reason: str) -> bool:
+        """The same for `inputs` (as admitted) that could not even be compiled: whatever is new in them is suspect."""
+        known = {each.source for each in self._last_good.configs}
+        return self._accuse(frozenset(each.source for each in inputs.configs) - known, reason)
+
+    def _accuse(self, fresh: frozenset[Source], reason: str) -> bool:
         candidates = fresh - self.guilty.keys() - (self._suspects.keys() - {self._trial})
         if self._trial in candidates:
             candidates = frozenset((self._trial,))

@@ -29,11 +29,12 @@ def manifests(*texts: str | Path, namespace: str = "default") -> list[Obj]:
     found: list[Obj] = []
     for text in texts:
         content = text.read_text() if isinstance(text, Path) else text
-        found.extend(_created(obj, namespace) for obj in yaml.safe_load_all(content) if obj)
+        found.extend(created(obj, namespace) for obj in yaml.safe_load_all(content) if obj)
     return found
 
 
-def _created(obj: Obj, namespace: str) -> Obj:
+def created(obj: Obj, namespace: str) -> Obj:
+    """`obj` with a namespace, an age and a generation, as an API server would give it."""
     age = next(_AGES)
     created = f"2024-01-01T{age // 3600 % 24:02}:{age // 60 % 60:02}:{age % 60:02}Z"
     defaults = {"namespace": namespace, "generation": 1, "creationTimestamp": created, "uid": str(age)}

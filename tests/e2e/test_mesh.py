@@ -15,6 +15,7 @@ from graylane.model.kinds import (
     ENVOY_FILTER,
     GATEWAY,
     POD,
+    SECRET,
     SERVICE_ENTRY,
     SIDECAR,
     VIRTUAL_SERVICE,
@@ -23,6 +24,7 @@ from graylane.model.meta import Obj, condition, dig
 from graylane.model.patches import PatchType
 from graylane.testing.waiting import eventually
 
+from .certificates import Authority
 from .mesh_rig import SCENARIO, MeshRig, mesh_rig
 
 pytestmark = pytest.mark.e2e
@@ -171,6 +173,32 @@ async def test_what_envoy_refuses_is_said_on_the_object_and_holds_nothing_else_b
     await rig.reconciled(ENVOY_FILTER, name, "istio-system")
     # A connection that was open before keeps its filters for one more request.
     await eventually(lambda: says(rig, "mocka-canary mockb-base", agent="pc"))
+
+
+async def test_whatever_kind_envoy_refuses_is_left_out_alone(rig: MeshRig) -> None:
+    """A cluster, a table, a listener and a look-up that Envoy does not take, one after the other."""
+    patch = {"operation": "MERGE", "value": {"lb_policy": "CLUSTER_PROVIDED"}}
+    host = {"operation": "MERGE", "value": {"domains": ["*"]}}
+    tls = {"mode": "SIMPLE", "credentialName": "c", "cipherSuites": ["NO-SUCH"]}
+    server = {"port": {"number": 8443, "name": "s", "protocol": "HTTPS"}, "hosts": ["*"], "tls": tls}
+    port = {"number": 80, "name": "http", "protocol": "HTTP"}
+    endpoint = {"address": "x.example", "ports": {"http": 70000}}
+    await rig.client.create(SECRET, Authority().pair("c").secret("c"))
+    for kind, namespace, spec in (
+        (ENVOY_FILTER, "istio-system", {"configPatches": [{"applyTo": "CLUSTER", "patch": patch}]}),
+        (ENVOY_FILTER, "default", {"configPatches": [{"applyTo": "VIRTUAL_HOST", "patch": host}]}),
+        (GATEWAY, "default", {"selector": {"istio": "ingressgateway"}, "servers": [server]}),
+        (SERVICE_ENTRY, "default", {"hosts": ["x"], "ports": [port], "resolution": "DNS", "endpoints": [endpoint]}),
+    ):
+        metadata = {"name": "bad", "namespace": namespace}
+        await rig.client.create(kind, {"metadata": metadata, "spec": spec})
+        found = await rig.reconciled(kind, "bad", namespace, status="False")
+        said = condition(found, "Reconciled")
+        assert said is not None
+        assert said["reason"] == "RefusedByProxy", kind
+        assert await hops(rig) == "mocka-base mockb-base", kind
+    await release(rig, "mocka")
+    assert await hops(rig, my_request_id="canary") == "mocka-canary mockb-base"
 
 
 async def test_of_two_objects_changed_at_once_only_the_culprit_is_kept_out(rig: MeshRig) -> None:

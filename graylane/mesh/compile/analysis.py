@@ -128,6 +128,8 @@ def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:
 
 def _references(world: World, service: VirtualService, around: _Surroundings) -> tuple[Finding, ...]:
     findings = [not_found("gateway", name) for name in service.gateways if name not in (MESH, *around.gateways)]
+    if not service.hosts:
+        findings += map(invalid, _delegated_twice(service))
     findings += [not_found("delegate", str(key)) for key in delegates_of(service) if key not in around.delegates]
     namespaces = sorted({service.namespace, *around.namespaces})
     for destination in _destinations(service):
@@ -135,6 +137,12 @@ def _references(world: World, service: VirtualService, around: _Surroundings) ->
         if missing is not None and missing not in findings:
             findings.append(missing)
     return tuple(findings)
+
+
+def _delegated_twice(service: VirtualService) -> Iterable[str]:
+    for index, rule in enumerate(service.http):
+        if rule.get("delegate"):
+            yield f"spec.http[{index}].delegate: a VirtualService without hosts may not delegate again"
 
 
 def _destinations(service: VirtualService) -> Iterable[Block]:

@@ -83,3 +83,18 @@ def test_a_refusal_nobody_new_is_part_of_asks_for_no_compilation() -> None:
     found = inputs(old)
     assert quarantine.admitted(found) is found
     assert isinstance(replace(found).virtual_services[0].source, Source)
+
+
+def test_what_cannot_be_compiled_is_found_among_what_is_new() -> None:
+    quarantine, old, good, bad = Quarantine(), service("old"), service("good"), service("bad")
+    quarantine.live(inputs(old))
+    assert quarantine.failed(inputs(old, good, bad), "KeyError")
+    assert kept(quarantine.admitted(inputs(old, good, bad))) == [("old", 1)]
+    for _ in range(4):  # until each of the two has been let in once
+        tried = quarantine.admitted(inputs(old, good, bad))
+        if bad in tried.virtual_services:
+            assert quarantine.failed(tried, "KeyError")
+        elif not quarantine.live(tried):
+            break
+    assert kept(quarantine.admitted(inputs(old, good, bad))) == [("old", 1), ("good", 1)]
+    assert quarantine.guilty == {bad.source: "KeyError"}
