@@ -32,6 +32,7 @@ VERBS = (
     "undo",
     "history",
     "explain",
+    "analyze",
     "verify",
     "lua",
 )

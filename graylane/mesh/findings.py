@@ -16,10 +16,30 @@ _DOCS = "https://istio.io/latest/docs/reference/config/analysis"
 _NAMES = {
     "IST0101": "ReferencedResourceNotFound",
     "IST0106": "SchemaValidationError",
+    "IST0109": "ConflictingMeshGatewayVirtualServiceHosts",
+    "IST0110": "ConflictingSidecarWorkloadSelectors",
+    "IST0111": "MultipleSidecarsWithoutWorkloadSelectors",
+    "IST0112": "VirtualServiceDestinationPortSelectorRequired",
+    "IST0116": "DeploymentAssociatedToMultipleServices",
+    "IST0118": "PortNameIsNotUnderNamingConvention",
     "IST0127": "NoMatchingWorkloadsFound",
+    "IST0130": "VirtualServiceUnreachableRule",
+    "IST0131": "VirtualServiceIneffectiveMatch",
+    "IST0132": "VirtualServiceHostNotFoundInGateway",
+    "IST0133": "SchemaWarning",
+    "IST0137": "DeploymentConflictingPorts",
+    "IST0140": "IngressRouteRulesNotAffected",
     "IST0145": "ConflictingGateways",
+    "IST0151": "EnvoyFilterUsesRelativeOperation",
+    "IST0152": "EnvoyFilterUsesReplaceOperationIncorrectly",
+    "IST0153": "EnvoyFilterUsesAddOperationIncorrectly",
+    "IST0154": "EnvoyFilterUsesRemoveOperationIncorrectly",
+    "IST0155": "EnvoyFilterUsesRelativeOperationWithProxyVersion",
+    "IST0162": "GatewayPortNotDefinedOnService",
     "GRL0001": "FieldNotActedOn",
     "GRL0002": "RefusedByProxy",
+    "GRL0101": "LanePromiseBroken",
+    "GRL0102": "LaneNotProved",
 }
 
 
@@ -35,8 +55,13 @@ class Finding:
         """An entry of `status.validationMessages`: Istio's `AnalysisMessageBase`, and the sentence itself."""
         message: Obj = {"type": {"code": self.code, "name": _NAMES[self.code]}, "level": self.level}
         if self.code.startswith("IST"):
-            message["documentationUrl"] = f"{_DOCS}/{self.code.lower()}/"
+            message["documentationUrl"] = documentation(self.code)
         return message | {"message": self.message}
+
+
+def documentation(code: str) -> str:
+    """Where Istio explains a code of its own; "" for ours."""
+    return f"{_DOCS}/{code.lower()}/" if code.startswith("IST") else ""
 
 
 def not_found(what: str, name: str) -> Finding:

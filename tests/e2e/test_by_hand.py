@@ -193,7 +193,10 @@ def istio_objects_are_judged_as_by_istiod(up: Up) -> None:
         assert (says in told) if says else not told, told
         if not accepted:
             assert 'admission webhook "validation.istio.io" denied the request: configuration is invalid: spec.' in told
+    found = up.shell("graylane analyze --lane my-request-id=canary", ok=False)
+    assert "Error [IST0101] (VirtualService default/judged) Referenced host not found: 'nowhere'" in found.stdout
     up.shell("kubectl delete vs judged")
+    assert "lane my-request-id:canary: holds for" in up.shell("graylane analyze --lane my-request-id=canary").stdout
 
 
 ROUTES = [("vs", "vs-mocka"), ("vs", "vs-mockb"), ("dr", "dr-mocka"), ("dr", "dr-mockb")]

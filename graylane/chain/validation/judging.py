@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graylane.chain.validation import destinationrules, envoyfilters, gateways, others, virtualservices
-from graylane.chain.validation.checks import Block, Report, block
+from graylane.chain.validation.checks import Block, Report, block, entries
+from graylane.chain.validation.reach import unreachable
 from graylane.model.meta import Obj, name_of
 
 GROUPS = ("networking.istio.io", "security.istio.io")
@@ -23,7 +24,8 @@ _CHECKS: Mapping[str, Callable[[Report, Block], None]] = {
 KINDS = (*_CHECKS, "Gateway")
 
 
-def judge(obj: Obj) -> Report:
+def judge(obj: Obj, *, reach: bool = True) -> Report:
+    """`reach` False leaves out which rules of a VirtualService are never used, for who asks that by itself."""
     report = Report()
     if str(obj.get("apiVersion", "")).partition("/")[0] not in GROUPS:
         return report
@@ -32,4 +34,6 @@ def judge(obj: Obj) -> Report:
         gateways.check(report, spec, name_of(obj))
     elif kind in _CHECKS:
         _CHECKS[kind](report, spec)
+    if reach and kind == "VirtualService":
+        unreachable(report, entries(spec.get("http")))
     return report

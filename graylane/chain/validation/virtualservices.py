@@ -1,6 +1,6 @@
 """VirtualService.
 
-Pure. In: its spec. Out: complaints. HTTP rules are `routes`'; which of them can never be reached is `reach`'s to warn.
+Pure. In: its spec. Out: complaints. HTTP rules are `routes`' to judge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from graylane.chain.validation.checks import (
     labels,
     port,
 )
-from graylane.chain.validation.reach import unreachable
 from graylane.chain.validation.routes import destination, http_rule, weights
 
 
@@ -48,7 +47,6 @@ def check(report: Report, spec: Block) -> None:
     for path, rule in blocks(spec.get("tcp"), "spec.tcp"):
         _tcp_rule(report, path, rule)
     export_to(report, "spec.exportTo", spec.get("exportTo"))
-    unreachable(report, entries(spec.get("http")))
 
 
 def _hosts(report: Report, names: list[str], bound: list[str]) -> None:

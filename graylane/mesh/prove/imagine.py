@@ -20,10 +20,14 @@ from graylane.model.meta import Key, Obj, annotations_of, dig, key_of, labels_of
 
 _ROUTERS = "istio-system"
 _NODE = "127.0.0.1"
+_DEFAULT: Obj = {"spec": {"selector": {"app": "istio-ingressgateway", "istio": "ingressgateway"}}}
 
 
-def imagined(lists: Lists) -> dict[Kind, list[Obj]]:
-    """Objects need no uid, status or version; those without a namespace are taken to be in `default`."""
+def imagined(lists: Lists, *, every_gateway: bool = True) -> dict[Kind, list[Obj]]:
+    """Objects need no uid, status or version; those without a namespace are taken to be in `default`.
+
+    `every_gateway` False gives only Istio's own ingress gateway, so that a selector of nothing else stays one.
+    """
     found = {kind: [_placed(obj, kind) for obj in items] for kind, items in lists.items()}
     view = view_of(found)
     addresses = _addresses()
@@ -34,7 +38,8 @@ def imagined(lists: Lists) -> dict[Kind, list[Obj]]:
             sets.append(_replica_set(deployment))
             pods.append(_pod(sets[-1], next(addresses)))
     known = [*found.get(POD, ()), *pods]
-    pods += [_router(gateway, next(addresses)) for gateway in _without_router(found.get(GATEWAY, ()), known)]
+    wanted = found.get(GATEWAY, ()) if every_gateway else (_DEFAULT,)
+    pods += [_router(gateway, next(addresses)) for gateway in _without_router(wanted, known)]
     found[POD] = [*found.get(POD, ()), *pods]
     found[REPLICA_SET] = [*found.get(REPLICA_SET, ()), *sets]
     found[ENDPOINT_SLICE] = list(_slices(found, view_of(found), pods))

@@ -8,15 +8,18 @@ TrafficRoutings. A lane that no TrafficRouting makes has the canaries of all Rol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from graylane.chain.match import How, RouteMatch, Text
+from graylane.chain import hosts
+from graylane.chain.match import How, RouteMatch, Text, route_match
 from graylane.chain.match import Named as Condition
 from graylane.chain.requests import Dye, DyeHeader
 from graylane.chain.workloads import deployment_of
 from graylane.kit.cache import View
-from graylane.mesh.prove.samples import matching
+from graylane.mesh.inputs import NO_ENDPOINTS, Inputs, VirtualService, selects
+from graylane.mesh.prove.samples import OTHER, matching
 from graylane.model.kinds import ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Key, Obj, annotations_of, dig, key_of, labels_of, name_of, namespace_of
 from graylane.model.rollout import CANARY_DEPLOYMENT, TRAFFIC_ROUTING_NAME
@@ -72,6 +75,47 @@ def lanes_of(view: View, namespace: str = "") -> tuple[Lane, ...]:
     return tuple(Lane(dyes, frozenset(keys)) for dyes, keys in found.items())
 
 
+def lane_of(view: View, inputs: Inputs, dye: Dye) -> Lane:
+    """The lane that a dye opens. Where no TrafficRouting makes it, its canaries are what rules for it lead to."""
+    for lane in lanes_of(view):
+        if dye in lane.dyes:
+            return lane
+    return Lane((dye,), pods=frozenset(_led_to(inputs, dye)))
+
+
+def _led_to(inputs: Inputs, dye: Dye) -> Iterator[Key]:
+    """Pods of the subsets that rules which ask for the dye send to."""
+    asked = {header.name: header for header in dye.headers}
+    for service in inputs.virtual_services:
+        for rule in service.http:
+            if any(_asks_for(match, asked) for match in rule.get("match") or ()):
+                for entry in rule.get("route") or ():
+                    yield from _behind(inputs, service, entry.get("destination") or {})
+
+
+def _asks_for(match: Mapping[str, Any], dye: Mapping[str, DyeHeader]) -> bool:
+    conditions = [each for each in route_match(match).headers if each.name in dye and not each.inverted]
+    return bool(conditions) and all(
+        each.text.accepts(dye[each.name].value) and not each.text.accepts(OTHER) for each in conditions
+    )
+
+
+def _behind(inputs: Inputs, owner: VirtualService, destination: Mapping[str, Any]) -> Iterator[Key]:
+    host = hosts.resolve(str(destination.get("host") or ""), owner.namespace, inputs.mesh.domain)
+    subset = str(destination.get("subset") or "")
+    service = next((each for each in inputs.services if each.host == host), None)
+    labels = [
+        one.labels
+        for rule in inputs.destination_rules
+        if rule.host == host
+        for one in rule.subsets
+        if one.name == subset
+    ]
+    for endpoint in inputs.endpoints.get(service.key, NO_ENDPOINTS).each if service and labels else ():
+        if service and selects(labels[0], dict(endpoint.labels)):
+            yield Key(service.namespace, endpoint.pod)
+
+
 @dataclass(slots=True)
 class Cast:
     """Who a pod is to a lane. `family` is its stable Deployment, the same for base and canary."""
@@ -101,7 +145,3 @@ class Cast:
         if deployment is None:
             return key_of(pod)
         return Key(namespace_of(pod), labels_of(deployment).get(CANARY_DEPLOYMENT) or name_of(deployment))
-
-
-def families(cast: Cast, pods: Iterable[Obj]) -> frozenset[Key]:
-    return frozenset(cast.family(pod) for pod in pods)

@@ -1,0 +1,42 @@
+"""`graylane analyze`: what is wrong with a configuration, of manifests or of a cluster, and whether a lane holds.
+
+Shell. In: where to look. Out: one line for each finding, as `istioctl analyze` prints them, or a document. Exit code 0
+when there is no error (warnings and notes are none), 1 when there is, 2 for manifests that cannot be read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graylane.cli.options import Context, Format, Kubeconfig, Namespace, Output, Scope
+
+
+def command(
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="Manifests instead of a cluster: file, folder, or - for stdin.",
+        ),
+    ] = None,
+    lane: Annotated[
+        list[str] | None,
+        typer.Option("--lane", metavar="NAME=VALUE", help="Prove the lane that this header opens; may be repeated."),
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Not only of one namespace.")] = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = "",
+    output: Output = Format.TEXT,
+) -> None:
+    """Find what is wrong with the configuration, and prove that a lane keeps its promises."""
+    from graylane.cli.analyzing import Question, show
+    from graylane.cli.connect import run_async
+
+    question = Question(tuple(file or ()), tuple(lane or ()), everywhere)
+    run_async(show(question, Scope(kubeconfig, context, namespace), output))

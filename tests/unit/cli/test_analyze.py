@@ -1,0 +1,101 @@
+"""`graylane analyze` of manifests: what it prints, for people and programs, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graylane.cli.root import run
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "end-to-end-canary"
+LANE = "my-request-id=canary"
+
+BY_HAND = """
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-v1}
+spec: {template: {metadata: {labels: {app: web, version: v1}}, spec: {containers: [{name: x, image: y}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-v2}
+spec: {template: {metadata: {labels: {app: web, version: v2}}, spec: {containers: [{name: x, image: y}]}}}
+---
+apiVersion: networking.istio.io/v1beta1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+---
+apiVersion: networking.istio.io/v1beta1
+kind: VirtualService
+metadata: {name: web}
+spec:
+  hosts: [web]
+  http:
+  - match: [{headers: {x-lane: {exact: blue}}}]
+    route: [{destination: {host: web, subset: v2}}]
+  - route: [{destination: {host: web, subset: v1}}]
+"""
+
+
+def shipped() -> list[str]:
+    return [argument for path in sorted(EXAMPLES.glob("0[1-6]*.yaml")) for argument in ("-f", str(path))]
+
+
+def test_a_good_configuration_ends_with_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", *shipped()]) == 0
+    assert capsys.readouterr().out == "No validation issues found when analyzing the given manifests.\n"
+
+
+def test_an_error_is_one_line_and_ends_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.yaml").write_text(BY_HAND.replace("subset: v2}", "subset: v3}"))
+    assert run(["analyze", "-f", str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    wanted = (
+        "Error [IST0101] (VirtualService default/web) Referenced host+subset in destinationrule not found: 'web+v3'"
+    )
+    assert told.out.splitlines() == [wanted]
+    assert told.err == "graylane: 1 error found when analyzing the given manifests\n"
+
+
+def test_a_document_has_the_fields_of_istioctl_and_the_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.yaml").write_text(BY_HAND.replace("subset: v2}", "subset: v3}"))
+    assert run(["analyze", "-f", str(tmp_path / "bad.yaml"), "-o", "json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["code"], found["level"], found["origin"]) == ("IST0101", "Error", "VirtualService default/web")
+    assert found["reference"] == f"{tmp_path / 'bad.yaml'}, document 5"
+    assert found["documentationUrl"].endswith("/ist0101/")
+
+
+def test_a_lane_made_by_hand_is_proved_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "web.yaml").write_text(BY_HAND)
+    assert run(["analyze", "-f", str(tmp_path), "--lane", "x-lane=blue"]) == 0
+    assert "lane x-lane:blue: holds for" in capsys.readouterr().out
+    rule = "  - match: [{uri: {prefix: /pay}}]\n    route: [{destination: {host: web, subset: v2}}]\n  http:\n"
+    moved = BY_HAND.replace("  http:\n", "  http:\n" + rule.replace("  http:\n", ""))
+    (tmp_path / "web.yaml").write_text(moved)
+    assert run(["analyze", "-f", str(tmp_path), "--lane", "x-lane=blue", "-o", "json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["code"], found["origin"]) == ("GRL0101", "Lane x-lane:blue")
+    assert "a plain request reaches a canary" in found["message"]
+    assert found["request"][0].endswith("curl http://web/pay")
+
+
+@pytest.mark.parametrize("lane", ["x-lane", "=blue", "x-lane="])
+def test_a_lane_is_a_name_and_a_value(lane: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", *shipped(), "--lane", lane]) == 2
+    assert "--lane my-request-id=canary" in capsys.readouterr().err
+
+
+def test_the_scenarios_lane_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["analyze", *shipped(), "--lane", LANE]) == 0
+    assert "lane my-request-id:canary: holds for" in capsys.readouterr().out
