@@ -75,6 +75,10 @@ class ApiClient:
         """The object as stored; raises `AlreadyExists`, `Invalid`…"""
         return await self._object(wire.create(kind, obj, manager))
 
+    async def bind(self, pod: str, namespace: str, *, node: str, uid: str) -> None:
+        """Give a pod its node. Raises `Conflict` when it has one, or is another pod by now."""
+        await self._object(wire.bind(pod, namespace, node, uid))
+
     async def replace(self, kind: Kind, obj: Obj, *, subresource: str = "", manager: str = "graylane") -> Obj:
         """PUT; raises `Conflict` when `metadata.resourceVersion` is set and no longer current."""
         return await self._object(wire.replace(kind, obj, subresource, manager))

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from graylane.errors import ApiError
-from graylane.model.kinds import Kind
+from graylane.model.kinds import POD, Kind
 from graylane.model.meta import Obj, name_of, namespace_of
 from graylane.model.patches import PatchType
 
@@ -60,6 +60,13 @@ class Selection:
 def create(kind: Kind, obj: Obj, manager: str) -> Request:
     body = orjson.dumps({"apiVersion": kind.api_version, "kind": kind.kind} | obj)
     return Request("POST", kind.path(namespace_of(obj)), body, params={"fieldManager": manager})
+
+
+def bind(pod: str, namespace: str, node: str, uid: str) -> Request:
+    metadata = {"name": pod, "namespace": namespace, "uid": uid}
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    body = {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": target}
+    return Request("POST", POD.path(namespace, pod, "binding"), orjson.dumps(body))
 
 
 def replace(kind: Kind, obj: Obj, subresource: str, manager: str) -> Request:

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from graylane.client import ApiClient
 from graylane.errors import AlreadyExists, ApiError, Conflict, NotFound, Timeout, TooManyRequests, Unavailable
-from graylane.kit.effects import Create, Delete, Effect, Event, Patch, Replace
+from graylane.kit.effects import Bind, Create, Delete, Effect, Event, Patch, Replace
 from graylane.kit.events import EventRecorder
-from graylane.model.kinds import Kind
+from graylane.model.kinds import POD, Kind
 from graylane.model.meta import Key, Obj, key_of, uid_of
 
 _LOG = logging.getLogger(__name__)
@@ -57,6 +57,8 @@ class Applier:
                 await self._replace(effect)
             case Delete():
                 await self._delete(effect)
+            case Bind():
+                await self._bind(effect)
             case Event():
                 await self._recorder.record(effect)
 
@@ -115,6 +117,13 @@ class Applier:
             await self._refresh(effect.kind, effect.key)
             raise
         self._learn_of_deletion(effect, result)
+
+    async def _bind(self, effect: Bind) -> None:
+        """The answer does not show the pod, so it is read: else the next view would ask for a node again."""
+        try:
+            await self._client.bind(effect.key.name, effect.key.namespace, node=effect.node, uid=effect.uid)
+        finally:
+            await self._refresh(POD, effect.key)
 
     def _learn_of_deletion(self, effect: Delete, result: Obj) -> None:
         """Services and a few others answer with the object although it is gone; only one still held lives on."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from graylane.model.kinds import Kind
+from graylane.model.kinds import POD, Kind
 from graylane.model.meta import Key, Obj
 from graylane.model.patches import PatchType
 
@@ -67,6 +67,20 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Bind:
+    """POST a Binding: the pod `key`, only if its uid still is `uid`, goes to `node`. A pod's node changes in no other
+    way."""
+
+    key: Key
+    uid: str
+    node: str
+
+    @property
+    def kind(self) -> Kind:
+        return POD
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Tell users about `obj`. `type` is Normal or Warning. Best effort: losing one never fails a reconcile."""
 
@@ -77,7 +91,7 @@ class Event:
     message: str
 
 
-Effect = Create | Patch | Replace | Delete | Event
+Effect = Create | Patch | Replace | Delete | Bind | Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from typing import Any
 
 from graylane.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from graylane.kit.cache import Cache, Change, View
-from graylane.kit.effects import Create, Delete, Effect, Event, Outcome, Patch, Replace
+from graylane.kit.effects import Bind, Create, Delete, Effect, Event, Outcome, Patch, Replace
 from graylane.kit.loop import Controller
 from graylane.model.hashing import short_hash
 from graylane.model.kinds import CONFIG_MAP, ENDPOINT_SLICE, ENDPOINTS, EVENT, LEASE, POD, SECRET, Kind
 from graylane.model.meta import (
+    Condition,
     Key,
     Obj,
     dig,
@@ -28,11 +29,13 @@ from graylane.model.meta import (
     key_of,
     name_of,
     owner_refs,
+    set_condition,
     uid_of,
 )
 from graylane.model.patches import PatchType, json_patch, merge_patch
 
 _WITHOUT_STATUS = frozenset({EVENT, CONFIG_MAP, SECRET, ENDPOINTS, ENDPOINT_SLICE, LEASE})
+_SCHEDULED = Condition("PodScheduled", "True")
 _ROUNDS = 500
 
 
@@ -146,6 +149,8 @@ class World:
             case Delete():
                 self._delete_quietly(effect)
                 return self.get(effect.kind, *effect.key) or {}
+            case Bind():
+                return self._bind(effect)
             case Event():
                 self.events.append(effect)
                 return {}
@@ -265,6 +270,17 @@ class World:
             raise Invalid(f"the World applies merge and JSON patches, not {effect.type}")
         return self._write(effect.kind, effect.key, lambda old: merge_patch(old, effect.patch), effect.subresource)
 
+    def _bind(self, effect: Bind) -> Obj:
+        def bound(pod: Obj) -> Obj:
+            if dig(pod, "spec", "nodeName"):
+                raise Conflict(f"pod {effect.key.name} is already assigned to a node")
+            conditions = set_condition(dig(pod, "status", "conditions", default=[]), _SCHEDULED, self.now())
+            status = {**(pod.get("status") or {}), "conditions": conditions}
+            metadata = {**pod["metadata"], "uid": effect.uid}
+            return {**pod, "metadata": metadata, "spec": {**pod["spec"], "nodeName": effect.node}, "status": status}
+
+        return self._write(POD, effect.key, bound, "binding")
+
     def _replace(self, effect: Replace) -> Obj:
         return self._write(effect.kind, key_of(effect.obj), lambda _: effect.obj, effect.subresource)
 
@@ -351,7 +367,7 @@ class _EveryKind(dict[Kind, Cache]):
 
 
 def _permitted(kind: Kind, old: Obj, wanted: Obj, subresource: str) -> Obj:
-    """What of `wanted` a write to the main resource or to `/status` may change."""
+    """What of `wanted` a write to the main resource or to a subresource may change; a Binding sets spec and status."""
     metadata = dict(wanted.get("metadata") or {}) | {
         name: old["metadata"][name]
         for name in ("uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "name")
@@ -365,7 +381,7 @@ def _permitted(kind: Kind, old: Obj, wanted: Obj, subresource: str) -> Obj:
             new.pop("status", None)
         return new
     new = wanted | {"metadata": metadata}
-    if kind not in _WITHOUT_STATUS:
+    if kind not in _WITHOUT_STATUS and subresource != "binding":
         new.pop("status", None)
         if "status" in old:
             new["status"] = old["status"]

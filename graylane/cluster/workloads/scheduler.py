@@ -1,7 +1,7 @@
 """Scheduler: gives every new pod a node, or says why none will do.
 
-Pure but for the list of pods that wait for a node. In: a pod and the nodes. Out: `spec.nodeName`, condition
-`PodScheduled`, an event.
+Pure but for the list of pods that wait for a node. In: a pod and the nodes. Out: a Binding, or the condition
+`PodScheduled`; an event.
 """
 
 from __future__ import annotations
@@ -12,9 +12,20 @@ from datetime import datetime
 
 from graylane.cluster.workloads.fitting import fit, unbound
 from graylane.cluster.workloads.pods import is_active
-from graylane.kit import Controller, Event, Outcome, Patch, View
+from graylane.kit import Bind, Controller, Event, Outcome, Patch, View
 from graylane.model.kinds import NODE, PERSISTENT_VOLUME_CLAIM, POD
-from graylane.model.meta import Condition, Key, Obj, condition, dig, key_of, name_of, namespace_of, set_condition
+from graylane.model.meta import (
+    Condition,
+    Key,
+    Obj,
+    condition,
+    dig,
+    key_of,
+    name_of,
+    namespace_of,
+    set_condition,
+    uid_of,
+)
 
 NAME = "default-scheduler"
 
@@ -47,7 +58,7 @@ class Scheduler:
         if not verdict.fitting:
             self._waiting.add(key)
             return _unplaced(pod, "Unschedulable", verdict.message, now)
-        return _bind(pod, _least_crowded(view, verdict.fitting), now)
+        return _bind(pod, _least_crowded(view, verdict.fitting))
 
 
 def _is_ours(pod: Obj) -> bool:
@@ -62,15 +73,10 @@ def _least_crowded(view: View, nodes: tuple[Obj, ...]) -> str:
     return min(names, key=lambda name: pods[name])
 
 
-def _bind(pod: Obj, node: str, now: datetime) -> Outcome:
+def _bind(pod: Obj, node: str) -> Outcome:
+    """The API sets the condition itself."""
     message = f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {node}"
-    return Outcome(
-        (
-            Patch(POD, key_of(pod), {"spec": {"nodeName": node}}, reason="the node fits"),
-            _report(pod, Condition("PodScheduled", "True"), now),
-            Event(POD, pod, "Normal", "Scheduled", message),
-        )
-    )
+    return Outcome((Bind(key_of(pod), uid_of(pod), node), Event(POD, pod, "Normal", "Scheduled", message)))
 
 
 def _unplaced(pod: Obj, reason: str, message: str, now: datetime) -> Outcome:

@@ -14,7 +14,7 @@ from graylane.model.meta import Obj, dig
 
 _DEFAULT_GRACE = 30
 _FINISHED = ("Succeeded", "Failed")
-_MUTABLE = ("nodeName", "activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
+_MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
 _CONTAINER_LISTS = ("containers", "initContainers")
 
 
@@ -38,7 +38,7 @@ def qos_class(pod: Obj) -> str:
 
 def _check(new: Obj, old: Obj | None) -> list[FieldError]:
     if old is None or _frozen(new["spec"]) == _frozen(old["spec"]):
-        return _check_node(new, old) if old is not None else []
+        return []
     return [
         forbidden(
             "spec",
@@ -47,14 +47,6 @@ def _check(new: Obj, old: Obj | None) -> list[FieldError]:
             "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
         )
     ]
-
-
-def _check_node(new: Obj, old: Obj) -> list[FieldError]:
-    """A node is chosen once. Kubernetes takes the choice through `…/binding` only; here the scheduler may patch it."""
-    before = old["spec"].get("nodeName")
-    if before and new["spec"].get("nodeName") != before:
-        return [forbidden("spec.nodeName", "may not be changed once it is set")]
-    return []
 
 
 def _frozen(spec: Obj) -> dict[str, Any]:
