@@ -209,6 +209,10 @@ class Facts:
         """Ready canary endpoints of any version: what the lane leads to right now."""
         return sum(item.listed for item in self.canaries)
 
+    def superseding(self) -> bool:
+        """An older version's canary is still there, until the newer one serves."""
+        return any(item.revision != self.release.canary_revision and not item.deleting for item in self.canaries)
+
     def no_canary(self) -> bool:
         return not self.canaries
 

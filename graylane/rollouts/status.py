@@ -131,7 +131,7 @@ def _verdict(conditions: list[Obj]) -> Verdict | None:
 def _conditions(facts: Facts, wait: Wait | None, old: list[Obj]) -> list[Obj]:
     """Ours in place of what we wrote before; a condition that somebody else wrote is kept."""
     release, kept = facts.release, [entry for entry in old if entry.get("type") not in _OURS]
-    wanted: list[Condition | None] = [progressing(release)]
+    wanted: list[Condition | None] = [progressing(facts)]
     if release.verdict:
         verdict = release.verdict
         wanted.append(Condition("Succeeded", str(verdict.succeeded), verdict.reason, verdict.message))

@@ -50,10 +50,18 @@ def _services(facts: Facts) -> Wait:
     return Wait("ServicesNotReady", facts.services.trouble if facts.services else "", trouble=True)
 
 
+def _not_pinned(facts: Facts) -> Wait:
+    """Canary pods must not be created yet: the stable Service would list them."""
+    pair, stable, known = facts.services, facts.stable, facts.stable_set
+    available, total = known.available if known else 0, stable.replicas if stable else 0
+    text = f"Service {pair.stable_name if pair else ''} is pinned to the stable version once that can bear all requests"
+    return Wait("StableNotSufficient", f"{text}: {available} of {total} pods of it are available")
+
+
 def _pods(facts: Facts) -> Wait:
     canary = facts.canary
     if canary is None:
-        return Wait("CanaryNotReady", "the canary Deployment is being created")
+        return Wait("CanaryNotReady", f"the canary Deployment of {_stable(facts)} is being created")
     ready = f"{min(canary.updated, canary.available)} of {facts.target} pods ready"
     text = f"canary Deployment {_where(facts, canary)} has {ready}"
     return Wait("CanaryNotReady", f"{text}: {canary.trouble}" if canary.trouble else text, bool(canary.trouble))
@@ -105,7 +113,7 @@ def _duration(facts: Facts) -> Wait:
 
 
 def _resume(facts: Facts) -> Wait:
-    return Wait("Resume", "spec.strategy.paused is true")
+    return Wait("Resume", f"spec.strategy.paused is true; graylane resume {_typed(facts)}")
 
 
 def _stable_held(facts: Facts) -> Wait:
@@ -189,6 +197,7 @@ def _lane_troubled(facts: Facts) -> bool:
 _STEP = (
     Reason(lambda f: bool(f.misfit), _misfit),
     Reason(lambda f: f.services is not None and bool(f.services.trouble), _services),
+    Reason(lambda f: f.canary is None and not f.pinned(), _not_pinned),
     Reason(lambda f: not f.canary_ready(), _pods),
     Reason(_lane_troubled, _routing),
     Reason(lambda f: not f.canary_serves(), _listed),

@@ -29,10 +29,13 @@ _FIXED = {
 }
 
 
-def progressing(release: Release) -> Condition | None:
+def progressing(facts: Facts) -> Condition | None:
     """None before the first release. After one it says how that ended."""
+    release = facts.release
     if release.stage is Stage.FAILED:  # as a Deployment says it
         return Condition("Progressing", "False", *_PROGRESSING[release.stage])
+    if release.stage in (Stage.INITIALIZING, Stage.ROLLING) and facts.superseding():
+        return Condition("Progressing", "True", _PROGRESSING[release.stage][0], "Workload is continuous release")
     if release.stage in _PROGRESSING:
         return Condition("Progressing", "True", *_PROGRESSING[release.stage])
     if release.verdict is None:

@@ -14,6 +14,7 @@ from graylane.model.kinds import DEPLOYMENT, POD, TRAFFIC_ROUTING
 from graylane.model.meta import dig, key_of, name_of
 from graylane.model.rollout import CANARY_FINALIZER, PROGRESSING_FINALIZER
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
+from tests.stories.rollouts.routed import RoutedStage
 
 TWO_STEPS = ({"replicas": 1, "pause": {}}, {"replicas": "100%", "pause": {"duration": 10}})
 
@@ -56,6 +57,10 @@ def without_admission() -> ReleaseStage:
     return ReleaseStage(admission=False)
 
 
+def with_own_routes() -> ReleaseStage:
+    return RoutedStage(2, ({"replicas": 1, "weight": 20, "pause": {}},))
+
+
 def delete_workload(stage: ReleaseStage) -> None:
     stage.world.delete(DEPLOYMENT, NAMESPACE, "web")
 
@@ -87,6 +92,10 @@ FLOWS = (
     Flow("canary deleted by hand", (push("v2"), delete_canary, abort)),
     Flow("not admitted", (push("v2"), approve), without_admission, ("v1", "v2")),
     Flow("not admitted, aborted", (push("v2"), abort), without_admission),
+    Flow("own routes, finished", (push("v2"), approve), with_own_routes, ("v1", "v2")),
+    Flow("own routes, aborted", (push("v2"), abort), with_own_routes),
+    Flow("own routes, superseded", (push("v2"), push("v3"), approve), with_own_routes, ("v1", "v3")),
+    Flow("own routes, deleted", (push("v2"), delete), with_own_routes),
 )
 BY_NAME = pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name.replace(" ", "-"))
 

@@ -226,7 +226,10 @@ def test_row_53_reverting_the_template_rolls_back() -> None:
 
 
 def test_rows_54_and_55_improve_a_newer_version_starts_over_and_the_lane_never_points_at_nothing() -> None:
-    stage = paused_at_v2().push("v3").settle()
+    stage = paused_at_v2().push("v3")
+    stage.settle(until=lambda world: stage.status("canaryStatus", "currentStepState") == "StepUpgrade")
+    assert stage.condition("Progressing")["message"] == "Workload is continuous release"
+    stage.settle()
     assert stage.row() == "Progressing 1 StepPaused | canary 1×v3 | lane on | stable v1 paused"
     assert stage.harms == []
     assert [item.message for item in stage.world.events].count(
