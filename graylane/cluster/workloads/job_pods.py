@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
+from graylane.cluster.workloads.job_policies import has_failure_policy
 from graylane.cluster.workloads.pods import from_template, is_finished, new_names
 from graylane.kit import Patch
 from graylane.model.kinds import JOB, POD
@@ -36,8 +37,11 @@ def is_indexed(job: Obj) -> bool:
 
 
 def replaces_only_failed(job: Obj) -> bool:
-    """`podReplacementPolicy: Failed`: a pod that is stopping still has its place."""
-    return bool(dig(job, "spec", "podReplacementPolicy") == "Failed")
+    """`podReplacementPolicy: Failed`: a pod that is stopping still has its place.
+
+    So it has where a failure policy wants to know how it ended.
+    """
+    return bool(dig(job, "spec", "podReplacementPolicy") == "Failed") or has_failure_policy(job)
 
 
 def index_of(pod: Obj) -> int | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from graylane.cluster.workloads.job_pods import has_failed, has_succeeded, index_of, is_indexed, is_tracked
+from graylane.cluster.workloads.job_policies import is_ignored, parse_indexes
 from graylane.model.meta import Obj, dig, uid_of
 
 
@@ -41,14 +42,15 @@ class Tally:
 def tally(job: Obj, pods: Sequence[Obj]) -> Tally:
     tracked = [pod for pod in pods if is_tracked(pod)]
     good = [pod for pod in tracked if has_succeeded(pod)]
-    bad = [pod for pod in tracked if has_failed(job, pod)]
+    ended = [pod for pod in tracked if has_failed(job, pod)]
+    bad = [pod for pod in ended if not is_ignored(job, pod)]
     indexes = _indexes(job, good)
     here = {uid_of(pod) for pod in tracked}
     succeeded, waiting_good = _moved_on(job, "succeeded", [] if is_indexed(job) else good, here)
     failed, waiting_bad = _moved_on(job, "failed", bad, here)
     if is_indexed(job):
         succeeded = len(indexes)
-    return Tally(succeeded, failed, waiting_good, waiting_bad, indexes, (*good, *bad))
+    return Tally(succeeded, failed, waiting_good, waiting_bad, indexes, (*good, *ended))
 
 
 def _moved_on(job: Obj, field: str, ended: Iterable[Obj], tracked: set[str]) -> tuple[int, tuple[str, ...]]:
@@ -65,15 +67,6 @@ def _indexes(job: Obj, good: Iterable[Obj]) -> frozenset[int]:
     valid = range(int(dig(job, "spec", "completions", default=0)))
     known = parse_indexes(str(dig(job, "status", "completedIndexes", default="")))
     return frozenset(index for index in (*known, *map(index_of, good)) if index is not None and index in valid)
-
-
-def parse_indexes(text: str) -> frozenset[int]:
-    """`0-2,5` → 0, 1, 2, 5."""
-    found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return frozenset(found)
 
 
 def format_indexes(indexes: Iterable[int]) -> str:

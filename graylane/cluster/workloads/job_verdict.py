@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from graylane.cluster.workloads.job_pods import is_terminating, restarts
+from graylane.cluster.workloads.job_policies import fails_job, match_success
 from graylane.cluster.workloads.job_tally import Tally
 from graylane.cluster.workloads.pods import is_active
 from graylane.model.meta import Condition, Obj, condition, dig, find_condition, is_true, parse_time, set_condition
@@ -19,7 +20,7 @@ from graylane.model.meta import Condition, Obj, condition, dig, find_condition, 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
 SUCCEEDING, FAILING = "SuccessCriteriaMet", "FailureTarget"
 _ENDS = {SUCCEEDING: COMPLETE, FAILING: FAILED}
-_NOT_SUPPORTED = ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes")
+_NOT_SUPPORTED = ("backoffLimitPerIndex", "maxFailedIndexes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,22 @@ class Facts:
         times = restarts(self.active)
         return times > 0 if self.backoff_limit == 0 else times >= self.backoff_limit
 
+    @property
+    def fatal(self) -> str:
+        """Which pod's end is the Job's, by its own failure policy, "" for none."""
+        return next(filter(None, (fails_job(self.job, pod) for pod in self.pods)), "")
+
+    def failed_for_good(self) -> bool:
+        return bool(self.fatal)
+
+    @property
+    def sufficient(self) -> str:
+        """Which rule of the success policy is met, "" for none."""
+        return match_success(self.job, self.tally.indexes)
+
+    def good_enough(self) -> bool:
+        return bool(self.sufficient)
+
     def late(self) -> bool:
         return self.deadline is not None and self.deadline <= self.now
 
@@ -108,6 +125,7 @@ class Row:
 
 VERDICTS = (  # first row that applies wins
     Row(Facts.not_supported, FAILING, "FieldNotSupported", _unsupported_sentence),
+    Row(Facts.failed_for_good, FAILING, "PodFailurePolicy", lambda facts: facts.fatal),
     Row(
         Facts.failed_too_often,
         FAILING,
@@ -115,6 +133,7 @@ VERDICTS = (  # first row that applies wins
         lambda _: "Job has reached the specified backoff limit",
     ),
     Row(Facts.late, FAILING, "DeadlineExceeded", lambda _: "Job was active longer than specified deadline"),
+    Row(Facts.good_enough, SUCCEEDING, "SuccessPolicy", lambda facts: facts.sufficient),
     Row(Facts.done, SUCCEEDING, "CompletionsReached", lambda _: "Reached expected number of succeeded pods"),
 )
 

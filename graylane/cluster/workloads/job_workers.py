@@ -20,6 +20,7 @@ from graylane.cluster.workloads.job_pods import (
     is_indexed,
     replaces_only_failed,
 )
+from graylane.cluster.workloads.job_policies import is_ignored
 from graylane.cluster.workloads.job_verdict import Facts
 from graylane.cluster.workloads.ranking import deletion_order
 from graylane.model.meta import Obj, dig, is_deleting
@@ -92,7 +93,8 @@ def backoff_ends(facts: Facts) -> datetime | None:
     Deleted pods do not count: we may have stopped them ourselves, and a user who deletes one wants another.
     """
     successes = [ended_at(pod) for pod in facts.pods if has_succeeded(pod)]
-    failures = [ended_at(pod) for pod in facts.pods if has_failed(facts.job, pod) and not is_deleting(pod)]
+    failed = [pod for pod in facts.pods if has_failed(facts.job, pod) and not is_ignored(facts.job, pod)]
+    failures = [ended_at(pod) for pod in failed if not is_deleting(pod)]
     recent = [end for end in failures if not successes or end > max(successes)]
     if not recent:
         return None

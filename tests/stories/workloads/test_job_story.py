@@ -13,7 +13,8 @@ import pytest
 
 from graylane.cluster.workloads import job as job_controller
 from graylane.cluster.workloads.job_pods import INDEX, TRACKING, index_of, is_tracked
-from graylane.cluster.workloads.job_tally import format_indexes, parse_indexes
+from graylane.cluster.workloads.job_policies import parse_indexes
+from graylane.cluster.workloads.job_tally import format_indexes
 from graylane.cluster.workloads.pods import is_active
 from graylane.model.kinds import JOB, POD
 from graylane.model.meta import (
@@ -60,6 +61,8 @@ class Shift(Cast):
         return {
             r"one (succeeds|fails)": lambda how: self.end(self.active()[0], how),
             r"index (\d+) (succeeds|fails)": lambda index, how: self.end(self.holder(int(index)), how),
+            r"one exits (\d+)": lambda code: self.end(self.active()[0], "fails", int(code)),
+            r"one is disrupted": lambda: self.end(self.active()[0], "fails", 137, "DisruptionTarget"),
             r"one is deleted": lambda: self.world.delete(POD, NS, name_of(self.active()[0])),
             r"it fails at last": lambda: self.end(self.pods()[0], "fails"),
             r"suspend": lambda: self.spec({"suspend": True}),
@@ -68,13 +71,14 @@ class Shift(Cast):
             r"(\d+) restarts": lambda times: self.restart(int(times)),
         }
 
-    def end(self, pod: Obj, how: str) -> None:
+    def end(self, pod: Obj, how: str, code: int = 0, *conditions: str) -> None:
         since = format_time(self.world.now())
-        terminated = {"state": {"terminated": {"finishedAt": since}}}
+        terminated = {"state": {"terminated": {"finishedAt": since, "exitCode": code}}}
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": since}
         status = {
             "phase": "Succeeded" if how == "succeeds" else "Failed",
-            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": since}],
-            "containerStatuses": [terminated],
+            "conditions": [ready, *({"type": kind, "status": "True"} for kind in conditions)],
+            "containerStatuses": [{"name": "app"} | terminated],
         }
         self.world.patch(POD, NS, name_of(pod), {"status": status}, "status")
 
@@ -308,9 +312,79 @@ def test_a_finished_job_goes_when_its_time_to_live_is_over() -> None:
     assert shift.pods() == [], "its pods went with it"
 
 
-@pytest.mark.parametrize("field", ["podFailurePolicy", "successPolicy", "backoffLimitPerIndex"])
+def failure_policy(*rules: Obj) -> Obj:
+    return {"podFailurePolicy": {"rules": list(rules)}, "podReplacementPolicy": "Failed"}
+
+
+IGNORE_DISRUPTION = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+FATAL = {"action": "FailJob", "onExitCodes": {"containerName": "app", "operator": "In", "values": [42, 43]}}
+COUNTED = {"action": "Count", "onExitCodes": {"operator": "NotIn", "values": [1]}}
+
+
+def test_an_exit_code_that_no_retry_helps_with_ends_the_job_at_once() -> None:
+    shift = told(
+        """
+        what happens     ‖ running | status | is                      | says
+        create           ‖ 1       | 0/3 0  |                         | SuccessfulCreate
+        one succeeds     ‖ 1       | 1/3 0  |                         | SuccessfulCreate
+        one is disrupted ‖ 1       | 1/3 0  |                         | SuccessfulCreate
+        one exits 42     ‖ 0       | 1/3 1  | PodFailurePolicy Failed | PodFailurePolicy
+        """,
+        Shift(job(3, 1, **failure_policy(IGNORE_DISRUPTION, FATAL))),
+    )
+    failed = condition(shift.seen(), "Failed")
+    assert failed is not None
+    assert "Container app for pod shop/web-" in failed["message"]
+    assert "failed with exit code 42 matching FailJob rule at index 1" in failed["message"]
+
+
+def test_the_first_rule_that_matches_decides_and_without_one_a_failure_counts() -> None:
+    told(
+        """
+        what happens ‖ running | status | is                          | says
+        create       ‖ 1       | 0/1 0  |                             | SuccessfulCreate
+        one exits 42 ‖ 0       | 0/1 1  |                             |
+        10 seconds   ‖ 1       | 0/1 1  |                             | SuccessfulCreate
+        one exits 1  ‖ 0       | 0/1 2  | BackoffLimitExceeded Failed | BackoffLimitExceeded
+        """,
+        Shift(job(backoffLimit=1, **failure_policy(COUNTED, FATAL))),
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "met"),
+    [
+        ([{"succeededIndexes": "0"}], "#0 is enough"),
+        ([{"succeededIndexes": "2-3"}, {"succeededCount": 1}], "any is"),
+        ([{"succeededIndexes": "0-3", "succeededCount": 1}], "one of these is"),
+    ],
+)
+def test_a_job_whose_leader_succeeded_needs_the_others_no_more(rules: list[Obj], met: str) -> None:
+    told(
+        """
+        what happens     ‖ running    | status    | is
+        create           ‖ 3 #0 #1 #2 | 0/4 0     |
+        index 0 succeeds ‖ 0          | 1/4 0 (0) | SuccessPolicy Complete
+        """,
+        Shift(job(4, 3, completionMode="Indexed", successPolicy={"rules": rules})),
+    )
+
+
+def test_a_success_policy_that_is_not_met_changes_nothing() -> None:
+    rules = [{"succeededIndexes": "1-2"}, {"succeededIndexes": "0-3", "succeededCount": 2}]
+    told(
+        """
+        what happens     ‖ running  | status    | is
+        create           ‖ 2 #0 #1  | 0/4 0     |
+        index 0 succeeds ‖ 2 #1 #2  | 1/4 0 (0) |
+        """,
+        Shift(job(4, 2, completionMode="Indexed", successPolicy={"rules": rules})),
+    )
+
+
+@pytest.mark.parametrize("field", ["maxFailedIndexes", "backoffLimitPerIndex"])
 def test_a_job_that_asks_for_what_is_not_done_fails_by_name(field: str) -> None:
-    shift = Shift(job(**{field: {"rules": []}}))
+    shift = Shift(job(**{field: 1}))
     shift.act("create")
     assert shift.pods() == []
     failed = condition(shift.seen(), "Failed")
