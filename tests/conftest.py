@@ -15,6 +15,10 @@ settings.load_profile("graylane")
 _PROPERTIES = Path(__file__).parent / "properties"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kubeconfig", help="judge the API scenarios by the cluster of this kubeconfig, too")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _PROPERTIES in item.path.parents:

@@ -59,11 +59,15 @@ class Transport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """`kind` names the transport, for scenarios that make sense on ours only."""
+    """`kind` names the server; `ours` tells ours from a real one."""
 
     transport: Transport
     token: str
     kind: str
+
+    @property
+    def ours(self) -> bool:
+        return self.kind in ("in-process", "https")
 
     async def call(
         self,
@@ -181,10 +185,10 @@ def _request(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
 
 
 class Https:
-    """Any server that speaks HTTPS and takes a bearer token."""
+    """Any server that speaks HTTPS and takes a bearer token. `trust` is a CA bundle or a whole context."""
 
-    def __init__(self, url: str, ca: bytes) -> None:
-        self.context = ssl.create_default_context(cadata=ca.decode())
+    def __init__(self, url: str, trust: bytes | ssl.SSLContext) -> None:
+        self.context = trust if isinstance(trust, ssl.SSLContext) else ssl.create_default_context(cadata=trust.decode())
         self._url = url
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.context, limit=0))
 

@@ -150,9 +150,8 @@ async def test_without_a_credential_nobody_is_known(api: Rig, ns: str) -> None:
         assert (answer.status, answer.reason) in expected
 
 
+@pytest.mark.bare("the user's token is known to servers of our own only")
 async def test_a_user_without_rights_is_told_so(api: Rig, ns: str) -> None:
-    if api.kind == "foreign":
-        pytest.skip("the token belongs to our own server")
     answer = await api.call("GET", maps(ns), token="nobody")
     assert (answer.status, answer.reason) == (403, "Forbidden")
     assert '"nobody" cannot list' in answer.message

@@ -20,10 +20,10 @@ async def group(api: Rig) -> AsyncIterator[str]:
     """A group of the scenario's own, with a kind Widget in versions v1 (stored) and v1alpha1."""
     name = f"g{uuid.uuid4().hex[:8]}.example.com"
     await api.create(CRDS, widget_crd(name, versions=("v1", "v1alpha1")))
-    if api.kind == "foreign":
+    if not api.ours:
         await eventually(lambda: _served(api, name), timeout=10)
     yield name
-    if api.kind == "foreign":
+    if not api.ours:
         await api.call("DELETE", f"{CRDS}/widgets.{name}")
 
 

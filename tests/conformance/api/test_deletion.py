@@ -88,9 +88,8 @@ async def test_a_collection_is_deleted_by_selector(api: Rig, ns: str) -> None:
     assert (await api.call("GET", f"{maps(ns)}/c")).status == 200
 
 
+@pytest.mark.bare("a namespace controller finalizes at once")
 async def test_an_ending_namespace_takes_nothing_new_and_goes_when_it_is_finalized(api: Rig) -> None:
-    if api.kind == "foreign":
-        pytest.skip("a namespace controller finalizes at once")
     made = await api.create("/api/v1/namespaces", namespace("ending"))
     await api.create(maps("ending"), config_map("a"))
     held = await api.delete("/api/v1/namespaces/ending")

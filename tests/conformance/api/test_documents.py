@@ -47,7 +47,7 @@ async def test_discovery_comes_in_one_piece_to_who_asks_for_it(api: Rig, accept:
 
 async def test_older_clients_get_discovery_piece_by_piece(api: Rig) -> None:
     v2beta1 = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
-    if api.kind != "foreign":
+    if api.ours:
         assert expect(await api.call("GET", "/api", accept=v2beta1), 200)["kind"] == "APIVersions"
     groups = await api.get("/apis")
     assert groups["kind"] == "APIGroupList"
@@ -126,18 +126,16 @@ async def test_one_may_ask_who_one_is_and_what_one_may(api: Rig) -> None:
     assert answer["status"]["allowed"] is True
 
 
+@pytest.mark.ours("a real cluster acts on it")
 async def test_what_is_only_stored_is_said_so(api: Rig, ns: str) -> None:
-    if api.kind == "foreign":
-        pytest.skip("a real cluster acts on it")
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "a"}, "spec": {"hard": {"pods": "1"}}}
     answer = await api.call("POST", f"/api/v1/namespaces/{ns}/resourcequotas", body)
     assert answer.status == 201
     assert answer.warnings == ['299 - "Graylane stores but does not act on ResourceQuota"']
 
 
+@pytest.mark.ours("a real cluster serves it")
 async def test_what_is_not_served_is_refused_by_name(api: Rig, ns: str) -> None:
-    if api.kind == "foreign":
-        pytest.skip("a real cluster serves it")
     await api.create(f"/api/v1/namespaces/{ns}/pods", pod("a"))
     for method in ("GET", "PATCH", "PUT"):
         answer = await api.call(method, f"/api/v1/namespaces/{ns}/pods/a/ephemeralcontainers")

@@ -152,9 +152,8 @@ async def test_an_update_of_what_is_gone_is_not_found(api: Rig, ns: str) -> None
         assert answer.status in (404, 409)
 
 
+@pytest.mark.bare("a namespace controller finalizes at once")
 async def test_ending_namespaces_refuse_every_kind(api: Rig) -> None:
-    if api.kind == "foreign":
-        pytest.skip("a namespace controller finalizes at once")
     await api.create("/api/v1/namespaces", namespace("closing"))
     await api.create(maps("closing"), config_map("a", finalizers=[HOLD]))
     await api.delete("/api/v1/namespaces/closing")
