@@ -37,7 +37,7 @@ class Types:
     def complete(self, resource: Resource, obj: Obj) -> Obj:
         if resource.custom:
             return self.of(resource).default(obj)
-        return defaults.apply(resource.group, resource.kind, obj)
+        return self.of(resource).written(defaults.apply(resource.group, resource.kind, obj))
 
     def problems(self, resource: Resource, new: Obj, old: Obj | None) -> list[FieldError]:
         """What is wrong with an object of the right types, e.g. a selector that does not match its template."""

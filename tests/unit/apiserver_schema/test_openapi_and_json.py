@@ -81,17 +81,31 @@ def test_duplicate_keys_are_found_at_any_depth() -> None:
     assert strict_json.duplicates(b'{"a": {"a": 1}}') == []
 
 
-@pytest.mark.parametrize("body", [b"NaN", b"[1e999]", b"{", b'{"a": Infinity}', b'"\xff"', b"{} {}"])
+@pytest.mark.parametrize("body", [b"NaN", b"[1e999]", b"{", b'{"a": Infinity}', b'"\\ud800', b"{} {}"])
 def test_what_json_does_not_allow_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         strict_json.load(body)
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-def test_deep_nesting_is_a_clear_error_and_never_a_crash(opening: bytes) -> None:
+def test_deep_nesting_is_cut_off_and_never_a_crash(opening: bytes) -> None:
+    closing = {b"[": b"]", b'{"a":': b"}"}[opening]
+    body = opening * 5000 + b"1" + closing * 5000
+    assert strict_json.is_cut(strict_json.load(body))
+    assert strict_json.duplicates(body) == []
+    assert not strict_json.is_cut(strict_json.load(opening * 150 + b"1" + closing * 150))
     for read in (strict_json.load, strict_json.duplicates):
-        with pytest.raises(BadRequest, match="nested more than"):
+        with pytest.raises(BadRequest):
             read(opening * 5000)
+        with pytest.raises(BadRequest, match="exceeded max depth"):
+            read(opening * 10_001 + closing * 10_001)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"), [(b'"a\xffb"', "a\ufffdb"), (b'"\\ud83d\\ude00"', "\U0001f600"), (b'"\\ud83dx"', "\ufffdx")]
+)
+def test_what_is_no_character_is_replaced_and_what_is_one_is_kept(body: bytes, text: str) -> None:
+    assert strict_json.load(body) == text
 
 
 def test_many_brackets_side_by_side_or_in_strings_are_fine() -> None:

@@ -32,7 +32,7 @@ from graylane.cluster.apiserver.patch.managedfields import (
 from graylane.cluster.apiserver.patch.places import duplicates, field_set, with_parents
 from graylane.cluster.apiserver.schema.node import Node
 from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.errors import BadRequest, Conflict
+from graylane.errors import BadRequest, Conflict, Unclassified
 from graylane.model.meta import Obj, dig, format_time
 
 
@@ -46,6 +46,7 @@ def server_side(
     *,
     subresource: str = "",
     has_status: bool = True,
+    fixed: tuple[str, ...] | None = None,
 ) -> Obj:
     """The object after applying. Equal to `live` when nothing changes, so that nothing needs to be written."""
     root, version = structural.root, config.get("apiVersion", "")
@@ -53,7 +54,7 @@ def server_side(
     managers = read(live) or _first_managers(root, live, now)
     before = without_managed(live) if live is not None else {}
     who = Manager.of(manager, APPLY, version, subresource)
-    ignored = ignored_fields(subresource, {**before, **config}, has_status)
+    ignored = ignored_fields(subresource, {**before, **config}, has_status, fixed)
     last = managers.get(who, Owned(EMPTY, version))
     mine = frozenset(path for path in field_set(root, config) if path[:1] not in ignored)
     managers[who] = Owned(mine, version, last.time)
@@ -69,6 +70,8 @@ def server_side(
 def _check(config: Obj, structural: Structural) -> None:
     if dig(config, "metadata", "managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
+    if mistake := structural.mistake(config):
+        raise Unclassified(f"failed to create typed patch object ({_named(config)}): {mistake}")
     unknown = structural.unknown(config)
     if unknown:
         problems = ", ".join(f".{path}: field not declared in schema" for path in unknown)

@@ -14,6 +14,7 @@ from typing import Any
 from graylane.cluster.apiserver.patch.fieldset import SELF, field, fields
 from graylane.cluster.apiserver.patch.places import Relation, elements, relation
 from graylane.cluster.apiserver.schema.node import ANYTHING, Node
+from graylane.cluster.apiserver.schema.zeros import is_written
 from graylane.model.meta import Obj
 
 Tree = Obj
@@ -71,6 +72,32 @@ def _without(inner: Tree, gone: Tree) -> Tree | None:
 def whole(root: Node, obj: Obj, skipped: frozenset[str]) -> Tree:
     """Every field of a new object, but for the top-level fields that are `skipped`."""
     return {field(name): _whole(root.child(name) or ANYTHING, obj[name]) for name in sorted(obj) if name not in skipped}
+
+
+def born(root: Node, obj: Obj, skipped: frozenset[str]) -> Tree:
+    """The same of a built-in kind, whose structs were there, with zero values, before anybody filled them."""
+    return _inside(root, {name: child for name, child in obj.items() if name not in skipped})
+
+
+def _inside(node: Node, obj: Obj) -> Tree:
+    found = {field(name): _beside_zero(node, name, obj[name]) for name in sorted(obj)}
+    return {step: inner for step, inner in found.items() if inner is not None}
+
+
+def _beside_zero(parent: Node, name: str, value: Any) -> Tree | None:
+    """What of a field was not there in a new object of its type. None: nothing."""
+    node = parent.child(name) or ANYTHING
+    if value is None:
+        return None
+    if name not in parent.fields or not (is_written(parent, name) or name in parent.required):
+        return _whole(node, value)
+    if value == node.default:
+        return None
+    if relation(node, value) is Relation.LEAF:
+        return {}
+    if isinstance(value, dict):
+        return _inside(node, value) or None
+    return {step: inner for step, inner in _whole(node, value).items() if step != SELF}
 
 
 def _whole(node: Node, value: Any) -> Tree:

@@ -127,10 +127,15 @@ def changes(root: Node, old: Obj, new: Obj, ignored: FieldSet) -> Comparison:
     return Comparison(ownable(found.added), ownable(found.modified), found.removed)
 
 
-def ignored_fields(subresource: str, obj: Obj, has_status: bool) -> FieldSet:
-    """What a write cannot change and so cannot own: status through the main resource, all else through status."""
+def ignored_fields(subresource: str, obj: Obj, has_status: bool, fixed: tuple[str, ...] | None = None) -> FieldSet:
+    """What a write cannot change and so cannot own: status through the main resource, the wish through status.
+
+    `fixed` names the metadata that the status of a built-in kind leaves alone; None: all, as with custom kinds.
+    """
     if subresource == "status":
-        return frozenset((f"f:{name}",) for name in obj if name != "status")
+        kept = () if fixed is None else ("metadata",)
+        outside = frozenset((f"f:{name}",) for name in obj if name not in ("status", *kept))
+        return outside | frozenset(("f:metadata", f"f:{name}") for name in fixed or ())
     return frozenset({("f:status",)}) if has_status else EMPTY
 
 

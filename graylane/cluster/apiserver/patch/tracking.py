@@ -59,7 +59,15 @@ class Writer:
         return found == (UPDATE, self.manager, self.api_version, self.subresource)
 
 
-def update(old: Obj | None, new: Obj, writer: Writer, structural: Structural, *, has_status: bool = True) -> Obj:
+def update(
+    old: Obj | None,
+    new: Obj,
+    writer: Writer,
+    structural: Structural,
+    *,
+    has_status: bool = True,
+    fixed: tuple[str, ...] | None = None,
+) -> Obj:
     """`new` with the fields it changed owned by the writer.
 
     A client may hand in `managedFields` of its own (`[{}]` clears them); an object nobody tracks stays untracked.
@@ -68,7 +76,7 @@ def update(old: Obj | None, new: Obj, writer: Writer, structural: Structural, *,
     if old is None:
         taken, lost = _everything(new, structural, has_status), {}
     elif entries:
-        ignored = ignored_fields(writer.subresource, new, has_status)
+        ignored = ignored_fields(writer.subresource, new, has_status, fixed)
         found = changes(structural.root, old, new, ignored)
         taken = encode(found.added | found.modified)
         lost = fieldtree.union(taken, encode(found.removed))
@@ -81,9 +89,9 @@ def _starting_point(old: Obj | None, new: Obj, subresource: str) -> list[Obj]:
     """The entries before this write: what the client says they are when it may say so, else the object's own."""
     before: list[Obj] = dig(old or {}, "metadata", "managedFields", default=[])
     asked = dig(new, "metadata", "managedFields")
-    if not asked or subresource or asked == before:
+    if asked is None or subresource or asked == before:
         return before
-    if asked == [{}]:
+    if asked in ([], [{}]):
         return []
     understood: list[Obj] = dig(write({}, read(new)), "metadata", "managedFields", default=[])
     return understood or before
@@ -92,7 +100,8 @@ def _starting_point(old: Obj | None, new: Obj, subresource: str) -> list[Obj]:
 def _everything(new: Obj, structural: Structural, has_status: bool) -> Tree:
     """A new object belongs to its creator, but for what the server gives to every object."""
     skipped = {"apiVersion", "kind", *({"status"} if has_status else ())}
-    fields = fieldtree.whole(structural.root, without_managed(new), frozenset(skipped))
+    of_new = fieldtree.whole if structural.custom else fieldtree.born
+    fields = of_new(structural.root, without_managed(new), frozenset(skipped))
     return fieldtree.difference(fields, _NEVER_OWNED)
 
 

@@ -55,7 +55,7 @@ class Components:
         """A schema written inline: a reference with its own merge strategy, a list, a map, or a plain value."""
         if name := reference(schema):
             target = self.node(name)
-            facts = merge_facts(schema)
+            facts = merge_facts(schema) | own_default(schema)
             return replace(target, **facts) if facts else target
         items, extra = schema.get("items"), schema.get("additionalProperties")
         return _node(
@@ -83,15 +83,21 @@ def _kinds(schemas: Mapping[str, Any]) -> Iterator[tuple[Gvk, str]]:
 def _node(schema: Mapping[str, Any], **parts: Any) -> Node:
     kind, form = schema.get("type", ""), schema.get("format", "")
     data = kind == "object" and "properties" not in schema and not parts.get("extra")
+    whole = {"map_type": "atomic"} if data else {}  # what has no fields of its own has one owner
     return Node(
         type="int-or-string" if form == "int-or-string" else kind,
         format=form,
         required=tuple(schema.get("required", ())),
         nullable=True,  # a null decodes as the zero value in every built-in kind
         open=not kind or data,
-        **merge_facts(schema),
+        **whole | merge_facts(schema),
+        **own_default(schema),
         **parts,
     )
+
+
+def own_default(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"default": schema["default"]} if "default" in schema else {}
 
 
 def merge_facts(schema: Mapping[str, Any]) -> dict[str, Any]:

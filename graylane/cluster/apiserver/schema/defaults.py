@@ -16,9 +16,12 @@ from graylane.cluster.apiserver.schema import podspec
 from graylane.cluster.apiserver.schema.filling import Fill, at, each, given, is_reachable, put, put_all, sub
 from graylane.model.meta import Obj, name_of
 
-_SERVICE_FAMILIES: Obj = {"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
 _QUARTER: Obj = {"maxUnavailable": "25%", "maxSurge": "25%"}
 _ONE_BY_ONE: Obj = {"maxUnavailable": 1, "maxSurge": 0}
+_CPU: Obj = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+}
 _KEEP_VOLUMES: Obj = {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
@@ -59,9 +62,7 @@ def _template_labels(obj: Obj) -> Obj:
 def _service_spec(spec: Obj) -> Obj:
     spec = put_all(spec, {"type": "ClusterIP", "sessionAffinity": "None"})
     if spec["type"] in ("ClusterIP", "NodePort", "LoadBalancer"):
-        spec = put_all(
-            spec, {"internalTrafficPolicy": "Cluster", "ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv4"]}
-        )
+        spec = put(spec, "internalTrafficPolicy", "Cluster")
     if is_reachable(spec):
         spec = put(spec, "externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
@@ -74,7 +75,7 @@ def _service_spec(spec: Obj) -> Obj:
 def _service_port(port: Obj) -> Obj:
     port = put(port, "protocol", "TCP")
     missing = port.get("targetPort") in (None, "", 0)
-    return {**port, "targetPort": port["port"]} if missing and "port" in port else port
+    return {**port, "targetPort": port.get("port", 0)} if missing else port
 
 
 def _secret(obj: Obj) -> Obj:
@@ -148,12 +149,22 @@ def _endpoint_slice(obj: Obj) -> Obj:
     return at(obj, "ports", each(given({"name": "", "protocol": "TCP"})))
 
 
-def _hpa_v1(spec: Obj) -> Obj:
-    return put(spec, "minReplicas", 1)
+def _autoscaler(obj: Obj) -> Obj:
+    """Whoever names no metric means the CPU, of which four fifths may be used."""
+    obj = sub(obj, "spec", given({"minReplicas": 1}))
+    if obj.get("apiVersion") == "autoscaling/v1":
+        return sub(obj, "spec", given({"targetCPUUtilizationPercentage": 80}))
+    if not obj["spec"].get("metrics"):
+        obj = {**obj, "spec": {**obj["spec"], "metrics": [_CPU]}}
+    return obj
 
 
 def _volumes(spec: Obj) -> Obj:
     return sub(spec, "persistentVolumeClaimRetentionPolicy", given(_KEEP_VOLUMES))
+
+
+def _host_path(spec: Obj) -> Obj:
+    return at(spec, "hostPath", given({"type": ""}))
 
 
 def _policy_types(spec: Obj) -> Obj:
@@ -180,11 +191,14 @@ def _template(spec: Obj) -> Obj:
 
 
 def _job_template(spec: Obj) -> Obj:
-    return at(spec, "jobTemplate", lambda template: at(template, "spec", _job))
+    """Only the pods of a future job: the job's own defaults are filled in when it is made."""
+    return at(spec, "jobTemplate", lambda template: at(template, "spec", _template))
 
 
 def _job(spec: Obj) -> Obj:
-    return _template(put_all(_job_counts(spec), {"completionMode": "NonIndexed", "suspend": False}))
+    return _template(
+        put_all(_job_counts(spec), {"completionMode": "NonIndexed", "suspend": False, "manualSelector": False})
+    )
 
 
 def _labelled(fill: Fill) -> Fill:
@@ -204,7 +218,7 @@ _TABLE: dict[tuple[str, str], Fill] = {
     ("", "Endpoints"): _endpoints,
     ("", "Secret"): _secret,
     ("", "Namespace"): _namespace,
-    ("", "PersistentVolume"): _spec(given({"persistentVolumeReclaimPolicy": "Retain"}), _volume_claim),
+    ("", "PersistentVolume"): _spec(given({"persistentVolumeReclaimPolicy": "Retain"}), _volume_claim, _host_path),
     ("", "PersistentVolumeClaim"): _spec(_volume_claim),
     ("apps", "Deployment"): _spec(given(_ROLLING), _rolling("strategy", _QUARTER), _template),
     ("apps", "ReplicaSet"): _spec(given({"replicas": 1}), _template),
@@ -214,7 +228,8 @@ _TABLE: dict[tuple[str, str], Fill] = {
     ),
     ("batch", "Job"): _labelled(_spec(_job)),
     ("batch", "CronJob"): _spec(given(_CRON), _job_template),
-    ("autoscaling", "HorizontalPodAutoscaler"): _spec(_hpa_v1),
+    ("", "Event"): given(dict.fromkeys(("eventTime", "firstTimestamp", "lastTimestamp"))),
+    ("autoscaling", "HorizontalPodAutoscaler"): _autoscaler,
     ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
     ("networking.k8s.io", "NetworkPolicy"): _spec(_policy_types),
     ("rbac.authorization.k8s.io", "RoleBinding"): _binding,

@@ -99,7 +99,12 @@ def as_api_error(group: str, version: str, kind: str, name: str, errors: Sequenc
     qualified = f"{kind}.{group}" if group else kind
     return Invalid(
         f'{qualified} "{name}" is invalid: {f"[{text}]" if len(errors) > 1 else text}',
-        details={"name": name, "group": group, "kind": kind, "causes": [error.to_cause() for error in errors]},
+        details={
+            **({"name": name} if name else {}),
+            **({"group": group} if group else {}),
+            "kind": kind,
+            "causes": [error.to_cause() for error in errors],
+        },
     )
 
 

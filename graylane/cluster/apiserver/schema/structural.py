@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graylane.cluster.apiserver import cel
-from graylane.cluster.apiserver.schema import celrules, check, crd, gojson, shape
+from graylane.cluster.apiserver.schema import celrules, check, crd, gojson, shape, zeros
 from graylane.cluster.apiserver.schema.fielderror import FieldError, decode
 from graylane.cluster.apiserver.schema.fits import Fits, fits
 from graylane.cluster.apiserver.schema.node import Node
@@ -28,8 +28,10 @@ class Structural:
     rules: celrules.Spot | None = None  # what is demanded in CEL, where that can be evaluated
     unenforced: tuple[str, ...] = ()  # paths with CEL rules that are stored but not evaluated
     fits: Fits = field(init=False)  # a quick yes to all that `check`, `unknown` and `prune` ask
+    zeros: zeros.Fill | None = field(init=False)  # what Go writes of a built-in kind, said or not
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "zeros", None if self.custom else zeros.filler(self.root))
         object.__setattr__(self, "fits", fits(self.root))
 
     @staticmethod
@@ -62,3 +64,13 @@ class Structural:
     def default(self, obj: Obj) -> Obj:
         """With the defaults of a custom kind's schema; those of built-in kinds are `defaults.apply`."""
         return shape.default(self.root, obj) if self.custom else obj
+
+    def written(self, obj: Obj) -> Obj:
+        """With the zero values that are part of every answer."""
+        filled: Obj = self.zeros(obj) if self.zeros is not None else obj
+        return filled
+
+    @property
+    def newborn(self) -> Obj:
+        """What there is of an object before anybody said anything about it."""
+        return self.written({})

@@ -28,7 +28,7 @@ def _subjects(obj: Obj) -> list[str]:
     return [", ".join(texts[kind]) for kind in ("User", "Group", "ServiceAccount")]
 
 
-_ROLE = Printer(columns("Name", "Created At"), created)
+_ROLE = Printer(columns("Name", "date:Created At"), created)
 _BINDING = Printer(columns("Name", "Role", "Age", "Users+", "Groups+", "ServiceAccounts+"), binding)
 PRINTERS = {
     ("rbac.authorization.k8s.io", "Role"): _ROLE,

@@ -33,6 +33,6 @@ PRINTERS = {
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _WEBHOOKS,
     ("coordination.k8s.io", "Lease"): Printer(columns("Name", "Holder", "Age"), lease),
     ("scheduling.k8s.io", "PriorityClass"): Printer(
-        columns("Name", "integer:Value", "boolean:Global-Default", "Age", "PreemptionPolicy+"), priority_class
+        columns("Name", "integer:Value", "boolean:Global-Default", "Age", "PreemptionPolicy"), priority_class
     ),
 }

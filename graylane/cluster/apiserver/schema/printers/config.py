@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from graylane.cluster.apiserver.schema.printers.columns import Printer, age, columns, count
+from graylane.cluster.apiserver.schema.printers.columns import Printer, age, columns, count, name_and_age
 from graylane.model.meta import Obj, annotations_of, dig, is_deleting, name_of
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
@@ -24,17 +24,13 @@ def secret(obj: Obj, now: datetime) -> list[Any]:
     return [name_of(obj), obj.get("type", ""), count(obj.get("data")), age(obj, now)]
 
 
-def service_account(obj: Obj, now: datetime) -> list[Any]:
-    return [name_of(obj), count(obj.get("secrets")), age(obj, now)]
-
-
 def quota(obj: Obj, now: datetime) -> list[Any]:
     used = dig(obj, "status", "used", default={})
     hard = dig(obj, "status", "hard", default={})
     rows = [(name, f"{name}: {used.get(name, 0)}/{limit}") for name, limit in sorted(hard.items())]
     requests = ", ".join(text for name, text in rows if not name.startswith("limits."))
     limits = ", ".join(text for name, text in rows if name.startswith("limits."))
-    return [name_of(obj), age(obj, now), requests, limits]
+    return [name_of(obj), requests, limits, age(obj, now)]
 
 
 def created(obj: Obj, now: datetime) -> list[Any]:
@@ -93,9 +89,9 @@ def storage_class(obj: Obj, now: datetime) -> list[Any]:
 PRINTERS = {
     ("", "ConfigMap"): Printer(columns("Name", "Data", "Age"), config_map),
     ("", "Secret"): Printer(columns("Name", "Type", "Data", "Age"), secret),
-    ("", "ServiceAccount"): Printer(columns("Name", "Secrets", "Age"), service_account),
-    ("", "ResourceQuota"): Printer(columns("Name", "Age", "Request", "Limit"), quota),
-    ("", "LimitRange"): Printer(columns("Name", "Created At"), created),
+    ("", "ServiceAccount"): Printer(columns("Name", "Age"), name_and_age),
+    ("", "ResourceQuota"): Printer(columns("Name", "Request", "Limit", "Age"), quota),
+    ("", "LimitRange"): Printer(columns("Name", "date:Created At"), created),
     ("", "PersistentVolumeClaim"): Printer(
         columns(
             "Name",

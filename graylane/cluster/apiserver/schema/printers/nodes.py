@@ -5,10 +5,11 @@ Pure. In: objects and now. Out: cells.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from graylane.cluster.apiserver.schema.printers.columns import NONE, UNKNOWN, Printer, age, columns, since
+from graylane.cluster.apiserver.schema.printers.columns import NAME, NONE, UNKNOWN, Printer, age, columns, since
 from graylane.model.meta import Obj, condition, dig, labels_of, name_of
 
 _ROLE = "node-role.kubernetes.io/"
@@ -76,8 +77,9 @@ def _source(obj: Obj) -> str:
     return f"{component}, {host}" if host else str(component)
 
 
-_EVENT = columns(
-    "Last Seen", "Type", "Reason", "Object", "Subobject+", "Source+", "Message", "First Seen+", "Count+", "Name+"
+_EVENT = (
+    *columns("Last Seen", "Type", "Reason", "Object", "Subobject+", "Source+", "Message", "First Seen+", "Count+"),
+    replace(NAME, priority=1),
 )
 PRINTERS = {
     ("", "Node"): Printer(

@@ -45,6 +45,7 @@ def config_map(new: Obj, old: Obj | None) -> Errors:
 
 
 def secret(new: Obj, old: Obj | None) -> Errors:
+    yield from unchanged(new, old, "type")
     yield from _keys(new, "data")
     if _size(new, "data") * 3 // 4 > _MAX_SIZE:  # what counts is the size before base64
         yield too_long("data", _MAX_SIZE)
@@ -54,7 +55,6 @@ def secret(new: Obj, old: Obj | None) -> Errors:
         yield required(f"metadata.annotations[{_ACCOUNT_NAME}]")
     if kind == "kubernetes.io/basic-auth" and not {"username", "password"} & set(data):
         yield from (required(f"data[{key}]") for key in ("username", "password"))
-    yield from unchanged(new, old, "type")
     yield from _frozen(new, old, ("data",))
 
 
@@ -99,7 +99,8 @@ def binding(new: Obj, old: Obj | None) -> Errors:
     yield from one_of(reference, "kind", "roleRef", kinds)
     yield from needed(reference, "name", "roleRef")
     if old is not None and reference != old.get("roleRef"):
-        yield invalid("roleRef", reference, "cannot change roleRef")
+        found = {name: reference.get(name[0].lower() + name[1:], "") for name in ("Kind", "Name")}
+        yield invalid("roleRef", {"APIGroup": reference.get("apiGroup", ""), **found}, "cannot change roleRef")
     yield from every(new, "subjects", "", _subject)
 
 
@@ -116,7 +117,7 @@ def autoscaler(new: Obj, old: Obj | None) -> Errors:
     if least is not None and least < 1:
         yield invalid("spec.minReplicas", least, "must be greater than or equal to 1")
     if most < 1:
-        yield invalid("spec.maxReplicas", most, "must be greater than 0")
+        yield required("spec.maxReplicas", "must be set and greater than 0")
     if least is not None and most < least:
         yield invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
     for name in ("kind", "name"):

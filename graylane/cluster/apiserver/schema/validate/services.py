@@ -134,7 +134,7 @@ def endpoint_slice(new: Obj, old: Obj | None) -> Errors:
 def ingress(new: Obj, old: Obj | None) -> Errors:
     spec = new.get("spec") or {}
     if not spec.get("rules") and not spec.get("defaultBackend"):
-        yield invalid("spec", spec, "either `defaultBackend` or `rules` must be specified")
+        yield invalid("spec", spec or None, "either `defaultBackend` or `rules` must be specified")
     if spec.get("defaultBackend"):
         yield from _backend(spec["defaultBackend"], "spec.defaultBackend")
     for index, rule in enumerate(spec.get("rules") or ()):

@@ -40,7 +40,7 @@ _STATEFUL_MUTABLE = frozenset(
 )
 _STATEFUL_SENTENCE = (
     "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
-    "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 )
 
 
@@ -115,7 +115,8 @@ def _deployment_strategy(strategy: Obj) -> Errors:
         if rolling is not None:
             yield forbidden(path, "may not be specified when strategy `type` is 'Recreate'")
     elif strategy.get("type") != "RollingUpdate":
-        yield not_supported("spec.strategy", strategy.get("type"), ("Recreate", "RollingUpdate"))
+        found = {"Type": strategy.get("type") or "", "RollingUpdate": rolling}
+        yield not_supported("spec.strategy", found, ("Recreate", "RollingUpdate"))
     elif rolling is not None:
         yield from _bounds(rolling, path)
         if _is_zero(rolling.get("maxUnavailable")) and _is_zero(rolling.get("maxSurge")):
@@ -171,6 +172,7 @@ def _fixed(obj: Obj) -> Obj:
 def daemon_set(new: Obj, old: Obj | None) -> Errors:
     spec = new.get("spec") or {}
     found = spec.get("selector")
+    yield from unchanged(new, old, "spec", "selector")
     yield from selector(found or {}, "spec.selector")
     if _readable(spec):
         yield from _selected(spec)
@@ -180,7 +182,6 @@ def daemon_set(new: Obj, old: Obj | None) -> Errors:
     yield from _always_running(spec, "DaemonSet")
     yield from _counts(spec)
     yield from _daemon_set_strategy(spec.get("updateStrategy") or {})
-    yield from unchanged(new, old, "spec", "selector")
 
 
 def _daemon_set_strategy(strategy: Obj) -> Errors:

@@ -1,0 +1,95 @@
+"""What Go writes of a built-in kind even when nobody said it: `status: {}`, `resources: {}`, `replicas: 0`.
+
+Pure. In: a `Node`. Out: a function that fills in what is missing, sharing with its input what was complete. A field
+that has a default in Kubernetes' OpenAPI is no pointer and not omitted when empty; so clients find it in every answer,
+and whoever creates an object does not come to own it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graylane.cluster.apiserver.schema.node import ABSENT, Node
+
+Fill = Callable[[Any], Any]
+
+# Their default is said in a comment of Kubernetes' source; the field is left out when it is empty.
+_OMITTED = ("name", "minReadySeconds", "optional", "start")
+
+
+def filler(node: Node) -> Fill | None:
+    """None when there is nothing to fill in, here or further down."""
+    return _Compiler().fill(node)
+
+
+class _Compiler:
+    """Kinds that contain themselves (`JSONSchemaProps`) are met again while they are being compiled."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Fill | None] = {}
+
+    def fill(self, node: Node) -> Fill | None:
+        key = id(node)
+        if key not in self._known:
+            self._known[key] = lambda value: self._known[key](value)  # type: ignore[misc]
+            self._known[key] = self._compile(node)
+        return self._known[key]
+
+    def _compile(self, node: Node) -> Fill | None:
+        if node.fields:
+            return self._struct(node)
+        inner = self.fill(node.items) if node.items else self.fill(node.extra) if node.extra else None
+        if inner is None:
+            return None
+        return _each(inner) if node.items else _every(inner)
+
+    def _struct(self, node: Node) -> Fill | None:
+        fills = {name: fill for name, child in node.fields.items() if (fill := self.fill(child)) is not None}
+        zeros = {name: _zero(child, fills.get(name)) for name, child in node.fields.items() if is_written(node, name)}
+        return _fields(fills, zeros) if fills or zeros else None
+
+
+def is_written(parent: Node, name: str) -> bool:
+    """Whether Go writes the field of a struct that says nothing about it."""
+    zero = parent.fields[name].default
+    return zero is not ABSENT and not zero and (name in parent.required or name not in _OMITTED)
+
+
+def _zero(node: Node, fill: Fill | None) -> Any:
+    return fill(node.default) if fill is not None and node.default == {} else node.default
+
+
+def _fields(fills: dict[str, Fill], zeros: dict[str, Any]) -> Fill:
+    def fill(value: Any) -> Any:
+        if type(value) is not dict:
+            return value
+        changed = {name: zero for name, zero in zeros.items() if value.get(name) is None}
+        for name, child in value.items():
+            if name in fills and child is not None:
+                filled = fills[name](child)
+                if filled is not child:
+                    changed[name] = filled
+        return {**value, **changed} if changed else value
+
+    return fill
+
+
+def _each(inner: Fill) -> Fill:
+    def fill(value: Any) -> Any:
+        if type(value) is not list:
+            return value
+        filled = [inner(item) for item in value]
+        return filled if any(a is not b for a, b in zip(filled, value, strict=True)) else value
+
+    return fill
+
+
+def _every(inner: Fill) -> Fill:
+    def fill(value: Any) -> Any:
+        if type(value) is not dict:
+            return value
+        changed = {name: filled for name, child in value.items() if (filled := inner(child)) is not child}
+        return {**value, **changed} if changed else value
+
+    return fill
