@@ -71,6 +71,11 @@ class Call:
         return strategy_of(self.resource)
 
     @property
+    def status_fixes(self) -> tuple[str, ...] | None:
+        """The metadata that a write of the status leaves alone; None when that is all of it."""
+        return None if self.resource.custom else self.strategy.status_fixes
+
+    @property
     def structural(self) -> Structural:
         return self.api.types.of(self.resource)
 

@@ -6,14 +6,14 @@ the entry.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from graylane.cluster.apiserver import conversion, failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
 from graylane.cluster.apiserver.context import Call
-from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, not_supported
+from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, invalid, not_supported
 from graylane.cluster.apiserver.store import Entry, Stale
 from graylane.cluster.apiserver.strategy import crds, namespaces
 from graylane.model.meta import Key, Obj, dig, finalizers_of, format_time, is_deleting, name_of, uid_of
@@ -32,13 +32,17 @@ class Propagation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeleteOptions:
-    """`metav1.DeleteOptions`; None and "" mean that the client left the choice to the kind."""
+    """`metav1.DeleteOptions`; None and "" mean that the client left the choice to the kind.
+
+    `cascades`: asked for in the old way, `orphanDependents: false`, which is answered with 202 while the object stays.
+    """
 
     grace: int | None = None
     propagation: str = ""
     uid: str = ""
     resource_version: str = ""
     dry_run: bool = False
+    cascades: bool = False
 
     @staticmethod
     def of(body: Obj) -> DeleteOptions:
@@ -46,7 +50,10 @@ class DeleteOptions:
         if not propagation and body.get("orphanDependents") is not None:
             propagation = Propagation.ORPHAN if body["orphanDependents"] else Propagation.BACKGROUND
         errors: list[FieldError] = []
-        if propagation and propagation not in list(Propagation):
+        if body.get("propagationPolicy") and body.get("orphanDependents") is not None:
+            detail = "orphanDependents and deletionPropagation cannot be both set"
+            errors.append(invalid("propagationPolicy", propagation, detail))
+        elif propagation and propagation not in list(Propagation):
             errors.append(not_supported("propagationPolicy", propagation, ["Background", "Foreground", "Orphan"]))
         grace = body.get("gracePeriodSeconds")
         dry_run = body.get("dryRun") or []
@@ -60,6 +67,7 @@ class DeleteOptions:
             uid=wanted.get("uid") or "",
             resource_version=wanted.get("resourceVersion") or "",
             dry_run=bool(dry_run),
+            cascades=body.get("orphanDependents") is False,
         )
 
 
@@ -80,6 +88,7 @@ class Ending:
     grace: int
     now: datetime
     held: tuple[str, ...] = field(default=())  # finalizers the server itself adds, e.g. for a CRD with objects
+    graceful: bool = False
 
 
 def decide(obj: Obj, ending: Ending) -> Decision:
@@ -90,7 +99,7 @@ def decide(obj: Obj, ending: Ending) -> Decision:
         return _hasten(obj, marked, ending)
     content = _is_namespace(obj) and not namespaces.is_empty(_with(obj, deletionTimestamp="now"))
     if ending.grace == 0 and not finalizers and not content:
-        return Decision(obj, remove=True)
+        return Decision(_marked(obj, 0, ending.now) if ending.graceful else obj, remove=True)
     return Decision(_marked(marked, ending.grace, ending.now))
 
 
@@ -166,7 +175,9 @@ async def _delete_once(call: Call, entry: Entry, options: DeleteOptions) -> Dele
     await call.api.admission.validate(call, admitted)
     stored = conversion.to(entry.obj, call.resource.stored_api_version)
     grace = call.strategy.grace(stored, options.grace)
-    decision = decide(stored, Ending(options, grace, call.api.clock(), _held(call, stored)))
+    options = options if options.propagation else replace(options, propagation=call.strategy.propagation)
+    ending = Ending(options, grace, call.api.clock(), _held(call, stored), call.strategy.graceful)
+    decision = decide(stored, ending)
     if options.dry_run or call.options.dry_run or not decision.changed:
         return Deleted(Entry.of(entry.key, decision.obj), decision.remove)
     act = call.api.store.remove if decision.remove else call.api.store.put
@@ -183,7 +194,7 @@ def _require(call: Call, entry: Entry, options: DeleteOptions) -> None:
     ):
         if wanted and wanted != found:
             why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-            raise failures.conflict(resource, name, why)
+            raise failures.broken_precondition(resource, name, why)
 
 
 def _held(call: Call, obj: Obj) -> tuple[str, ...]:

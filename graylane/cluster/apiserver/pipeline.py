@@ -25,6 +25,7 @@ from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
 from graylane.cluster.apiserver.store import Entry, Stale
 from graylane.cluster.apiserver.strategy import metadata
 from graylane.cluster.apiserver.strategy.namespaces import is_empty
+from graylane.cluster.apiserver.strategy.owners import without_twins
 from graylane.model.hashing import safe_encode
 from graylane.model.meta import Key, Obj, dig, finalizers_of, is_deleting, name_of, uid_of
 
@@ -37,7 +38,7 @@ _WRITES_TRIED = 50
 async def create(call: Call, obj: Obj) -> Entry:
     """A new object. Raises `AlreadyExists`, `Invalid`, `NotFound` for its namespace, or what admission says."""
     for attempt in range(_NAMES_TRIED):
-        born = _tracked(call, metadata.born(call.resource, typed(call, obj), _birth(call)), None)
+        born = _tracked(call, metadata.born(call.resource, _once(call, typed(call, obj)), _birth(call)), None)
         require_namespace(call, name_of(born))
         try:
             return await _create_once(call, born)
@@ -78,7 +79,8 @@ async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
     old = call.shown(entry)
     asked = change(old)
     require_current(call, asked, old)
-    new = await _admit(call, Admitted(Operation.UPDATE, typed(call, asked), old))
+    require_end(call, asked, old)
+    new = await _admit(call, Admitted(Operation.UPDATE, _once(call, typed(call, asked)), old))
     new = _settled(call, new, old)
     if new == old:
         return entry
@@ -102,6 +104,16 @@ def typed(call: Call, obj: Obj) -> Obj:
     return call.api.types.complete(resource, obj)
 
 
+def _once(call: Call, obj: Obj) -> Obj:
+    """`obj` with every owner named once."""
+    if len(obj["metadata"].get("ownerReferences") or ()) < 2:
+        return obj
+    kept, warning = without_twins(obj)
+    if warning:
+        call.warn(warning)
+    return kept
+
+
 async def _admit(call: Call, admitted: Admitted) -> Obj:
     """Mutating admission; what it changed is typed again, as if the client had sent it."""
     assert admitted.obj is not None
@@ -114,15 +126,27 @@ def _settled(call: Call, new: Obj, old: Obj) -> Obj:
     new = metadata.carried(new, old)
     sub = call.target.subresource
     if sub == "status":
-        metadata_then = {**_less(old["metadata"], "managedFields"), **_only(new["metadata"], "managedFields")}
-        new = {**old, "metadata": metadata_then, **_only(new, "status")}
+        new = {**old, "metadata": _beside_status(call, new["metadata"], old["metadata"]), **_only(new, "status")}
     elif sub == "finalize":
         new = {**old, **_only(new, "spec")}
     elif sub != "binding":  # which sets spec and status in one go
         if call.resource.has("status"):
             new = {**_less(new, "status"), **_only(old, "status")}
         new = call.strategy.update(new, old)
-    return _tracked(call, metadata.bumped(call.resource, new, old), old)
+    wishes = () if sub else call.strategy.wishes
+    return _tracked(call, metadata.bumped(call.resource, new, old, wishes), old)
+
+
+def _beside_status(call: Call, new: Obj, old: Obj) -> Obj:
+    """The metadata after a write of the status: a custom kind's stays, a built-in kind's may change but for a few."""
+    if call.resource.custom:
+        return {**_less(old, "managedFields"), **_only(new, "managedFields")}
+    fixed = call.strategy.status_fixes
+    return {**{name: value for name, value in new.items() if name not in fixed}, **_each(old, fixed)}
+
+
+def _each(obj: Obj, names: tuple[str, ...]) -> Obj:
+    return {name: obj[name] for name in names if name in obj}
 
 
 def _tracked(call: Call, new: Obj, old: Obj | None) -> Obj:
@@ -130,7 +154,8 @@ def _tracked(call: Call, new: Obj, old: Obj | None) -> Obj:
     if call.options.applying:
         return new
     writer = Writer(call.manager, call.resource.api_version, call.api.clock(), call.target.subresource)
-    return tracking.update(old, new, writer, call.structural, has_status=call.resource.has("status"))
+    has_status = call.resource.has("status")
+    return tracking.update(old, new, writer, call.structural, has_status=has_status, fixed=call.status_fixes)
 
 
 def _only(obj: Obj, name: str) -> Obj:
@@ -142,9 +167,10 @@ def _less(obj: Obj, name: str) -> Obj:
 
 
 def _without_status(call: Call, obj: Obj) -> Obj:
+    """A new object has the status of its type, whatever the client says."""
     if not call.resource.has("status") or call.strategy.keeps_first_status:
         return obj
-    return _less(obj, "status")
+    return {**_less(obj, "status"), **_only(call.structural.newborn, "status")}
 
 
 def _check(call: Call, new: Obj, old: Obj | None) -> None:
@@ -173,6 +199,13 @@ def require_current(call: Call, asked: Obj, old: Obj) -> None:
     if uid and uid != uid_of(old):
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_of(old)}"
         raise failures.conflict(resource, name, why)
+
+
+def require_end(call: Call, asked: Obj, old: Obj) -> None:
+    errors = metadata.check_end(asked, old)
+    if errors:
+        resource = call.resource
+        raise as_api_error(resource.group, resource.version, resource.kind, name_of(old), errors)
 
 
 def require_namespace(call: Call, name: str) -> None:

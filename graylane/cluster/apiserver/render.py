@@ -126,7 +126,7 @@ def _row_object(obj: Obj, view: View) -> Any:
 
 def bookmark(revision: int, view: View, annotations: dict[str, str] | None = None) -> bytes:
     """What a BOOKMARK event carries: nothing but the revision, in the shape of the stream."""
-    metadata: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+    metadata: Obj = {"resourceVersion": str(revision)}
     if annotations:
         metadata["annotations"] = annotations
     if view.wanted.shape is Shape.TABLE:

@@ -36,6 +36,7 @@ class Resource:
     generation: bool = False
     custom: bool = False
     storage_version: str = ""
+    deprecated: str = ""
     view_of: str = ""  # the other group's store that this kind shows in its own words; then `storage_version` is whole
     singular: str = ""
     list_kind: str = ""
@@ -83,6 +84,7 @@ def _row(
     gen: bool = False,
     stored: str = "",
     view_of: str = "",
+    deprecated: str = "",
 ) -> Resource:
     group, _, version = api_version.rpartition("/")
     return Resource(
@@ -98,6 +100,7 @@ def _row(
         generation=gen,
         storage_version=stored,
         view_of=view_of,
+        deprecated=deprecated,
     )
 
 
@@ -109,9 +112,10 @@ BUILT_IN: tuple[Resource, ...] = (
     # core
     _row("v1", "Namespace", "namespaces", "ns", sub="finalize status", cluster=True, acts=_YES),
     _row("v1", "Node", "nodes", "no", sub="status", cluster=True, acts=_YES),
-    _row("v1", "Pod", "pods", "po", sub=_POD_SUB, cats="all", acts=_YES),
+    _row("v1", "Pod", "pods", "po", sub=_POD_SUB, cats="all", acts=_YES, gen=True),
     _row("v1", "Service", "services", "svc", sub="proxy status", cats="all", acts=_YES),
-    _row("v1", "Endpoints", "endpoints", "ep", acts=_YES),
+    _row("v1", "Endpoints", "endpoints", "ep", acts=_YES,
+         deprecated="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
     _row("v1", "ConfigMap", "configmaps", "cm", acts=_YES),
     _row("v1", "Secret", "secrets", acts=_YES),
     _row("v1", "Event", "events", "ev", acts=_DATA),

@@ -75,6 +75,10 @@ class Strategy:
 
     `create_on_update`: PUT of an absent object creates it. `keeps_first_status`: create may bring a status along.
     `answers_deleted`: DELETE answers with the object rather than with a Status.
+    `graceful`: an object that ends at once is marked as ending, too.
+    `status_fixes`: metadata that a write of the status leaves alone.
+    `wishes`: metadata whose change is a new generation.
+    `propagation`: what becomes of its dependents when the client does not say.
     """
 
     create: Callable[[Obj, datetime], Obj] = _create
@@ -86,3 +90,7 @@ class Strategy:
     create_on_update: bool = False
     keeps_first_status: bool = False
     answers_deleted: bool = False
+    graceful: bool = False
+    status_fixes: tuple[str, ...] = ()
+    wishes: tuple[str, ...] = ()
+    propagation: str = ""

@@ -35,7 +35,9 @@ def _create(job: Obj, now: datetime) -> Obj:
     metadata = (template.get("metadata") or {}) | {"labels": labels}
     selector: Obj = job["spec"].get("selector") or {}
     chosen = selector | {"matchLabels": {_UID: uid_of(job)} | (selector.get("matchLabels") or {})}
-    return {**job, "spec": job["spec"] | {"selector": chosen, "template": template | {"metadata": metadata}}}
+    chosen_spec = job["spec"] | {"selector": chosen, "template": template | {"metadata": metadata}}
+    own = job["metadata"] if labels_of(job) else job["metadata"] | {"labels": labels}
+    return {**job, "metadata": own, "spec": chosen_spec}
 
 
 def _check(new: Obj, old: Obj | None) -> list[FieldError]:

@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from graylane.cluster.apiserver.resources import Resource
-from graylane.cluster.apiserver.schema.fielderror import FieldError, forbidden
-from graylane.cluster.apiserver.strategy import names
+from graylane.cluster.apiserver.schema.fielderror import FieldError, forbidden, invalid
+from graylane.cluster.apiserver.strategy import names, owners
 from graylane.model.meta import Obj, finalizers_of, format_time, is_deleting
 
-_OWNED_BY_SERVER = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_IDENTITY = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+_OWNED_BY_SERVER = (*_IDENTITY, "generation")
+_ENDS = ("deletionTimestamp", "deletionGracePeriodSeconds")
 _NEVER_STORED = ("selfLink", "resourceVersion")
 
 
@@ -29,7 +31,8 @@ class Birth:
 
 def born(resource: Resource, obj: Obj, birth: Birth) -> Obj:
     """A new object's metadata: identity from the server, nothing from the client that only the server may say."""
-    metadata = _without(obj["metadata"], _OWNED_BY_SERVER + _NEVER_STORED)
+    foreign = _OWNED_BY_SERVER if resource.generation else _IDENTITY  # a kind that counts nothing keeps what it is told
+    metadata = _without(obj["metadata"], foreign + _NEVER_STORED)
     if not metadata.get("name") and metadata.get("generateName"):
         metadata = {**metadata, "name": names.generated(metadata["generateName"], birth.suffix)}
     metadata |= {"uid": birth.uid, "creationTimestamp": format_time(birth.now)}
@@ -52,19 +55,21 @@ def carried(new: Obj, old: Obj) -> Obj:
 
 def _tidy(metadata: Obj) -> Obj:
     """Empty labels, annotations, finalizers and owners read back as absent, as Go's `omitempty` leaves them."""
-    return {name: value for name, value in metadata.items() if value not in ({}, [], None)}
+    said = metadata.get("managedFields")  # an empty list of them says: forget who owns what
+    return {name: value for name, value in metadata.items() if value not in ({}, [], None) or value is said == []}
 
 
 def _without(metadata: Obj, names: tuple[str, ...]) -> Obj:
     return {name: value for name, value in _tidy(metadata).items() if name not in names}
 
 
-def bumped(resource: Resource, new: Obj, old: Obj) -> Obj:
-    """`new` with the next generation if anything but metadata and status changed."""
+def bumped(resource: Resource, new: Obj, old: Obj, wishes: tuple[str, ...] = ()) -> Obj:
+    """`new` with the next generation if anything but status and metadata changed, or the `wishes` of its metadata."""
     if not resource.generation:
         return new
     separate_status = resource.has("status")
-    if _wish(new, separate_status) == _wish(old, separate_status):
+    same_metadata = all(new["metadata"].get(name) == old["metadata"].get(name) for name in wishes)
+    if same_metadata and _wish(new, separate_status) == _wish(old, separate_status):
         return new
     metadata = {**new["metadata"], "generation": int(old["metadata"].get("generation", 0)) + 1}
     return {**new, "metadata": metadata}
@@ -76,12 +81,26 @@ def _wish(obj: Obj, separate_status: bool) -> dict[str, Any]:
 
 
 def check_new(resource: Resource, obj: Obj) -> list[FieldError]:
-    return names.check_name(resource, obj["metadata"]) + names.check_maps(obj["metadata"])
+    return names.check_name(resource, obj["metadata"]) + _check_said(obj["metadata"])
+
+
+def _check_said(metadata: Obj) -> list[FieldError]:
+    return names.check_maps(metadata) + owners.check(metadata) + names.check_finalizers(metadata)
+
+
+def check_end(asked: Obj, old: Obj) -> list[FieldError]:
+    """Only a DELETE says when an object ends."""
+    before, wanted = old["metadata"], asked["metadata"]
+    return [
+        invalid(f"metadata.{name}", wanted[name], "field is immutable")
+        for name in _ENDS
+        if wanted.get(name) is not None and wanted[name] != before.get(name)
+    ]
 
 
 def check_changed(new: Obj, old: Obj) -> list[FieldError]:
     """What may not be said of an object that exists, e.g. a new finalizer while it is being deleted."""
-    errors = names.check_maps(new["metadata"])
+    errors = _check_said(new["metadata"])
     added = [name for name in finalizers_of(new) if name not in finalizers_of(old)]
     if added and is_deleting(old):
         shown = ", ".join(f'"{name}"' for name in added)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from graylane.cluster.apiserver.resources import Resource
-from graylane.cluster.apiserver.schema.fielderror import FieldError, required, too_long
+from graylane.cluster.apiserver.schema.fielderror import FieldError, invalid, required, too_long
 from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import spelled
 from graylane.model.meta import Obj
@@ -41,6 +41,7 @@ def _path_segment(name: str) -> Iterator[str]:
     yield from (f"may not contain '{char}'" for char in "/%" if char in name)
 
 
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _BY_STORE: dict[str, Sentences] = {"namespaces": syntax.label, "services": _service_name}
 _BY_GROUP: dict[str, Sentences] = {"rbac.authorization.k8s.io": _path_segment}
 
@@ -59,6 +60,17 @@ def check_name(resource: Resource, metadata: Obj) -> list[FieldError]:
     if not name:
         return [required("metadata.name", "name or generateName is required")]
     return list(spelled(name, "metadata.name", syntax_of(resource)))
+
+
+def check_finalizers(metadata: Obj) -> list[FieldError]:
+    """Kubernetes' own have plain names, everybody else's are qualified by a domain."""
+    errors: list[FieldError] = []
+    for index, name in enumerate(metadata.get("finalizers") or ()):
+        errors += spelled(name, "metadata.finalizers", syntax.label_key)
+        if "/" not in name and name not in _STANDARD_FINALIZERS:
+            detail = "name is neither a standard finalizer name nor is it fully qualified"
+            errors.append(invalid(f"metadata.finalizers[{index}]", name, detail))
+    return errors
 
 
 def check_maps(metadata: Obj) -> list[FieldError]:

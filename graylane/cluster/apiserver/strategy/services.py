@@ -56,7 +56,7 @@ def _check(new: Obj, old: Obj | None) -> list[FieldError]:
     before, after = dig(old, "spec", "clusterIP"), dig(new, "spec", "clusterIP")
     kinds = {dig(new, "spec", "type"), dig(old, "spec", "type")}
     if before and after != before and "ExternalName" not in kinds:
-        return [invalid("spec.clusterIPs[0]", after, "may not change once set")]
+        return [invalid("spec.clusterIPs[0]", [after], "may not change once set")]
     return []
 
 

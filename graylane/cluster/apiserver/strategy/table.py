@@ -12,14 +12,16 @@ from graylane.cluster.apiserver.admission import conditions, policy_texts
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.strategy.base import Strategy
 from graylane.cluster.apiserver.strategy.crds import CRDS
+from graylane.cluster.apiserver.strategy.daemonsets import DAEMON_SETS
 from graylane.cluster.apiserver.strategy.jobs import JOBS
 from graylane.cluster.apiserver.strategy.namespaces import NAMESPACES
 from graylane.cluster.apiserver.strategy.pods import PODS
 from graylane.cluster.apiserver.strategy.services import SERVICES
-from graylane.model.meta import Obj
+from graylane.model.meta import Obj, format_time
 
 _PLAIN = Strategy()
 _UPSERT = Strategy(create_on_update=True)
+_ANSWERS = Strategy(answers_deleted=True)
 _WEBHOOKS = Strategy(check=conditions.check, warnings=conditions.warnings)
 
 
@@ -32,9 +34,16 @@ def _starting_with(status: dict[str, Any], **more: Any) -> Strategy:
     return Strategy(create=create, **more)
 
 
+def _volume(obj: Obj, now: datetime) -> Obj:
+    return {**obj, "status": {"phase": "Pending", "lastPhaseTransitionTime": format_time(now)}}
+
+
 _TABLE: dict[str, Strategy] = {
     "customresourcedefinitions.apiextensions.k8s.io": CRDS,
+    "daemonsets.apps": DAEMON_SETS,
+    "deployments.apps": Strategy(status_fixes=("labels",), wishes=("annotations",)),
     "endpoints": _UPSERT,
+    "endpointslices.discovery.k8s.io": Strategy(wishes=("labels",)),
     "events": _UPSERT,
     "jobs.batch": JOBS,
     "leases.coordination.k8s.io": _UPSERT,
@@ -43,10 +52,14 @@ _TABLE: dict[str, Strategy] = {
     "namespaces": NAMESPACES,
     "nodes": Strategy(keeps_first_status=True),
     "persistentvolumeclaims": _starting_with({"phase": "Pending"}, answers_deleted=True),
-    "persistentvolumes": _starting_with({"phase": "Pending"}, answers_deleted=True),
+    "persistentvolumes": Strategy(create=_volume, answers_deleted=True),
     "pods": PODS,
+    "podtemplates": _ANSWERS,
+    "replicationcontrollers": Strategy(propagation="Orphan"),
+    "resourcequotas": _ANSWERS,
     "serviceaccounts": Strategy(answers_deleted=True),
     "services": SERVICES,
+    "storageclasses.storage.k8s.io": _ANSWERS,
     "validatingadmissionpolicies.admissionregistration.k8s.io": Strategy(
         check=policy_texts.check, warnings=policy_texts.warnings
     ),

@@ -62,4 +62,5 @@ def _applied(call: Call, live: Obj | None, config: Obj) -> Obj:
         call.api.clock(),
         subresource=call.target.subresource,
         has_status=call.resource.has("status"),
+        fixed=call.status_fixes,
     )

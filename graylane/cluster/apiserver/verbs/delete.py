@@ -11,6 +11,7 @@ from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.deletion import Deleted, DeleteOptions
 from graylane.cluster.apiserver.exchange import Query, Reply
 from graylane.cluster.apiserver.selection import view_of
+from graylane.errors import BadRequest
 from graylane.model.meta import Obj, uid_of
 
 OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
@@ -18,10 +19,12 @@ OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 async def delete(call: Call) -> Reply:
     view = view_of(call)
-    deleted = await deletion.delete(call, call.key, options_of(call))
+    options = options_of(call)
+    deleted = await deletion.delete(call, call.key, options)
     if deleted.gone and not call.strategy.answers_deleted:
         return Reply.json(_success(call, deleted))
-    return render.reply(render.one(deleted.entry, view), view.wanted)
+    status = 202 if options.cascades and not deleted.gone else 200
+    return render.reply(render.one(deleted.entry, view), view.wanted, status)
 
 
 def options_of(call: Call) -> DeleteOptions:
@@ -29,6 +32,8 @@ def options_of(call: Call) -> DeleteOptions:
     body: Obj = {}
     if call.request.body.strip():
         body = bodies.load(call.request.body, call.request.headers.get("content-type", ""))
+        if body.get("kind", "DeleteOptions") != "DeleteOptions":
+            raise BadRequest(f'no kind "{body["kind"]}" is registered for version "{body.get("apiVersion", "")}"')
         bodies.decoded(body, OPTIONS)
     return DeleteOptions.of({**_from_query(call.request.query), **body})
 
