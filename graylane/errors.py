@@ -35,6 +35,7 @@ class ApiError(GraylaneError):
         super().__init__(message)
         self.message = message
         self.details: dict[str, Any] = details or {}
+        self.shows_details = details is not None
         self.http_code = code or self.code
 
     def to_status(self) -> dict[str, Any]:
@@ -45,10 +46,10 @@ class ApiError(GraylaneError):
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
+            **({"reason": self.reason} if self.reason else {}),
             "code": self.http_code,
         }
-        if self.details:
+        if self.shows_details:
             status["details"] = self.details
         return status
 
@@ -116,6 +117,12 @@ class TooManyRequests(ApiError):
 
 class InternalError(ApiError):
     code, reason = 500, "InternalError"
+
+
+class Unclassified(ApiError):
+    """What kube-apiserver answers with a bare 500, though it is the client's mistake."""
+
+    code, reason = 500, ""
 
 
 class NotImplementedByServer(ApiError):

@@ -6,6 +6,7 @@ schemas and lives with the API server, `cluster/apiserver/patch/`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -58,34 +59,69 @@ _MOST_OPERATIONS = 10_000
 _MOST_COPIED = 3 << 20
 
 
-def json_patch(obj: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply RFC 6902 operations; a failed `test` or an absent path raises `Invalid`, as kube-apiserver does.
+def json_patch(obj: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
+    """Apply RFC 6902 operations as kube-apiserver does: what cannot be applied raises `Invalid`, all or nothing.
 
-    `TooLarge` where kube-apiserver says so: thirty copies of an object into itself would fill all memory.
+    Its library is milder than the RFC: what precedes a path's first slash is ignored, `replace` may add, a missing
+    value is null, and what is not there equals null and can be copied. `TooLarge` where it says so: thirty copies of an
+    object into itself would fill all memory.
     """
     if len(operations) > _MOST_OPERATIONS:
         raise TooLarge(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(operations)}")
-    try:
-        patch = jsonpatch.JsonPatch(operations)
-        copies = any(operation["op"] == "copy" for operation in operations)
-        result: dict[str, Any] = _one_by_one(obj, operations) if copies else patch.apply(obj)
-    except (jsonpatch.InvalidJsonPatch, TypeError) as error:
-        raise BadRequest(f"invalid JSON patch: {error}") from error
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        raise Invalid(f"the server rejected our request due to an error in our request: {error}") from error
-    return result
-
-
-def _one_by_one(obj: Any, operations: list[dict[str, Any]]) -> Any:
-    """Each copy is weighed before it is made."""
+    if not all(isinstance(operation, dict) for operation in operations):
+        raise BadRequest("error decoding patch: every operation of a JSON patch is an object")
     result, copied = obj, 0
-    for operation in operations:
-        if operation["op"] == "copy":
-            copied += len(orjson.dumps(jsonpatch.JsonPointer(operation["from"]).resolve(result, None)))
-        if copied > _MOST_COPIED:
-            raise TooLarge(
-                f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
-                f"exceeding the limit {_MOST_COPIED}"
-            )
-        result = jsonpatch.JsonPatch([operation]).apply(result, in_place=result is not obj)
+    try:
+        for operation in operations:
+            if operation.get("op") == "copy":
+                copied = _weighed(result, operation, copied)
+            patch = jsonpatch.JsonPatch(list(_strict(result, operation)))
+            result = patch.apply(result, in_place=result is not obj)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, KeyError) as error:
+        raise Invalid(f"the server rejected our request due to an error in our request: {error}", details={}) from error
     return result
+
+
+def _weighed(obj: Any, operation: dict[str, Any], before: int) -> int:
+    """The bytes of all copies so far; each is weighed before it is made."""
+    source = jsonpatch.JsonPointer(_rooted(operation.get("from"))).resolve(obj, None)
+    copied = before + len(orjson.dumps(source))
+    if copied > _MOST_COPIED:
+        raise TooLarge(
+            f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+            f"exceeding the limit {_MOST_COPIED}"
+        )
+    return copied
+
+
+def _strict(obj: dict[str, Any], operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same operation in the RFC's words; none when it holds already."""
+    kind, path = operation.get("op"), _rooted(operation.get("path"))
+    if not path:
+        raise jsonpatch.JsonPatchException("a path to something inside the object is expected")
+    plain = {**operation, "path": path}
+    if kind in ("add", "replace", "test"):
+        plain.setdefault("value", None)
+    missing = _is_missing(obj, path)
+    if kind == "replace" and missing:
+        plain["op"] = "add"
+    elif kind == "test" and missing and plain["value"] is None:
+        return
+    elif kind in ("copy", "move"):
+        plain["from"] = _rooted(operation.get("from"))
+        if kind == "copy" and _is_missing(obj, plain["from"]):
+            plain = {"op": "add", "path": path, "value": None}
+    yield plain
+
+
+def _rooted(path: Any) -> str:
+    if not isinstance(path, str):
+        return ""
+    return "/" + path.partition("/")[2] if "/" in path else ""
+
+
+def _is_missing(obj: Any, path: str) -> bool:
+    """Whether only the last step of a path leads nowhere, out of an object that is there."""
+    *steps, last = jsonpatch.JsonPointer(path).parts
+    parent = jsonpatch.JsonPointer.from_parts(steps).resolve(obj, None)
+    return isinstance(parent, dict) and last not in parent

@@ -15,6 +15,7 @@ from graylane.cluster.apiserver.authorization.impersonation import acting
 from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.documents import Documents
 from graylane.cluster.apiserver.exchange import Answer, Reply, Request, User
+from graylane.cluster.apiserver.failures import PageNotFound
 from graylane.cluster.apiserver.paths import Target
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.subresources.table import SUBRESOURCES, Handler
@@ -67,9 +68,10 @@ class Front:
 
     def _document(self, request: Request, user: User) -> Reply:
         self._api.authorizer.require(user, attributes.of_path(request.method, request.path))
+        answer = self._documents.answer(request)
         if request.method not in ("GET", "HEAD"):
-            raise failures.not_allowed(request.method.lower())
-        return self._documents.answer(request)
+            raise failures.not_allowed()
+        return answer
 
     async def _resource(self, request: Request, target: Target, verb: str, user: User) -> Answer:
         resource = self._find(target)
@@ -79,23 +81,30 @@ class Front:
         call = Call(self._api, request, target, resource, user)
         if target.subresource in _STREAMS:
             call.require("create")
+        self._warn_of_age(call)
         if verb == "create":
-            self._require_not_ending(resource)
+            self._require_not_ending(call)
         return with_warnings(await handler(call), call.warnings)
 
     def _find(self, target: Target) -> Resource:
         resource = self._api.registry.find(target.group, target.version, target.plural)
         if resource is None or (target.namespace and not resource.namespaced and target.plural != "namespaces"):
-            raise failures.no_such_path()
+            raise failures.no_such_path(target.path)
         return resource
 
-    def _require_not_ending(self, resource: Resource) -> None:
+    def _warn_of_age(self, call: Call) -> None:
+        """Whatever is asked of a version that is on its way out is answered with a warning, too."""
+        custom = self._api.registry.custom(call.resource)
+        if text := call.resource.deprecated or (custom.deprecation if custom else ""):
+            call.warn(text)
+
+    def _require_not_ending(self, call: Call) -> None:
         """A kind that is being removed takes no new objects, else its removal would never end."""
-        if not resource.custom:
+        if not call.resource.custom:
             return
-        crd = self._api.store.get(str(CRD), Key("", resource.store))
+        crd = self._api.store.get(str(CRD), Key("", call.resource.store))
         if crd is not None and is_deleting(crd.obj):
-            raise failures.not_allowed("create not allowed while custom resource definition is terminating")
+            raise failures.definition_ending(call.resource, call.target.name)
 
 
 def _verb(request: Request, target: Target) -> str:
@@ -107,15 +116,17 @@ def _handler(resource: Resource, target: Target, verb: str) -> Handler:
     if target.subresource:
         handler = SUBRESOURCES.get((target.subresource, verb)) if resource.has(target.subresource) else None
         if handler is None and not resource.has(target.subresource):
-            raise failures.no_such_path()
+            raise failures.no_such_path(target.path)
     else:
         handler = VERBS.get(verb) if target.name or verb not in ("update", "patch") else None
     if handler is None:
-        raise failures.not_allowed(verb or "unknown")
+        raise failures.not_allowed()
     return handler
 
 
 def failure(error: ApiError) -> Reply:
+    if isinstance(error, PageNotFound):
+        return Reply(error.http_code, error.page, "text/plain; charset=utf-8")
     headers = (("Retry-After", "1"),) if error.http_code in (429, 503, 504) else ()
     return Reply.json(error.to_status(), error.http_code, headers)
 

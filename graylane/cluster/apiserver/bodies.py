@@ -51,6 +51,9 @@ def load_yaml(body: bytes) -> Any:
 
 
 def mapping(value: Any) -> Obj:
+    """The object; null is an empty one, as in Go."""
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         found = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}.get(type(value), "null")
         raise BadRequest(
@@ -86,6 +89,12 @@ def decoded(obj: Obj, component: str) -> Obj:
         _, version, kind = component.rsplit(".", 2)
         raise cannot_decode("", version, kind, mistake)
     return obj
+
+
+def require_whole(structural: Structural, obj: Obj, body: bytes) -> None:
+    """400 when something that would be stored was nested too deeply to be decoded."""
+    if strict_json.is_deep(body) and strict_json.is_cut(structural.prune(obj)):
+        raise BadRequest(f"the object is nested more than {strict_json.MAX_DEPTH} levels deep")
 
 
 def strictness(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 
 import orjson
 
@@ -54,7 +55,7 @@ class Documents:
             return Reply.json(_openid())
         if first == "":
             return Reply.json({"paths": self._paths()})
-        raise failures.no_such_path()
+        raise failures.no_such_path(request.path)
 
     def _core(self, request: Request, rest: list[str]) -> Reply:
         if rest:
@@ -76,7 +77,7 @@ class Documents:
         if rest == ["v2"]:
             return self._v2(request)
         if rest[:1] != ["v3"]:
-            raise failures.no_such_path()
+            raise failures.no_such_path(request.path)
         if len(rest) == 1:
             body = self._keep("v3", lambda: orjson.dumps(self._v3_index()))
             return _revalidated(request, body)
@@ -91,12 +92,12 @@ class Documents:
     def _v3(self, request: Request, group_version: str) -> Reply:
         served = self._by_version().get(group_version)
         if served is None:
-            raise failures.no_such_path()
+            raise failures.no_such_path(request.path)
         body = self._keep(
             f"v3/{group_version}", lambda: orjson.dumps(openapi.v3_document(served, Schemas.load(), self._crds()))
         )
-        headers = (_FOREVER,) if request.query.text("hash") else ()
-        return Reply(200, body, headers=headers)
+        found = _revalidated(request, body)
+        return replace(found, headers=(*found.headers, _FOREVER)) if request.query.text("hash") else found
 
     def _v2(self, request: Request) -> Reply:
         if "proto-openapi" not in request.headers.get("accept", ""):

@@ -14,8 +14,6 @@ import orjson
 from graylane.errors import BadRequest
 
 JSON = "application/json"
-_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
-_FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False", ""))
 SEPARATOR = "\n"  # between the values of a header that was sent several times: no value can contain it
 
 
@@ -49,15 +47,9 @@ class Query:
         return self.values.get(name, ())
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Any spelling that Go's `strconv.ParseBool` takes; clients send `1`, `true` and `True`."""
+        """Whatever is said means yes, but for `false` and `0`: so Kubernetes reads query parameters."""
         found = self.values.get(name)
-        if not found:
-            return default
-        if found[0] in _TRUE:
-            return True
-        if found[0] in _FALSE:
-            return False
-        raise BadRequest(f'invalid value "{found[0]}" for query parameter {name}: a boolean is expected')
+        return default if not found else found[0].lower() not in ("false", "0")
 
     def number(self, name: str) -> int | None:
         text = self.text(name)
@@ -66,7 +58,7 @@ class Query:
         try:
             return int(text)
         except ValueError:
-            raise BadRequest(f'invalid value "{text}" for query parameter {name}: a number is expected') from None
+            raise BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 @dataclass(frozen=True, slots=True)

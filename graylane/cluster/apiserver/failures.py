@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from graylane.cluster.apiserver.resources import Resource
+import orjson
+
+from graylane.cluster.apiserver.resources import BUILT_IN, REVIEWS, Resource
 from graylane.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, MethodNotAllowed, NotFound
 from graylane.model.meta import Obj, dig
+
+_GROUPS = frozenset([kind.group for kind in BUILT_IN] + [review.group for review in REVIEWS])
 
 
 def _details(resource: Resource, name: str, **more: Any) -> Obj:
@@ -21,8 +25,17 @@ def not_found(resource: Resource, name: str) -> NotFound:
     return NotFound(f'{resource.store} "{name}" not found', details=_details(resource, name))
 
 
-def no_such_path() -> NotFound:
-    return NotFound("the server could not find the requested resource")
+class PageNotFound(NotFound):
+    """A path outside every group that is built in, answered in plain text."""
+
+    page = b"404 page not found\n"
+
+
+def no_such_path(path: str) -> NotFound:
+    root, _, rest = path.strip("/").partition("/")
+    if root == "api" or (root == "apis" and rest.partition("/")[0] in _GROUPS):
+        return NotFound("the server could not find the requested resource", details={})
+    return PageNotFound("page not found")
 
 
 def already_exists(resource: Resource, name: str) -> AlreadyExists:
@@ -36,13 +49,23 @@ def conflict(resource: Resource, name: str, why: str = "") -> Conflict:
     )
 
 
+def broken_precondition(resource: Resource, name: str, why: str) -> Conflict:
+    """Of a deletion; its details name the kind, not the resource, as kube-apiserver's do."""
+    error = conflict(resource, name, why)
+    return Conflict(error.message, details={**error.details, "kind": resource.kind})
+
+
 def forbidden(resource: Resource, name: str, why: str, **more: Any) -> Forbidden:
     shown = f'{resource.store} "{name}" is forbidden' if name else f"{resource.store} is forbidden"
     return Forbidden(f"{shown}: {why}", details=_details(resource, name, **more))
 
 
-def not_allowed(verb: str) -> MethodNotAllowed:
-    return MethodNotAllowed(f"the server does not allow this method on the requested resource: {verb}")
+def not_allowed() -> MethodNotAllowed:
+    return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+def definition_ending(resource: Resource, name: str) -> Forbidden:
+    return forbidden(resource, name, "create not allowed while custom resource definition is terminating")
 
 
 def expired(asked: int, oldest: int) -> Gone:
@@ -59,9 +82,10 @@ def expired_page(consistent: str) -> Gone:
     )
 
 
-def bad_patch(patch: str, why: str) -> Invalid:
-    """A patch whose result does not decode is blamed on the patch, as kube-apiserver does."""
-    message = f"Invalid value: {patch}: {why}"
+def bad_patch(patched: Obj, why: str) -> Invalid:
+    """A patch whose result does not decode is blamed on the patch, as kube-apiserver does: the result, quoted."""
+    text = orjson.dumps(patched, option=orjson.OPT_SORT_KEYS).decode()
+    message = f"Invalid value: {orjson.dumps(text).decode()}: {why}"
     cause = {"reason": "FieldValueInvalid", "message": message, "field": "patch"}
     return Invalid(f' "" is invalid: patch: {message}', details={"causes": [cause]})
 

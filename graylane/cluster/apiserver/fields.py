@@ -51,8 +51,17 @@ def selector(resource: Resource, custom: CustomVersion | None, text: str) -> Fie
         allowed |= custom.selectable
     for name in parsed.fields:
         if name not in allowed:
-            raise BadRequest(f"field label not supported: {name}")
+            raise BadRequest(_refusal(resource, name))
     return parsed
+
+
+def _refusal(resource: Resource, name: str) -> str:
+    """Kinds with fields of their own say it in words of their own."""
+    if resource.store == "jobs.batch":
+        return f'field label "{name}" not supported for {resource.kind}'
+    if resource.custom or resource.store in _MORE:
+        return f"field label not supported: {name}"
+    return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def _stored(path: str) -> str:

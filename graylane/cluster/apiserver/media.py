@@ -83,7 +83,8 @@ def wanted(accept: str) -> Wanted:
     if clauses:
         raise NotAcceptable(
             "only the following media types are accepted: application/json, application/yaml "
-            "(and as=Table, as=PartialObjectMetadata or as=PartialObjectMetadataList of meta.k8s.io)"
+            "(and as=Table, as=PartialObjectMetadata or as=PartialObjectMetadataList of meta.k8s.io)",
+            details={},
         )
     return Wanted()
 

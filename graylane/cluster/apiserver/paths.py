@@ -27,6 +27,11 @@ class Target:
     rest: str = ""
 
     @property
+    def path(self) -> str:
+        """Up to the version: enough to know whose it is."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 

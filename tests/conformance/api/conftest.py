@@ -2,7 +2,8 @@
 
 `pytest tests/conformance/api --kubeconfig FILE` judges by that cluster, and with `KUBEBUILDER_ASSETS` (envtest's
 convention) by the kube-apiserver and etcd in that directory. What only one side can do is marked by name:
-`ours` for what we promise and Kubernetes does not, `bare` for what the controllers of a whole cluster would disturb.
+`ours` for what we promise and Kubernetes does not, `bare` for what the controllers of a whole cluster would disturb,
+`whole` for what a kube-apiserver leaves to them.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ async def api(request: pytest.FixtureRequest, tmp_path: Path, pki_dir: Path) -> 
 
 
 def _skip_what_is_marked(test: pytest.Item, kind: str) -> None:
-    for mark, kinds in (("ours", (JUDGE, CLUSTER)), ("bare", (CLUSTER,))):
+    for mark, kinds in (("ours", (JUDGE, CLUSTER)), ("bare", (CLUSTER,)), ("whole", (JUDGE,))):
         marker = test.get_closest_marker(mark)
         if marker is not None and kind in kinds:
             pytest.skip(str(marker.args[0]))

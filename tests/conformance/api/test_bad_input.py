@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from graylane.testing.api.objects import config_map, deployment
-from graylane.testing.api.rig import APPLY, JSON_PATCH, Rig
+from graylane.testing.api.objects import Obj, config_map, deployment
+from graylane.testing.api.rig import APPLY, JSON_PATCH, MERGE, STRATEGIC, Rig
 
 
 def maps(ns: str) -> str:
     return f"/api/v1/namespaces/{ns}/configmaps"
 
 
-BROKEN = {
+BROKEN: dict[str, bytes] = {
     "truncated": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"na',
     "empty": b" ",
     "a list": b"[1,2]",
     "a string": b'"x"',
-    "null": b"null",
     "not a number": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":NaN}}',
-    "invalid UTF-8": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"\xff\xfe"}}',
-    "deep": b'{"a":' * 1500 + b"1" + b"}" * 1500,
+    "endless": b'{"a":' * 10_100 + b"1" + b"}" * 10_100,
     "trailing text": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}} x',
     "a wrong metadata": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":"x"}',
     "a wrong label": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"a":1}}}',
     "a wrong value": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":1}}',
-    "a wrong version": b'{"apiVersion":"v2","kind":"ConfigMap","metadata":{"name":"a"}}',
-    "a lone surrogate": b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"a":"\\ud800"}}',
 }
+DEEP = b'{"a":' * 1000 + b"1" + b"}" * 1000
+HEAD = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}'
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -98,6 +96,58 @@ async def test_a_json_patch_may_not_grow_an_object_beyond_all_measure(api: Rig, 
     assert await api.get(f"{maps(ns)}/a") == made
 
 
+async def test_a_wrong_version_is_a_bad_request(api: Rig, ns: str) -> None:
+    answer = await api.call("POST", maps(ns), b'{"apiVersion":"v2","kind":"ConfigMap","metadata":{"name":"a"}}')
+    assert (answer.status, answer.reason) == (400, "BadRequest")
+
+
+@pytest.mark.parametrize("change", [{"apiVersion": "v2"}, {"kind": "Secret"}], ids=str)
+async def test_a_merge_patch_may_not_change_what_an_object_is(api: Rig, ns: str, change: Obj) -> None:
+    made = await api.create(maps(ns), config_map("a"))
+    merged = await api.call("PATCH", f"{maps(ns)}/a", change, content_type=MERGE)
+    assert (merged.status, merged.reason) == (422, "Invalid")
+    assert [cause["field"] for cause in merged.json["details"]["causes"]] == ["patch"]
+    assert await api.patch(f"{maps(ns)}/a", change, STRATEGIC) == made, "a strategic merge does not look at them"
+
+
+@pytest.mark.parametrize("kind", [STRATEGIC, JSON_PATCH])
+async def test_no_patch_at_all_changes_nothing(api: Rig, ns: str, kind: str) -> None:
+    made = await api.create(maps(ns), config_map("a"))
+    assert await api.patch(f"{maps(ns)}/a", b"null", kind) == made
+
+
+async def test_no_body_at_all_is_an_object_without_a_name(api: Rig, ns: str) -> None:
+    answer = await api.call("POST", maps(ns), b"null")
+    assert (answer.status, answer.reason) == (422, "Invalid")
+    assert "metadata.name: Required value" in answer.message
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\\ud800", b"\\udc00x"], ids=["a byte", "half a pair", "the other half"])
+async def test_what_is_no_character_becomes_the_replacement_character(api: Rig, ns: str, text: bytes) -> None:
+    made = await api.create(maps(ns), HEAD + b',"data":{"a":"' + text + b'"}}')
+    assert made["data"]["a"][0] == "\N{REPLACEMENT CHARACTER}"
+    named = await api.call("POST", maps(ns), b'{"metadata":{"name":"' + text + b'"}}')
+    assert (named.status, named.reason) == (422, "Invalid")
+
+
+async def test_what_is_nested_deeply_is_an_unknown_field_like_others(api: Rig, ns: str) -> None:
+    strict = await api.call("POST", maps(ns), HEAD + b',"x":' + DEEP + b"}", fieldValidation="Strict")
+    assert (strict.status, strict.reason) == (400, "BadRequest")
+    assert 'unknown field "x"' in strict.message
+    warned = await api.call("POST", maps(ns), HEAD + b',"x":' + DEEP + b"}")
+    assert (warned.status, warned.warnings) == (201, ['299 - "unknown field \\"x\\""'])
+    patched = await api.call("PATCH", f"{maps(ns)}/a", DEEP, content_type=MERGE)
+    assert (patched.status, patched.warnings) == (200, ['299 - "unknown field \\"a\\""'])
+
+
+@pytest.mark.ours("a kube-apiserver keeps what is nested up to 10,000 levels deep")
+async def test_what_would_be_kept_must_not_be_nested_too_deeply(api: Rig, ns: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{ns}/controllerrevisions"
+    answer = await api.call("POST", path, b'{"metadata":{"name":"a"},"revision":1,"data":' + DEEP + b"}")
+    assert (answer.status, answer.reason) == (400, "BadRequest")
+    assert "nested more than 200 levels" in answer.message
+
+
 async def test_a_body_of_ten_megabytes_is_too_large(api: Rig, ns: str) -> None:
     if api.kind == "in-process":
         pytest.skip("the limit belongs to the socket")
@@ -145,7 +195,7 @@ async def test_without_a_credential_nobody_is_known(api: Rig, ns: str) -> None:
     """A server that lets anybody in as `system:anonymous` says 403 to those who show nothing; ours says 401 to all."""
     for token in ("", "wrong", "c", "conformance-"):
         answer = await api.call("GET", maps(ns), token=token)
-        anonymous = api.kind == "foreign" and not token
+        anonymous = not api.ours and not token
         expected = ((401, "Unauthorized"), (403, "Forbidden")) if anonymous else ((401, "Unauthorized"),)
         assert (answer.status, answer.reason) in expected
 
@@ -159,4 +209,13 @@ async def test_a_user_without_rights_is_told_so(api: Rig, ns: str) -> None:
 
 async def test_a_query_that_makes_no_sense_is_refused(api: Rig, ns: str) -> None:
     assert (await api.call("GET", maps(ns), limit="many")).status == 400
-    assert (await api.call("GET", maps(ns), watch="perhaps")).status == 400
+    assert (await api.call("GET", maps(ns), timeoutSeconds="soon")).status == 400
+    assert (await api.call("GET", maps(ns), sendInitialEvents="true")).status == 422
+
+
+async def test_whatever_is_said_of_a_flag_means_yes(api: Rig, ns: str) -> None:
+    async with api.watch(maps(ns), watch="perhaps") as watch:
+        await api.create(maps(ns), config_map("a"))
+        assert await watch.take(1) == [("ADDED", "a")]
+    for word in ("false", "0", "FALSE"):
+        assert (await api.get(maps(ns), watch=word))["kind"] == "ConfigMapList"

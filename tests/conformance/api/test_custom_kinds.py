@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from graylane.testing.api.kinds import established
 from graylane.testing.api.objects import Obj, widget, widget_crd
 from graylane.testing.api.rig import STRATEGIC, Rig, expect
 from graylane.testing.waiting import eventually
@@ -19,9 +20,7 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 async def group(api: Rig) -> AsyncIterator[str]:
     """A group of the scenario's own, with a kind Widget in versions v1 (stored) and v1alpha1."""
     name = f"g{uuid.uuid4().hex[:8]}.example.com"
-    await api.create(CRDS, widget_crd(name, versions=("v1", "v1alpha1")))
-    if not api.ours:
-        await eventually(lambda: _served(api, name), timeout=10)
+    await established(api, widget_crd(name, versions=("v1", "v1alpha1")))
     yield name
     if not api.ours:
         await api.call("DELETE", f"{CRDS}/widgets.{name}")
@@ -142,7 +141,7 @@ async def test_names_of_one_group_belong_to_who_came_first(api: Rig, group: str)
     await api.create(CRDS, rival)
 
     async def refused() -> bool:
-        conditions = (await api.get(f"{CRDS}/gadgets.{group}")).get("status", {}).get("conditions", [])
+        conditions = (await api.get(f"{CRDS}/gadgets.{group}")).get("status", {}).get("conditions") or []
         return any(c["type"] == "NamesAccepted" and c["status"] == "False" for c in conditions)
 
     await eventually(refused, timeout=10)
@@ -182,7 +181,7 @@ async def test_a_held_object_holds_its_definition(api: Rig, group: str, ns: str)
 
     await eventually(marked, timeout=10)
     refused = await api.call("POST", widgets(group, ns), widget("b", f"{group}/v1"))
-    assert refused.status == 405
+    assert (refused.status, refused.reason) == (403, "Forbidden")
     await api.patch(f"{widgets(group, ns)}/a", {"metadata": {"finalizers": None}})
 
     async def gone() -> bool:

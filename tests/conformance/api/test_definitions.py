@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from graylane.testing.api.kinds import established
 from graylane.testing.api.objects import Obj, widget, widget_crd
 from graylane.testing.api.rig import MERGE, Result, Rig, expect
 from graylane.testing.waiting import eventually
@@ -204,7 +205,7 @@ async def test_a_kind_without_namespaces(api: Rig, define: Define) -> None:
 
 async def test_without_a_status_door_the_status_is_plain_data(api: Rig, ns: str) -> None:
     group = f"{ns}.example.com"
-    await api.create(CRDS, widget_crd(group, status=False))
+    await established(api, widget_crd(group, status=False))
     path = f"/apis/{group}/v1/namespaces/{ns}/widgets"
     made = await api.create(path, {**widget("a", f"{group}/v1"), "status": {"phase": "Up"}})
     assert made["status"] == {"phase": "Up"}
@@ -217,7 +218,7 @@ async def test_a_version_that_is_not_served_is_not_there(api: Rig, ns: str) -> N
     group = f"{ns}.example.com"
     crd = widget_crd(group, versions=("v1", "v2"))
     crd["spec"]["versions"][1]["served"] = False
-    await api.create(CRDS, crd)
+    await established(api, crd)
     assert (await api.call("GET", f"/apis/{group}/v1/widgets")).status == 200
     assert (await api.call("GET", f"/apis/{group}/v2/widgets")).status == 404
     assert [v["version"] for v in (await api.get(f"/apis/{group}"))["versions"]] == ["v1"]
@@ -319,7 +320,7 @@ async def test_a_schema_that_is_not_structural_is_refused(api: Rig, ns: str, cas
 
 
 async def test_a_definitions_scope_never_changes(api: Rig, ns: str) -> None:
-    crd = await api.create(CRDS, widget_crd(f"{ns}.example.com"))
+    crd = await established(api, widget_crd(f"{ns}.example.com"))
     answer = await api.call(
         "PATCH", f"{CRDS}/{crd['metadata']['name']}", {"spec": {"scope": "Cluster"}}, content_type=MERGE
     )
@@ -329,7 +330,7 @@ async def test_a_definitions_scope_never_changes(api: Rig, ns: str) -> None:
 
 async def test_a_new_stored_version_is_remembered_beside_the_old(api: Rig, ns: str) -> None:
     group = f"{ns}.example.com"
-    crd = await api.create(CRDS, widget_crd(group, versions=("v1", "v2")))
+    crd = await established(api, widget_crd(group, versions=("v1", "v2")))
     path = f"{CRDS}/{crd['metadata']['name']}"
     crd = await api.get(path)
     for version in crd["spec"]["versions"]:
@@ -344,7 +345,7 @@ async def test_a_new_stored_version_is_remembered_beside_the_old(api: Rig, ns: s
 
 async def test_short_names_and_categories_are_told(api: Rig, ns: str) -> None:
     group = f"{ns}.example.com"
-    await api.create(CRDS, widget_crd(group))
+    await established(api, widget_crd(group))
     resources = (await api.get(f"/apis/{group}/v1"))["resources"]
     (widgets,) = [each for each in resources if each["name"] == "widgets"]
     assert (widgets["shortNames"], widgets["categories"], widgets["singularName"]) == (["wd"], ["all"], "widget")
@@ -353,7 +354,7 @@ async def test_short_names_and_categories_are_told(api: Rig, ns: str) -> None:
 
 async def test_the_schema_of_a_custom_kind_is_published(api: Rig, ns: str) -> None:
     group = f"{ns}.example.com"
-    await api.create(CRDS, widget_crd(group))
+    await established(api, widget_crd(group))
 
     async def published() -> Any:
         paths = (await api.get("/openapi/v3"))["paths"]

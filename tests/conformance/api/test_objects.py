@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from graylane.testing.api.objects import config_map, deployment, namespace, pod
-from graylane.testing.api.rig import Rig, expect
+from graylane.testing.api.rig import MERGE, Rig, expect
 
 
 async def test_a_new_object_gets_its_identity_from_the_server(api: Rig, ns: str) -> None:
@@ -15,7 +17,6 @@ async def test_a_new_object_gets_its_identity_from_the_server(api: Rig, ns: str)
     assert metadata["namespace"] == ns
     assert metadata["uid"] not in ("", "mine")
     assert not metadata["creationTimestamp"].startswith("2001")
-    assert "generation" not in metadata
     assert await api.get(f"/api/v1/namespaces/{ns}/configmaps/a") == made
 
 
@@ -75,9 +76,13 @@ async def test_labels_follow_the_rules_of_labels(api: Rig, ns: str, labels: dict
 
 
 async def test_a_kind_that_is_not_served_is_not_found(api: Rig, ns: str) -> None:
-    for path in ("/apis/nope.example/v1/things", f"/api/v1/namespaces/{ns}/nope", "/apis/apps/v9/deployments", "/nope"):
+    for path in (f"/api/v1/namespaces/{ns}/nope", "/apis/apps/v9/deployments"):
         answer = await api.call("GET", path)
         assert (answer.status, answer.reason) == (404, "NotFound")
+    for path in ("/apis/nope.example/v1/things", "/nope"):
+        for method in ("GET", "POST"):
+            answer = await api.call(method, path)
+            assert (answer.status, answer.body) == (404, b"404 page not found\n")
 
 
 async def test_another_kind_than_the_urls_is_refused(api: Rig, ns: str) -> None:
@@ -116,10 +121,21 @@ async def test_a_write_that_changes_nothing_writes_nothing(api: Rig, ns: str) ->
 async def test_only_the_server_says_when_an_object_was_made(api: Rig, ns: str) -> None:
     path = f"/api/v1/namespaces/{ns}/configmaps"
     made = await api.create(path, config_map("a"))
-    changes = {"creationTimestamp": "2001-01-01T00:00:00Z", "deletionTimestamp": "2001-01-01T00:00:00Z"}
+    changes = {"creationTimestamp": "2001-01-01T00:00:00Z", "generation": 9, "selfLink": "/x"}
     after = await api.patch(f"{path}/a", {"metadata": {**changes, "labels": {"x": "y"}}})
     assert after["metadata"]["creationTimestamp"] == made["metadata"]["creationTimestamp"]
-    assert "deletionTimestamp" not in after["metadata"]
+    assert not {"generation", "selfLink"} & set(after["metadata"])
+
+
+@pytest.mark.parametrize("name", ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"])
+async def test_an_objects_identity_and_end_cannot_be_written(api: Rig, ns: str, name: str) -> None:
+    path = f"/api/v1/namespaces/{ns}/configmaps"
+    made = await api.create(path, config_map("a"))
+    value: Any = {"uid": "x", "deletionTimestamp": "2001-01-01T00:00:00Z"}.get(name, 3)
+    answer = await api.call("PATCH", f"{path}/a", {"metadata": {name: value}}, content_type=MERGE)
+    assert (answer.status, answer.reason) == (422, "Invalid")
+    assert f"metadata.{name}: Invalid value" in answer.message
+    assert await api.get(f"{path}/a") == made
 
 
 async def test_generation_counts_wishes_and_nothing_else(api: Rig, ns: str) -> None:

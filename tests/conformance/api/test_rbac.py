@@ -132,6 +132,7 @@ async def test_a_subresource_is_a_right_of_its_own(api: Rig, ns: str) -> None:
     assert await _may_not(api, f"{path}/web", token)
 
 
+@pytest.mark.whole("the rules of view are put together by a controller")
 async def test_a_cluster_role_can_be_bound_in_one_namespace(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await api.create(f"{RBAC}/namespaces/{ns}/rolebindings", binding("v", ns, "view", kind="ClusterRole"))
@@ -140,6 +141,7 @@ async def test_a_cluster_role_can_be_bound_in_one_namespace(api: Rig, ns: str) -
     assert await _may_not(api, maps("default"), token)
 
 
+@pytest.mark.whole("the rules of view are put together by a controller")
 async def test_a_role_with_the_right_label_becomes_part_of_view(api: Rig, ns: str) -> None:
     name = f"t-{uuid.uuid4().hex[:8]}"
     group = f"{name}.example.com"
@@ -161,6 +163,7 @@ async def _lacks_rule(api: Rig, name: str, group: str) -> bool:
     return not await _has_rule(api, name, group)
 
 
+@pytest.mark.whole("the rules of edit are put together by a controller")
 async def test_nobody_grants_what_he_does_not_have(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("create list", "roles rolebindings", GROUP), rule("get", "pods"))
@@ -181,6 +184,7 @@ async def test_nobody_grants_what_he_does_not_have(api: Rig, ns: str) -> None:
     assert "is attempting to grant RBAC permissions not currently held" in bound.message
 
 
+@pytest.mark.whole("the rules of edit are put together by a controller")
 async def test_the_verbs_escalate_and_bind_lift_that(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(
@@ -265,6 +269,7 @@ async def test_a_token_review_tells_whose_a_token_is(api: Rig, ns: str) -> None:
     assert bad["error"]
 
 
+@pytest.mark.whole("such a Secret is filled by a controller")
 async def test_a_secret_of_the_old_kind_is_filled_and_its_token_works_until_it_goes(api: Rig, ns: str) -> None:
     await account(api, ns)
     secrets = f"/api/v1/namespaces/{ns}/secrets"
@@ -291,6 +296,7 @@ async def _filled(api: Rig, path: str) -> bool:
     return "token" in ((await api.get(path)).get("data") or {})
 
 
+@pytest.mark.whole("such a Secret is removed by a controller")
 async def test_a_secret_of_an_account_that_goes_goes_too(api: Rig, ns: str) -> None:
     await account(api, ns)
     secrets = f"/api/v1/namespaces/{ns}/secrets"
@@ -381,11 +387,8 @@ async def test_an_admin_may_act_as_somebody_else(api: Rig, ns: str) -> None:
 async def test_acting_as_somebody_is_a_right(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     answer = await api.call("GET", maps(ns), token=token, headers={"Impersonate-User": "jane"})
-    assert (answer.status, answer.message) == (
-        403,
-        f'users "jane" is forbidden: User "{user_of(ns)}" cannot impersonate resource "users" in API group "" '
-        "at the cluster scope",
-    )
+    assert (answer.status, answer.reason) == (403, "Forbidden")
+    assert f'User "{user_of(ns)}" cannot impersonate' in answer.message
 
 
 async def test_a_binding_cannot_be_turned_to_another_role(api: Rig, ns: str) -> None:

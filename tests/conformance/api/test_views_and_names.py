@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from graylane.testing.api.kinds import established
 from graylane.testing.api.objects import Obj, widget_crd
 from graylane.testing.api.rig import Rig, expect
 from graylane.testing.waiting import eventually
@@ -89,7 +90,7 @@ async def test_an_event_of_the_new_group_must_be_complete(api: Rig, ns: str) -> 
 
 async def test_a_definition_gets_the_name_it_waited_for(api: Rig, ns: str) -> None:
     group = f"g{uuid.uuid4().hex[:8]}.example.com"
-    await api.create(CRDS, widget_crd(group))
+    await established(api, widget_crd(group))
     rival = widget_crd(group)
     rival["metadata"]["name"] = f"gadgets.{group}"
     rival["spec"]["names"] = {"plural": "gadgets", "kind": "Gadget", "shortNames": ["wd"]}

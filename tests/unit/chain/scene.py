@@ -149,7 +149,7 @@ def release(scene: Scene, app: str, rollout: str) -> None:
 
 
 def _owner(kind: str, name: str) -> dict[str, Any]:
-    return {"kind": kind, "name": name, "uid": f"uid-{name}", "controller": True}
+    return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": f"uid-{name}", "controller": True}
 
 
 def _with_version(template: Obj, version: str) -> Obj:

@@ -18,6 +18,7 @@ def read(call: Call) -> Obj:
     header = call.request.headers.get("content-type", "")
     loaded = bodies.load(body, header)
     obj = bodies.expect_kind(loaded, resource.api_version, resource.kind, lenient=not resource.custom)
+    bodies.require_whole(call.structural, obj, body)
     errors, warnings = bodies.strictness(call.structural, obj, body, header, call.options.field_validation)
     if errors:
         why = call.structural.mistake(obj) or strict(errors)
@@ -32,9 +33,6 @@ def warn_of_limits(call: Call) -> None:
     """What Graylane does not do with this object is said now, not discovered later."""
     if call.resource.acts is Acts.NO:
         call.warn(f"Graylane stores but does not act on {call.resource.kind}")
-    custom = call.api.registry.custom(call.resource)
-    if custom is not None and custom.deprecation:
-        call.warn(custom.deprecation)
 
 
 def placed(call: Call, obj: Obj) -> Obj:

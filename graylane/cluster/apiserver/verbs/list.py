@@ -86,14 +86,12 @@ def _at(call: Call, revision: int, namespace: str, fallback: str) -> list[Entry]
 def parse_revision(text: str) -> int:
     """0 for none."""
     if text and not text.isdigit():
-        raise as_api_error(
-            "meta.k8s.io",
-            "v1",
-            "ListOptions",
-            "",
-            [invalid("resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax')],
-        )
+        raise BadRequest(f"invalid resource version: {wrong_version(text)}")
     return int(text or 0)
+
+
+def wrong_version(text: str) -> FieldError:
+    return invalid("resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax')
 
 
 def too_large(asked: int, current: int) -> Timeout:
@@ -105,7 +103,10 @@ def too_large(asked: int, current: int) -> Timeout:
 
 def _check_options(query: Query) -> None:
     match, version = query.text("resourceVersionMatch"), query.text("resourceVersion")
+    query.number("timeoutSeconds")
     errors: list[FieldError] = []
+    if query.text("sendInitialEvents"):
+        errors.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if match and not version:
         errors.append(
             forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")

@@ -17,7 +17,7 @@ from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Reply
 from graylane.cluster.apiserver.options import FieldValidation, WriteOptions
 from graylane.cluster.apiserver.patch import strategic
-from graylane.cluster.apiserver.schema.fielderror import strict
+from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid, strict
 from graylane.cluster.apiserver.selection import view_of
 from graylane.cluster.apiserver.verbs import apply
 from graylane.cluster.apiserver.verbs.incoming import warn_of_limits
@@ -46,13 +46,16 @@ def read_patch(call: Call) -> Patch:
     if kind == PatchType.STRATEGIC and call.resource.custom:
         raise UnsupportedMediaType(_accepted(PatchType.JSON, PatchType.MERGE))
     if kind not in (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC):
-        raise UnsupportedMediaType(_accepted(PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC))
+        raise UnsupportedMediaType("415: Unsupported Media Type", details={})
     document = bodies.load_json(call.request.body)
+    if document is None and kind != PatchType.MERGE:
+        return lambda old: old  # Go reads a null into an empty patch
     _require_shape(document, list if kind == PatchType.JSON else dict)
     if kind == PatchType.JSON:
         return lambda old: _not_too_deep(_object(json_patch(old, document)))
     if kind == PatchType.MERGE:
         return lambda old: _object(merge_patch(old, document))
+    document = {name: value for name, value in document.items() if name not in ("apiVersion", "kind")}
     return lambda old: strategic.apply(old, document, call.structural)
 
 
@@ -75,9 +78,11 @@ def _object(value: Any) -> Obj:
 def _not_too_deep(obj: Obj) -> Obj:
     """Other patches leave nothing deeper than themselves or the object; this kind can put one into the other."""
     try:
-        strict_json.too_deep(orjson.dumps(obj))
+        deep = strict_json.is_deep(orjson.dumps(obj))
     except TypeError as error:
         raise BadRequest(f"the patch leaves an object that cannot be stored: {error}") from None
+    if deep:
+        raise BadRequest(f"the object is nested more than {strict_json.MAX_DEPTH} levels deep")
     return obj
 
 
@@ -85,28 +90,40 @@ def _checked(call: Call, patched: Obj, old: Obj) -> Obj:
     """The patched object still is of its kind and name; its unknown fields are handled as `fieldValidation` says."""
     metadata = patched.get("metadata") or {}
     if not isinstance(metadata, dict):
-        raise BadRequest("the patch does not leave an object: metadata is not one")
+        raise failures.bad_patch(patched, "metadata is not an object")
     patched = {**patched, "metadata": metadata}
     if (patched.get("apiVersion"), patched.get("kind")) != (old["apiVersion"], old["kind"]):
-        raise BadRequest(f"a patch may not change apiVersion or kind of a {old['kind']}")
+        raise failures.bad_patch(patched, f"a patch may not change apiVersion or kind of a {old['kind']}")
+    if metadata.get("namespace") and metadata["namespace"] != old["metadata"].get("namespace"):
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    _require_same(call, metadata, old["metadata"])
     name = metadata.get("name")
     if name and name != old["metadata"]["name"]:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
+    bodies.require_whole(call.structural, patched, call.request.body)
     _check_fields(call, patched)
     return patched
+
+
+def _require_same(call: Call, new: Obj, old: Obj) -> None:
+    """A PUT of another object is a conflict, which may pass; a patch that makes it another one never will."""
+    if new.get("uid") and new["uid"] != old["uid"]:
+        errors = [invalid("metadata.uid", new["uid"], "field is immutable")]
+        resource = call.resource
+        raise as_api_error(resource.group, resource.version, resource.kind, old["name"], errors)
 
 
 def _check_fields(call: Call, patched: Obj) -> None:
     structural, mode = call.structural, call.options.field_validation
     fits = structural.fits(patched)
     if not fits and (mistake := structural.mistake(patched)):
-        raise failures.bad_patch(orjson.dumps(patched).decode(), mistake)
+        raise failures.bad_patch(patched, mistake)
     if mode is FieldValidation.IGNORE:
         return
     found = [f'duplicate field "{path}"' for path in strict_json.duplicates(call.request.body)]
     if not fits:
         found += [f'unknown field "{path}"' for path in structural.unknown(patched)]
     if found and mode is FieldValidation.STRICT:
-        raise failures.bad_patch(orjson.dumps(patched).decode(), strict(found))
+        raise failures.bad_patch(patched, strict(found))
     for warning in found:
         call.warn(warning)

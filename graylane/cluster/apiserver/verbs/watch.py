@@ -19,14 +19,15 @@ from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import CutOff, Query, Stream
 from graylane.cluster.apiserver.media import Shape
 from graylane.cluster.apiserver.render import View
-from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, forbidden
+from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, forbidden, not_supported
 from graylane.cluster.apiserver.selection import Selection, view_of
 from graylane.cluster.apiserver.store import Compacted, Entry, Event, EventType, Overflow, Subscription
-from graylane.cluster.apiserver.verbs.list import parse_revision, too_large
-from graylane.errors import ApiError
+from graylane.cluster.apiserver.verbs.list import too_large, wrong_version
+from graylane.errors import ApiError, Unclassified
 
 BOOKMARK_SECONDS = 60.0
 _SHORTEST, _LONGEST = 1800, 3600
+_MATCH = "NotOlderThan"
 _INITIAL_END = {"k8s.io/initial-events-end": "true"}
 
 
@@ -42,16 +43,23 @@ class Wish:
     @staticmethod
     def of(query: Query) -> Wish:
         _check_options(query)
-        revision = parse_revision(query.text("resourceVersion"))
+        revision = _revision(query.text("resourceVersion"))
+        query.number("limit")
         streamed = query.flag("sendInitialEvents")
         fresh = streamed or (revision == 0 and not query.text("sendInitialEvents"))
         bookmarks = query.flag("allowWatchBookmarks")
         return Wish(
             revision=None if fresh else revision,
             bookmarks=bookmarks,
-            initial_end=streamed and bookmarks,
+            initial_end=fresh and bookmarks,
             seconds=query.number("timeoutSeconds") or random.uniform(_SHORTEST, _LONGEST),
         )
+
+
+def _revision(text: str) -> int:
+    if text and not text.isdigit():
+        raise Unclassified(str(wrong_version(text)))
+    return int(text or 0)
 
 
 async def watch(call: Call) -> Stream:
@@ -128,7 +136,7 @@ async def _lines(call: Call, watch: _Watch) -> AsyncIterator[bytes]:
         while not clock.over and not subscription.closed:
             if lines := _encode(await subscription.batch(), watch):
                 yield lines
-            if clock.rang() and watch.wish.bookmarks and subscription.idle:
+            if clock.rang() and watch.wish.bookmarks and subscription.idle and not clock.over:
                 yield _line("BOOKMARK", render.bookmark(store.revision, watch.view))
     except Overflow as error:
         raise CutOff(str(error)) from None
@@ -198,22 +206,13 @@ def _check_options(query: Query) -> None:
     errors: list[FieldError] = []
     match = query.text("resourceVersionMatch")
     if query.text("sendInitialEvents"):
-        if match != "NotOlderThan":
-            errors.append(
-                forbidden(
-                    "resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-                )
-            )
-        if query.flag("sendInitialEvents") and not query.flag("allowWatchBookmarks"):
-            errors.append(
-                forbidden("allowWatchBookmarks", "sendInitialEvents requires setting allowWatchBookmarks to true")
-            )
+        if match != _MATCH:
+            detail = f"sendInitialEvents requires setting resourceVersionMatch to {_MATCH}"
+            errors.append(forbidden("resourceVersionMatch", detail))
     elif match:
-        errors.append(
-            forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            )
-        )
+        detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        errors.append(forbidden("resourceVersionMatch", detail))
+    if match and match != _MATCH:
+        errors.append(not_supported("resourceVersionMatch", match, (_MATCH,)))
     if errors:
         raise as_api_error("meta.k8s.io", "v1", "ListOptions", "", errors)

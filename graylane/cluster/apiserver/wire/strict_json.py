@@ -8,38 +8,80 @@ is asked about duplicates alone, when a client wants to know and there are some.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from graylane.errors import BadRequest
 
-# kube-apiserver stops at 10,000; anything real stays below 100. orjson writes no more than 254, and what is stored is
-# also written inside lists, events and questions to webhooks.
+# What is nested deeper than this is cut off before it is decoded: encoders and Python's own parser recurse once per
+# level. No field of a built-in kind is that deep, so what was cut is dropped as unknown, or `is_cut` finds it.
 MAX_DEPTH = 200
+ENDLESS = 10_000  # where kube-apiserver stops
+CUT = "\x00nested too deep"
+_CUT_TEXT = b'"\\u0000nested too deep"'
 
 
 def load(body: bytes) -> Any:
-    """The decoded body. NaN, infinities, trailing text and bad UTF-8 are refused by the parser itself."""
-    too_deep(body)
+    """The decoded body. NaN, infinities and trailing text are refused; bad UTF-8 is replaced, as Go replaces it."""
+    body = shallow(body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the object provided is unrecognized (must be of type Object): {error}") from error
+        try:
+            return _load_repaired(body)
+        except ValueError:
+            raise BadRequest(f"the object provided is unrecognized (must be of type Object): {error}") from error
 
 
-def too_deep(body: bytes) -> None:
-    """Refuse nesting that would exhaust the stack; a cheap bound first, the exact depth only when that is exceeded."""
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH or depth(body) <= MAX_DEPTH:
-        return
-    raise BadRequest(f"the object is nested more than {MAX_DEPTH} levels deep")
+def _load_repaired(body: bytes) -> Any:
+    """Bytes that are no UTF-8 and escapes that are half a character become U+FFFD."""
+    text = body.decode("utf-8", "replace")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if "\\ud" not in text.lower():
+            raise
+    again = json.dumps(json.loads(text, parse_constant=_refuse), ensure_ascii=False)
+    return orjson.loads(again.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
-def depth(body: bytes) -> int:
-    """The deepest nesting of objects and lists outside strings."""
-    deepest = here = 0
-    in_string = escaped = False
-    for byte in body:
+def _refuse(word: str) -> None:
+    raise ValueError(word)
+
+
+def is_deep(body: bytes) -> bool:
+    """A cheap bound first, the exact depth only when that is exceeded."""
+    return body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth(body) > MAX_DEPTH
+
+
+def is_cut(value: Any) -> bool:
+    """Whether something of an object that was decoded here is missing."""
+    if isinstance(value, dict):
+        return any(map(is_cut, value.values()))
+    return any(map(is_cut, value)) if isinstance(value, list) else value == CUT
+
+
+def shallow(body: bytes) -> bytes:
+    """The body without what is nested deeper than `MAX_DEPTH`."""
+    if not is_deep(body):
+        return body
+    if depth(body) > ENDLESS:
+        raise BadRequest("the object provided is unrecognized (must be of type Object): exceeded max depth")
+    kept, start = bytearray(), 0
+    for at, here in _levels(body):
+        if here == MAX_DEPTH + 1 and body[at] in b"{[":
+            kept += body[start:at] + _CUT_TEXT
+        elif here == MAX_DEPTH and body[at] in b"}]":
+            start = at + 1
+    return bytes(kept + body[start:])
+
+
+def _levels(body: bytes) -> Iterator[tuple[int, int]]:
+    """Every bracket outside strings: where it is, and how deep one is behind it."""
+    here, in_string, escaped = 0, False, False
+    for at, byte in enumerate(body):
         if in_string:
             if escaped:
                 escaped = False
@@ -51,10 +93,15 @@ def depth(body: bytes) -> int:
             in_string = True
         elif byte in b"{[":
             here += 1
-            deepest = max(deepest, here)
+            yield at, here
         elif byte in b"}]":
             here -= 1
-    return deepest
+            yield at, here
+
+
+def depth(body: bytes) -> int:
+    """The deepest nesting of objects and lists outside strings."""
+    return max((here for _, here in _levels(body)), default=0)
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -63,11 +110,11 @@ class _Pairs(list[tuple[str, Any]]):
 
 def duplicates(body: bytes) -> list[str]:
     """Paths of fields given more than once, e.g. `spec.replicas`; for `duplicate field "spec.replicas"`."""
-    too_deep(body)
+    body = shallow(body)
     if _says_all_once(body):
         return []
     try:
-        tree = json.loads(body, object_pairs_hook=_Pairs)
+        tree = json.loads(body.decode("utf-8", "replace"), object_pairs_hook=_Pairs)
     except ValueError as error:
         raise BadRequest(f"the object provided is unrecognized (must be of type Object): {error}") from error
     found: list[str] = []
