@@ -122,6 +122,8 @@ def _rooted(path: Any) -> str:
 
 def _is_missing(obj: Any, path: str) -> bool:
     """Whether only the last step of a path leads nowhere, out of an object that is there."""
+    if not path:
+        return False
     *steps, last = jsonpatch.JsonPointer(path).parts
     parent = jsonpatch.JsonPointer.from_parts(steps).resolve(obj, None)
     return isinstance(parent, dict) and last not in parent

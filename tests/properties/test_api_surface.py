@@ -26,6 +26,7 @@ REQUESTS = int(os.environ.get("GRAYLANE_FUZZ_REQUESTS", "1500"))
 SEED = int(os.environ.get("GRAYLANE_FUZZ_SEED", "0")) or random.randrange(1 << 32)
 MAX_BODY = 64 * 1024
 
+NOBODYS = b"404 page not found\n"  # what kube-apiserver says of a path that no group owns
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 GROUP = "fuzz.example.com"
@@ -97,7 +98,12 @@ QUERIES = (
     *("limit=1", "limit=-1", "limit=x", "limit=99999999999999999999", "continue=x", "continue=%ff", "continue=e30"),
     *("labelSelector=a%3Db", "labelSelector=%3D%3D", "labelSelector=a in (", "fieldSelector=metadata.name%3Da"),
     *("fieldSelector=none.such%3D1", "fieldSelector=,", "resourceVersion=0", "resourceVersion=x", "resourceVersion=-1"),
-    *("resourceVersion=1&resourceVersionMatch=Exact", "resourceVersionMatch=Odd", "watch=perhaps", "timeoutSeconds=x"),
+    *(
+        "resourceVersion=1&resourceVersionMatch=Exact",
+        "resourceVersionMatch=Odd",
+        "watch=perhaps&timeoutSeconds=1",
+        "timeoutSeconds=x",
+    ),
     *("fieldManager=me", "fieldManager=me&force=true", "fieldManager=" + "x" * 200, "force=maybe", "%=%&&==", "a=%ff"),
     *("propagationPolicy=Orphan", "propagationPolicy=None", "gracePeriodSeconds=0", "gracePeriodSeconds=x", "=" * 50),
 )
@@ -248,16 +254,17 @@ class Answer:
 
     def problem(self, method: str) -> str:
         """Why this is no answer of a Kubernetes API; "" when it is one."""
-        if self.status == 500 or b"Traceback" in self.body:
-            return "a bug of the server's own"
-        if self.status < 400 or method == "HEAD":
+        if b"Traceback" in self.body or (self.status == 500 and b'"reason"' in self.body):
+            return "a bug of the server's own"  # Kubernetes has a few 500s of its own; they give no reason
+        if self.status < 400 or method == "HEAD" or self.body == NOBODYS:
             return ""
         try:
             status = orjson.loads(self.body)
         except orjson.JSONDecodeError:
             return "no Status at all"
         named = (status.get("kind"), status.get("status"), status.get("code")) == ("Status", "Failure", self.status)
-        return "" if named and status.get("message") and status.get("reason") else "a Status that says nothing"
+        reasoned = status.get("reason") or self.status == 500
+        return "" if named and status.get("message") and reasoned else "a Status that says nothing"
 
 
 class Client:

@@ -116,7 +116,7 @@ def _handler(resource: Resource, target: Target, verb: str) -> Handler:
     if target.subresource:
         handler = SUBRESOURCES.get((target.subresource, verb)) if resource.has(target.subresource) else None
         if handler is None and not resource.has(target.subresource):
-            raise failures.no_such_path(target.path)
+            raise failures.not_found(resource, target.name) if resource.custom else failures.no_such_path(target.path)
     else:
         handler = VERBS.get(verb) if target.name or verb not in ("update", "patch") else None
     if handler is None:

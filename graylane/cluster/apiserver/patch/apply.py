@@ -30,6 +30,7 @@ from graylane.cluster.apiserver.patch.managedfields import (
     write,
 )
 from graylane.cluster.apiserver.patch.places import duplicates, field_set, with_parents
+from graylane.cluster.apiserver.schema.fielderror import TYPE_INVALID
 from graylane.cluster.apiserver.schema.node import Node
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.errors import BadRequest, Conflict, Unclassified
@@ -70,7 +71,7 @@ def server_side(
 def _check(config: Obj, structural: Structural) -> None:
     if dig(config, "metadata", "managedFields") is not None:
         raise BadRequest("metadata.managedFields must be nil")
-    if mistake := structural.mistake(config):
+    if mistake := structural.mistake(config) or _wrong_type(structural, config):
         raise Unclassified(f"failed to create typed patch object ({_named(config)}): {mistake}")
     unknown = structural.unknown(config)
     if unknown:
@@ -80,6 +81,12 @@ def _check(config: Obj, structural: Structural) -> None:
     if twice:
         problems = ", ".join(f"{text(path[:-1])}: duplicate entries for key {text(path[-1:])}" for path in twice)
         raise BadRequest(f"failed to create typed patch object ({_named(config)}): {problems}")
+
+
+def _wrong_type(structural: Structural, config: Obj) -> str:
+    """Of a custom kind; what else is wrong with it is judged when it has been merged."""
+    wrong = (error for error in structural.check(config) if error.type == TYPE_INVALID) if structural.custom else ()
+    return next(map(str, wrong), "")
 
 
 def _named(obj: Obj) -> str:
