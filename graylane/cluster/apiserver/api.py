@@ -55,6 +55,8 @@ class Front:
         target = paths.parse(request.path)
         if target is None:
             return self._document(request, user)
+        if request.method == "HEAD":  # would be a GET, or even a watch, whose body nobody expects
+            raise failures.not_allowed()
         verb = _verb(request, target)
         self._api.authorizer.require(user, attributes.of_target(target, verb, request.query))
         review = reviews.find(target)

@@ -191,6 +191,13 @@ async def test_a_method_that_means_nothing_here_is_not_allowed(api: Rig, ns: str
         assert answer.status in (405, 400, 415), (method, path)
 
 
+async def test_objects_have_no_heads(api: Rig, ns: str) -> None:
+    for query in ({}, {"watch": "true"}):
+        answer = await api.call("HEAD", maps(ns), **query)
+        assert answer.status == 405
+    assert (await api.call("HEAD", "/version")).status in (200, 405)
+
+
 async def test_without_a_credential_nobody_is_known(api: Rig, ns: str) -> None:
     """A server that lets anybody in as `system:anonymous` says 403 to those who show nothing; ours says 401 to all."""
     for token in ("", "wrong", "c", "conformance-"):
