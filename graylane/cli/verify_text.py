@@ -15,6 +15,7 @@ from graylane.mesh.verify.report import Cell, Report, Row
 WIDTH = 80
 _HEADS = ("hop", "dyed: predicted", "seen", "plain: predicted", "seen", "")
 _AGREES = "All that was seen agrees with what was predicted."
+_UNOBSERVED = "No rule and no lane looks at {name}: whether services pass it on was not seen."
 _LEGEND = "Predicted from the objects as stored when the first request was sent."
 
 
@@ -23,7 +24,7 @@ class Summary:
     gateway: str
     dye: Headers
     count: int
-    namespace: str
+    unobserved: tuple[str, ...] = ()
 
 
 def lines(found: Report, summary: Summary) -> list[str]:
@@ -31,7 +32,9 @@ def lines(found: Report, summary: Summary) -> list[str]:
     head = f"gateway {summary.gateway}   {summary.count} dyed ({dye}), {summary.count} plain"
     table = _table([_HEADS, *(_cells(row) for row in found.rows)])
     troubles = [line for each in found.troubles for line in _wrap(f"! {each}", "  ")]
-    return [*_wrap(head, "  "), *table, *troubles, *([_AGREES] if found.agrees else []), *_wrap(_LEGEND, "")]
+    notes = [*([_AGREES] if found.agrees else []), *(_UNOBSERVED.format(name=name) for name in summary.unobserved)]
+    told = [line for text in (*notes, _LEGEND) for line in _wrap(text, "")]
+    return [*_wrap(head, "  "), *table, *troubles, *told]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from graylane.mesh.compile.listeners import ListenerSpec
 from graylane.mesh.explain.reading import KINDS, inputs_of
 from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.explain.walk import Asked, entrance
-from graylane.mesh.verify.judge import Judge, Sent
+from graylane.mesh.verify.judge import Judge, Sent, unobserved
 from graylane.mesh.verify.report import document, report
 from graylane.model.kinds import TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Obj
@@ -69,7 +69,7 @@ async def verify(trial: Trial, scope: Scope, form: Format) -> None:
         found = await _seen(client, judge, sent, int(taken["taken"]))
     result = report(judged for each in sent for judged in judge.judge(each, found))
     if form is Format.TEXT:
-        emit(lines(result, Summary(f"{spec.address}:{spec.port}", dye, trial.count, namespace)))
+        emit(lines(result, Summary(f"{spec.address}:{spec.port}", dye, trial.count, unobserved(scene, spec.name, dye))))
     else:
         print(dump(document(result), form), flush=True)
     if not result.agrees:
@@ -99,6 +99,10 @@ def _dye(view: View, namespace: str) -> Headers:
 
 def _gateway(scene: Scene, trial: Trial) -> ListenerSpec:
     spec = entrance(scene, Asked(trial.host, port=trial.port))
+    if spec is not None and any(chain.tls for chain in spec.chains):
+        raise Refused(
+            f"the gateway speaks TLS at {spec.address}:{spec.port}; `graylane verify` sends plain HTTP: --port"
+        )
     if spec is None:
         where = f"port {trial.port} of the gateway" if trial.port else "the gateway"
         raise UserError(f"nothing listens at {where}: create a Gateway, or correct its selector or port")

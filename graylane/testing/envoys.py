@@ -26,6 +26,7 @@ from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.inputs import Inputs
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import EMPTY, Snapshot
+from graylane.mesh.xds.accesslog import Take
 from graylane.mesh.xds.protocol import Live, Refused, Report
 from graylane.mesh.xds.server import XdsServer
 from graylane.testing.waiting import eventually
@@ -197,10 +198,10 @@ async def fetch(
 
 
 @contextlib.asynccontextmanager
-async def rig(*, workers: int = 1) -> AsyncIterator[Rig]:
-    """A running Envoy with an empty configuration."""
+async def rig(*, workers: int = 1, on_access: Take | None = None) -> AsyncIterator[Rig]:
+    """A running Envoy with an empty configuration. `on_access` gets its access log."""
     found = Rig()
-    found.server = XdsServer(found.report)
+    found.server = XdsServer(found.report, on_access)
     await found.server.start()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(lambda: found.server.stop())  # whichever server it is by then

@@ -58,8 +58,9 @@ class Ledger:
             self._slices.append(_Slice(number))
         latest = self._slices[-1]
         key = _kind(hop, lanes)
-        if key in latest.counts or len(latest.counts) < self._limits.kinds:
-            latest.counts[key] += 1
+        known = latest.counts.get(key, 0)
+        if known or len(latest.counts) < self._limits.kinds:
+            latest.counts[key] = known + 1
         else:
             latest.uncounted += 1
 

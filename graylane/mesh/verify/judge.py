@@ -49,6 +49,15 @@ class Sent:
     client: str
 
 
+def unobserved(scene: Scene, listener: str, headers: Headers) -> tuple[str, ...]:
+    """Headers that nothing looks at: no rule of any proxy, no lane, and no filter of this gateway that we know of."""
+    if scene.plan.edits.listeners.get(listener):
+        return ()
+    memo, lanes = Memo(), scene.plan.inputs.lanes
+    told = lanes.union(*(observed_headers(table.hosts, lanes, memo) for table in scene.plan.tables.values()))
+    return tuple(dict.fromkeys(name for name, _ in headers if name not in told))
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """`path` are the services down to this hop. `lost` names a header that the caller had and its call lacks."""

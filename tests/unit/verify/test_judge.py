@@ -13,7 +13,7 @@ from graylane.cli.verify_text import WIDTH, Summary, lines
 from graylane.mesh.explain.reading import KINDS, inputs_of
 from graylane.mesh.explain.scene import scene_of
 from graylane.mesh.ledger.links import linked
-from graylane.mesh.verify.judge import Fits, Judge, Judged, Sent
+from graylane.mesh.verify.judge import Fits, Judge, Judged, Sent, unobserved
 from graylane.mesh.verify.report import Report, document, report
 from graylane.testing import meshes
 
@@ -217,7 +217,7 @@ def test_the_table_shows_both_kinds_beside_their_prediction_in_80_columns() -> N
         at_gateway("mocka-base-x7k2p-pod", DYED),
         at_mocka("mocka-base-x7k2p-pod", "mockb-base-pod", subset="version-base"),
     )
-    text = lines(lossy, Summary("127.0.0.1:30080", DYED, 1, "default"))
+    text = lines(lossy, Summary("127.0.0.1:30080", DYED, 1))
     assert text == [
         "gateway 127.0.0.1:30080   1 dyed (my-request-id: canary), 1 plain",
         "hop      dyed: predicted  seen      plain: predicted  seen",
@@ -228,4 +228,10 @@ def test_the_table_shows_both_kinds_beside_their_prediction_in_80_columns() -> N
     ]
     assert [hop["dyed"]["fits"] for hop in document(lossy)["hops"]] == [{"agrees": 1}, {"header lost": 1}]
     long = replace(lossy, rows=tuple(replace(row, path=("n" * 90, "m" * 90)) for row in lossy.rows))
-    assert max(map(len, lines(long, Summary("g" * 60, DYED, 1, "default")))) <= WIDTH
+    assert max(map(len, lines(long, Summary("g" * 60, DYED, 1, ("x-long-header-name",))))) <= WIDTH
+
+
+def test_headers_that_nothing_looks_at_are_named() -> None:
+    scene = judge_of(released("mocka")).scene
+    sent: Headers = (("my-request-id", "canary"), ("x-tenant", "t"))
+    assert unobserved(scene, GATEWAY, sent) == ("x-tenant",)
