@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from graylane.kit.effects import Effect, Event
 from graylane.testing.joint_stage import JointStage
@@ -55,9 +56,13 @@ def settle(stage: JointStage) -> None:
 
 @dataclass
 class Points:
-    """`count` points of death; `worlds` are the different ones, each with the actions that are still to come."""
+    """`count` points of death; `worlds` are the different ones, each with the actions that are still to come.
+
+    `ends`: what was left after each action of the calm run.
+    """
 
     count: int = 0
+    ends: list[dict[str, Any]] = field(default_factory=list)
     worlds: list[tuple[str, JointStage, tuple[Act, ...]]] = field(default_factory=list)
     _known: set[tuple[object, ...]] = field(default_factory=set)
 
@@ -81,14 +86,23 @@ def points_of(flow: Flow) -> tuple[JointStage, Points]:
         stage.world.after_write = _both(judge, after) if judge else after
         settle(stage)
         stage.world.before_write, stage.world.after_write = None, judge
+        points.ends.append(stage.rest())
     return stage, points
 
 
-def deaths(points: Points) -> Iterator[tuple[str, JointStage]]:
-    """Each world gone on with restarted controllers to its end."""
+def deaths(points: Points) -> Iterator[tuple[str, JointStage, bool]]:
+    """Each world gone on with restarted controllers, and whether it ended as the calm one.
+
+    One that has caught up with the calm run when the action is over will not leave it any more: nothing is remembered
+    but what the API holds. So only the others go on to the end.
+    """
     for where, stage, left in points.worlds:
         settle(stage)
-        yield where, go_on(stage, left)
+        if stage.rest() == points.ends[-1 - len(left)]:
+            yield where, stage, True
+        else:
+            go_on(stage, left)
+            yield where, stage, stage.rest() == points.ends[-1]
 
 
 def _noting(points: Points, when: str, stage: JointStage, left: tuple[Act, ...]) -> Callable[[Effect], None]:
