@@ -25,6 +25,7 @@ from graylane.rollouts.leftovers import refuse, release_orphans
 from graylane.rollouts.lifecycle import GOING, decide
 from graylane.rollouts.observe import Source, observe
 from graylane.rollouts.plan import plan
+from graylane.rollouts.prose import untold_until
 from graylane.rollouts.release import Stage
 from graylane.rollouts.waiting import Wait, waits_for
 
@@ -57,9 +58,12 @@ def answer(facts: Facts) -> Outcome:
         held = ROLLOUT_FINALIZER in finalizers_of(facts.obj)
         return Outcome((_own_finalizer(facts, present=False),) if held else ())
     wait = waits_for(facts)
+    status = wire.write(facts, wait)
+    untold = untold_until(facts, status, wait)
+    written = () if untold else _status(facts, status)
     told = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
-    effects = (*_status(facts, wait), *told, *plan(facts))
-    return Outcome(effects, _wake_at(facts))
+    wakes = filter(None, (untold, _wake_at(facts)))
+    return Outcome((*written, *told, *plan(facts)), min(wakes, default=None))
 
 
 # -- the Rollout's own metadata
@@ -103,9 +107,8 @@ def _abort_ignored(facts: Facts) -> Iterator[Effect]:
 # -- its status
 
 
-def _status(facts: Facts, wait: Wait | None) -> Iterator[Effect]:
-    old = dig(facts.obj, "status", default={})
-    change = create_merge_patch(old, wire.write(facts, wait))
+def _status(facts: Facts, status: Obj) -> Iterator[Effect]:
+    change = create_merge_patch(dig(facts.obj, "status", default={}), status)
     if change:
         yield _patch(facts, {"status": change}, "status")
 

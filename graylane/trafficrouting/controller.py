@@ -26,7 +26,7 @@ from graylane.trafficrouting.plan import due, plan
 from graylane.trafficrouting.providers.ingress import INGRESS
 from graylane.trafficrouting.proxies import Proxies
 from graylane.trafficrouting.routes import author, recall
-from graylane.trafficrouting.status import Report, events, next_status, wake_at
+from graylane.trafficrouting.status import Report, events, next_status, untold_until, wake_at
 from graylane.trafficrouting.strays import forget
 from graylane.trafficrouting.troubles import Surroundings, Trouble
 
@@ -82,8 +82,11 @@ class TrafficRoutings:
         composed, troubles = await self._compose(sight, routing, wanted=decision.world.routes)
         report = Report(routing, sight.facts, decision, composed, troubles)
         status = next_status(obj, report, now)
-        effects = plan(obj, decision.world, status, due(composed, blocked=bool(troubles)))
-        return Outcome((*effects, *events(obj, status, report)), wake_at(report))
+        untold = untold_until(obj, status, now)
+        told = obj["status"] if untold else status
+        effects = plan(obj, decision.world, told, due(composed, blocked=bool(troubles)))
+        wakes = filter(None, (untold, wake_at(report)))
+        return Outcome((*effects, *events(obj, status, report)), min(wakes, default=None))
 
     async def _observe(self, view: View, obj: Obj, routing: TrafficRouting, now: datetime) -> Sight:
         """Proxies are asked only about what no status tells."""

@@ -6,12 +6,21 @@ Pure. In: the decision, the composed targets, the troubles. Out: the next `statu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from graylane.kit.effects import Event
 from graylane.model.kinds import TRAFFIC_ROUTING
-from graylane.model.meta import Condition, Obj, dig, find_condition, format_micro_time, generation_of, set_condition
+from graylane.model.meta import (
+    Condition,
+    Obj,
+    dig,
+    find_condition,
+    format_micro_time,
+    generation_of,
+    parse_time,
+    set_condition,
+)
 from graylane.model.trafficrouting import Phase, TrafficRouting
 from graylane.trafficrouting.compose import Composed
 from graylane.trafficrouting.confirm import Answer, tells
@@ -20,6 +29,8 @@ from graylane.trafficrouting.observe import IDLE, ROUTES_CONFIRMED
 from graylane.trafficrouting.troubles import Trouble
 
 ACCEPTED = "Accepted"
+_PASSING = frozenset({"Writing", str(Answer.LAGS)})
+_PATIENCE = timedelta(seconds=2)  # times in a status are whole seconds: at least one passes
 _ENGAGED = frozenset({Phase.PROGRESSING, Phase.FINALIZING, Phase.TERMINATING})
 
 
@@ -85,6 +96,27 @@ def events(obj: Obj, status: dict[str, Any], report: Report) -> tuple[Event, ...
             )
         )
     return tuple(found)
+
+
+def untold_until(obj: Obj, status: dict[str, Any], now: datetime) -> datetime | None:
+    """Until when a status need not be written that only tells which object proxies are getting at this moment.
+
+    Routes of a thousand releases pass from object to object in moments; what takes longer is told then.
+    """
+    old: Obj = obj.get("status") or {}
+    before, after = (find_condition(item.get("conditions", []), ROUTES_CONFIRMED) or {} for item in (old, status))
+    if (
+        _without_progress(old) != _without_progress(status)
+        or not {before.get("reason"), after.get("reason")} <= _PASSING
+    ):
+        return None
+    due = parse_time(str(before["lastTransitionTime"])) + _PATIENCE
+    return due if old != status and now < due else None
+
+
+def _without_progress(status: Obj) -> Obj:
+    others = [entry for entry in status.get("conditions", []) if entry.get("type") != ROUTES_CONFIRMED]
+    return status | {"message": "", "conditions": others}
 
 
 def wake_at(report: Report) -> datetime | None:

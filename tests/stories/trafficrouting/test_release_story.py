@@ -84,7 +84,7 @@ async def test_routes_wait_for_the_subset_to_be_confirmed_and_activity_for_the_r
     assert (stage.has_subset(), stage.has_route()) == (True, False)
     assert "DestinationRule dr-mocka is on its way to the proxies" in stage.message()
     stage.mesh.holds_back = {"vs-mocka"}
-    await stage.settle()
+    await stage.settle(seconds=3)  # which object proxies are getting is told when it lasts
     assert (stage.has_route(), stage.active_for()) == (True, [])
     assert "VirtualService vs-mocka is on its way to the proxies" in stage.message()
     stage.mesh.holds_back = set()
