@@ -23,6 +23,7 @@ from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
 from graylane.mesh.debug.server import DebugServer
+from graylane.mesh.findings import unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
 from graylane.mesh.memo import Memo
 from graylane.mesh.quarantine import Quarantine
@@ -32,12 +33,22 @@ from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
 from graylane.mesh.writer import StatusWriter
 from graylane.mesh.xds.protocol import Accepted, Live, Report
 from graylane.mesh.xds.server import XdsServer
-from graylane.model.kinds import POD, SECRET, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import (
+    AUTHORIZATION_POLICY,
+    PEER_AUTHENTICATION,
+    POD,
+    REQUEST_AUTHENTICATION,
+    SECRET,
+    TRAFFIC_ROUTING,
+    WORKLOAD_ENTRY,
+    Kind,
+)
 from graylane.model.meta import Key, Obj, generation_of
 
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
 _PATIENCE_SECONDS = 1.0
+_NOT_ACTED_ON = (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION, WORKLOAD_ENTRY)
 _KIND_OF = {kind.kind: kind for kind in CONFIG_KINDS}
 
 
@@ -85,6 +96,8 @@ class Mesh:
             self._presence.start(self._debug.port)
         for kind in (*KINDS, SECRET):
             self._manager.listen(kind, partial(self._on_change, kind))
+        for kind in _NOT_ACTED_ON:
+            self._manager.listen(kind, partial(self._on_unused, kind))
         self._manager.listen(TRAFFIC_ROUTING, self._on_routing)
         self._writer.start()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_patience())]
@@ -117,6 +130,16 @@ class Mesh:
         self._store.take_lanes(frozenset[str]().union(*self._lanes.values()))
         if self._store.dirty:
             self._wake.set()
+
+    def _on_unused(self, kind: Kind, change: Change) -> None:
+        """What is not enforced must not look as if it were."""
+        if change.new is None:
+            self._told.pop((kind.kind, change.key), None)
+            return
+        message = f"{kind.kind} objects are not acted on by this mesh"
+        generation = generation_of(change.new)
+        verdict = Verdict(generation, Reason.NOT_ACTED_ON, message, (unsupported(f"kind {kind.kind}"),))
+        self._tell(kind, Source(kind.kind, *change.key, generation), verdict)
 
     async def _run(self) -> None:
         await self._manager.synced()

@@ -20,8 +20,9 @@ VALIDATE_ISTIO = "/validate-istio-io"
 _PLURALS = {
     "networking.istio.io": (
         *("virtualservices", "destinationrules", "gateways", "envoyfilters", "serviceentries", "sidecars"),
+        "workloadentries",
     ),
-    "security.istio.io": ("peerauthentications",),
+    "security.istio.io": ("authorizationpolicies", "peerauthentications", "requestauthentications"),
 }
 assert tuple(_PLURALS) == GROUPS
 

@@ -10,15 +10,19 @@ import pytest
 import yaml
 
 from graylane.model.kinds import (
+    AUTHORIZATION_POLICY,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
     ENVOY_FILTER,
     GATEWAY,
+    PEER_AUTHENTICATION,
     POD,
+    REQUEST_AUTHENTICATION,
     SECRET,
     SERVICE_ENTRY,
     SIDECAR,
     VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
 )
 from graylane.model.meta import Obj, condition, dig
 from graylane.model.patches import PatchType
@@ -141,6 +145,15 @@ async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
     await rig.client.create(SERVICE_ENTRY, {"metadata": {"name": "out", "namespace": "default"}, "spec": spec})
     found = await rig.reconciled(SERVICE_ENTRY, "out")
     assert "spec.workloadSelector is not acted on" in found["status"]["validationMessages"][0]["message"]
+
+
+async def test_a_policy_that_is_not_enforced_says_so(rig: MeshRig) -> None:
+    for kind in (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION, WORKLOAD_ENTRY):
+        await rig.client.create(kind, {"metadata": {"name": "p", "namespace": "default"}, "spec": {"rules": [{}]}})
+        found = await rig.reconciled(kind, "p", status="False")
+        said = condition(found, "Reconciled")
+        assert said is not None
+        assert (said["reason"], kind.kind in said["message"]) == ("NotActedOn", True)
 
 
 async def test_sidecars_and_service_entries_count_the_proxies_that_carry_them(rig: MeshRig) -> None:
