@@ -100,8 +100,9 @@ NO_ENDPOINTS = Endpoints()
 
 def sees(export_to: tuple[str, ...], owner: str, namespace: str) -> bool:
     """Whether what `owner` exports to these scopes (`*`, `.`, `~` or namespaces) is seen from `namespace`."""
-    scopes = export_to or ("*",)
-    return any(scope in ("*", namespace) or (scope == "." and namespace == owner) for scope in scopes)
+    if not export_to:
+        return True
+    return any(scope in ("*", namespace) or (scope == "." and namespace == owner) for scope in export_to)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -53,13 +53,14 @@ class Services:
         for service in self.each:
             self.by_host.setdefault(service.host, service)
             self._named.setdefault(service.host, []).append(service)
+        self._plain = {host: each[0] for host, each in self._named.items() if len(each) == 1 and not each[0].export_to}
         self._defaults: dict[Service, Rule | None] = {}
 
     def seen_from(self, namespace: str, host: str) -> Service | None:
         """What a client in `namespace` means by `host`: its own namespace's, else the first that is shared with it."""
+        if host in self._plain:
+            return self._plain[host]
         named = self._named.get(host, ())
-        if len(named) == 1 and not named[0].export_to:
-            return named[0]
         seen = [each for each in named if each.visible_from(namespace)]
         return next((each for each in seen if each.namespace == namespace), seen[0] if seen else None)
 

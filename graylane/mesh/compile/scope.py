@@ -37,7 +37,9 @@ class Scope:
 
     def egress(self, port: int) -> Egress | None:
         """The entry that speaks for a port: its own, else the one without port."""
-        entries = self.sidecar.egress if self.sidecar else (_ALL,)
+        if self.sidecar is None:
+            return _ALL
+        entries = self.sidecar.egress
         own = next((entry for entry in entries if entry.port == port), None)
         return own or next((entry for entry in entries if not entry.port), None)
 
