@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from graylane.chain.seen import Count, LedgerView, Linked, SeenHop
 from graylane.mesh.compile.directory import parsed_cluster
@@ -21,9 +22,13 @@ _LONGEST_VALUE = 64
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`hops` are kept one by one, for `seconds`; counts for as long, of `kinds` in each slice of time."""
+    """`hops` are kept one by one, for `seconds`; counts for as long, of `kinds` in each slice of time.
+
+    `linked` of them are looked at for who passes headers on, since that is asked for again and again.
+    """
 
     hops: int = 10_000
+    linked: int = 2_000
     seconds: float = 600.0
     kinds: int = 2_000
 
@@ -80,7 +85,8 @@ class Ledger:
         for each in shown:
             total.update(each.counts)
         counts = sorted((replace(kind, count=count) for kind, count in total.items()), key=_order)
-        recent = [hop for hop in self._hops if hop.ended >= now - seconds]
+        latest = islice(reversed(self._hops), self._limits.linked)
+        recent = [hop for hop in latest if hop.ended >= now - seconds]
         uncounted = sum(each.uncounted for each in shown)
         requests = total.total() + uncounted
         return LedgerView(seconds, requests, uncounted, tuple(counts), carried(linked(recent), lanes))
@@ -88,8 +94,12 @@ class Ledger:
     def requests(self, wanted: Callable[[SeenHop], bool], now: float) -> list[Linked]:
         """Those that are wanted, with all that may have been sent on their behalf."""
         self._forget(now)
-        found = list(linked(list(self._hops)))
-        return below(found, [each.hop.number for each in found if wanted(each.hop)])
+        roots = [hop for hop in self._hops if wanted(hop)]
+        if not roots:
+            return []
+        start, end = min(hop.at for hop in roots), max(hop.ended for hop in roots)
+        meanwhile = [hop for hop in self._hops if hop.at <= end and hop.ended >= start]
+        return below(list(linked(meanwhile)), [hop.number for hop in roots])
 
 
 def _kind(hop: SeenHop, lanes: frozenset[str]) -> Count:

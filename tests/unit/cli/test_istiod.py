@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import pytest
 from aiohttp import web
 from chain.scene import base
 
 from cli.conftest import Server
+from cli.test_explain import both_released, put_all
 from graylane.chain.view import chain_view
+from graylane.cli.exits import Exit
+from graylane.cli.root import run
 from graylane.cli.sighting import seen_by_proxies
 from graylane.kit import istiod
 from graylane.model.kinds import POD, VIRTUAL_SERVICE
@@ -80,3 +85,15 @@ async def test_each_replica_is_asked_and_a_change_confirmed_by_all(server: Serve
         [one, _] = await istiod.ask(client, "/debug/ledger")
         assert (one.value, bool(one.error)) == (None, True)
         assert await seen_by_proxies(client, chain_view(base().observed(), "default")) is None
+
+
+async def test_verify_says_what_it_lacks_where_the_mesh_keeps_no_ledger(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put_all(server, both_released())
+    command = ["verify", "--kubeconfig", str(server.kubeconfig), "--header", "my-request-id=canary"]
+    assert await asyncio.to_thread(run, command) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "no pod with label app=istiod" in told
+    assert "`graylane explain` does not" in told
+    assert await asyncio.to_thread(run, [*command[:3], "-H", "nonsense"]) == Exit.USAGE
