@@ -3,7 +3,7 @@
 Pure. In: `Facts`. Out: effects on pods. The rules are those of Kubernetes' `stateful_set_control.go`: pods come from
 the lowest ordinal up, go from the highest down, and are replaced from the highest down to the partition. OrderedReady
 does one thing at a time and only while all before it are available; Parallel comes and goes at once, but still
-replaces one pod at a time.
+replaces one pod at a time unless `maxUnavailable` says otherwise.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from graylane.cluster.workloads.history import History
 from graylane.cluster.workloads.pods import is_available, is_finished, is_ready
@@ -18,6 +19,7 @@ from graylane.cluster.workloads.refusals import failed_create
 from graylane.cluster.workloads.stateful_claims import new_claims
 from graylane.cluster.workloads.stateful_pods import new_pod, restored, revision_of
 from graylane.kit import Create, Delete, Effect, Event
+from graylane.model.intorpercent import resolve
 from graylane.model.kinds import PERSISTENT_VOLUME_CLAIM, POD, STATEFUL_SET
 from graylane.model.meta import Obj, dig, is_deleting, key_of, name_of, namespace_of, uid_of
 
@@ -64,6 +66,12 @@ class Facts:
         return self.slots[
             int(dig(self.stateful_set, "spec", "updateStrategy", "rollingUpdate", "partition", default=0)) :
         ]
+
+    @property
+    def may_be_away(self) -> int | None:
+        """`maxUnavailable` of a rolling update as a number of pods, at least one; None where it is not given."""
+        share = dig(self.stateful_set, "spec", "updateStrategy", "rollingUpdate", "maxUnavailable")
+        return None if share is None else max(resolve(share, self.desired, round_up=False), 1)
 
     @property
     def surplus(self) -> list[Obj]:
@@ -130,7 +138,10 @@ def _remove(facts: Facts, pod: Obj) -> Move:
 
 
 def _replace(facts: Facts) -> Iterator[Effect]:
-    """One pod of an old revision goes; those above it must be there first."""
+    """Pods of an old revision go: as many as may be away, else one, for which those above it must be there first."""
+    if facts.may_be_away is not None:
+        yield from _replace_several(facts, facts.may_be_away)
+        return
     for ordinal in reversed(facts.updatable):
         pod = facts.pods.get(ordinal)
         if pod is not None and not is_deleting(pod) and revision_of(pod) != name_of(facts.history.update):
@@ -138,6 +149,22 @@ def _replace(facts: Facts) -> Iterator[Effect]:
             return
         if pod is None or not facts.available(pod):
             return
+
+
+def _replace_several(facts: Facts, most: int) -> Iterator[Effect]:
+    away = [ordinal for ordinal in facts.updatable if not _is_there(facts, ordinal)]
+    stale = (
+        facts.pods[ordinal]
+        for ordinal in reversed(facts.updatable)
+        if ordinal in facts.pods and revision_of(facts.pods[ordinal]) != name_of(facts.history.update)
+    )
+    going = (pod for pod in stale if not is_deleting(pod))
+    for pod in islice(going, max(most - len(away), 0)):
+        yield from _delete(facts, pod)
+
+
+def _is_there(facts: Facts, ordinal: int) -> bool:
+    return ordinal in facts.pods and facts.available(facts.pods[ordinal])
 
 
 def _create(facts: Facts, ordinal: int) -> Iterator[Effect]:

@@ -146,6 +146,22 @@ def test_parallel_pods_come_and_go_at_once_but_change_one_by_one() -> None:
     )
 
 
+def test_several_pods_change_at_once_where_they_may_be_away_together() -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1, "maxUnavailable": "60%"}}
+    cast = Orchestra(stateful_set(4, podManagementPolicy="Parallel", updateStrategy=strategy), hold=True)
+    told(
+        """
+        what happens ‖ pods                                | status
+        create       ‖ web-0:v1- web-1:v1- web-2:v1- web-3:v1- | 0/4 4 4
+        all ready    ‖ web-0:v1 web-1:v1 web-2:v1 web-3:v1 | 4/4 4 4
+        image v2     ‖ web-0:v1 web-1:v1 web-2:v2- web-3:v2- | 2/4 2 2
+        web-2 ready  ‖ web-0:v1 web-1:v2- web-2:v2 web-3:v2- | 2/4 1 3
+        all ready    ‖ web-0:v1 web-1:v2 web-2:v2 web-3:v2 | 4/4 1 3
+        """,
+        cast,
+    )
+
+
 def test_going_back_to_an_old_template_numbers_its_revision_anew_and_old_ones_are_forgotten() -> None:
     told(
         """
