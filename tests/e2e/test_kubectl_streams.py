@@ -23,11 +23,11 @@ from graylane.model.meta import Obj, dig, is_true, uid_of
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
 from graylane.testing.waiting import eventually
 
+from .kubectls import OWN
 from .rig import Up
 
 pytestmark = pytest.mark.e2e
 
-KUBECTL = Path(__file__).parents[2] / ".venv" / "bin" / "kubectl"
 DEADLINE = 30.0
 SERVE = [{"containerPort": 8000}]
 
@@ -55,7 +55,7 @@ class Kubectl:
     async def start(self, *arguments: str, stdin: int | None = None) -> asyncio.subprocess.Process:
         directory = self.rig.directory
         process = await asyncio.create_subprocess_exec(
-            KUBECTL,
+            OWN,
             *arguments,
             stdin=asyncio.subprocess.PIPE if stdin is None else stdin,
             stdout=asyncio.subprocess.PIPE if stdin is None or stdin == asyncio.subprocess.DEVNULL else stdin,
@@ -509,7 +509,7 @@ async def test_with_a_killed_graylane_every_command_ends(tmp_path: Path) -> None
             _: bool = await eventually(running, DEADLINE, "the pod")
         words = ("sh", "-c", "sleep 601 & echo $$ $!; wait")
         process = await asyncio.create_subprocess_exec(
-            *(KUBECTL, "--kubeconfig", tmp_path / "data" / "kubeconfig", "exec", "web", "--", *words),
+            *(OWN, "--kubeconfig", tmp_path / "data" / "kubeconfig", "exec", "web", "--", *words),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
