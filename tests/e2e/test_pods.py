@@ -145,13 +145,15 @@ async def test_a_container_whose_first_hook_fails_is_ended_and_tried_again(rig: 
 
 
 async def test_a_failing_container_is_run_again_on_failure_and_not_after_it_succeeded(rig: Rig) -> None:
-    script = "echo run >> runs; [ $(wc -l < runs) = 2 ] || exit 7"
-    await rig.run("retried", shell(script), restartPolicy="OnFailure")
+    script = "echo run >> runs; [ $(wc -l < runs) = 2 ] && exit; echo out of luck; printf 'code 7' >&2; exit 7"
+    main = shell(script, terminationMessagePolicy="FallbackToLogsOnError")
+    await rig.run("retried", main, restartPolicy="OnFailure")
     pod = await rig.when("retried", lambda pod: dig(pod, "status", "phase") == "Succeeded")
     assert status_of(pod)["restartCount"] == 1
     ended, before = status_of(pod)["state"]["terminated"], status_of(pod)["lastState"]["terminated"]
     assert (ended["reason"], ended["exitCode"]) == ("Completed", 0)
-    assert (before["reason"], before["exitCode"]) == ("Error", 7)
+    assert (before["reason"], before["exitCode"], before["message"]) == ("Error", 7, "out of luck\ncode 7")
+    assert "message" not in ended
 
 
 async def test_a_container_waits_for_the_settings_it_names_and_for_a_program_that_there_is(rig: Rig) -> None:

@@ -7,6 +7,7 @@ decides nothing but how one run proceeds: prepare, execute, postStart, probes; p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Container, Running, Terminated, Waiting
 from graylane.cluster.processes.child import Child, Exit, Launch
 from graylane.cluster.processes.logfiles import LogWriter, forget_older, instance_file
+from graylane.cluster.processes.logreading import last_words
 from graylane.cluster.processes.table import Ran
 from graylane.errors import ApiError
 from graylane.model.meta import Obj, dig, uid_of
@@ -29,6 +31,7 @@ from graylane.model.meta import Obj, dig, uid_of
 _RETRY_FIRST = timedelta(seconds=1)
 _RETRY_LONGEST = timedelta(seconds=15)
 _HOOK_TIMEOUT = 30.0
+_MESSAGE_LINES, _MESSAGE_BYTES = 80, 2048
 _LEAST_AFTER_PRESTOP = 2.0  # kubelet's: a hook that used up the grace period still leaves a moment for SIGTERM
 
 
@@ -52,6 +55,7 @@ class ContainerUnit:
         self._changed = changed
         self._launch: Launch | None = None
         self._child: Child | None = None
+        self._log: LogWriter | None = None
         self.console = Console(services.processes)
         self._prober: Prober | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -142,6 +146,7 @@ class ContainerUnit:
         except OSError:
             log.close()
             raise
+        self._log = log
         self.console.began(child, launch, uid_of(pod), once=bool(self._spec.get("stdinOnce")))
         child.gone.add_done_callback(lambda _: log.close())
         return child
@@ -246,8 +251,17 @@ class ContainerUnit:
             asyncio.get_running_loop().call_later(left, self._child.kill)
 
     def _exited(self, exit: Exit, started_at: datetime) -> None:
-        reason = "Completed" if exit.code == 0 else "Error"
-        self._end(Terminated(exit.code, reason, self._services.clock.now(), started_at, exit.signal))
+        reason, message = ("Completed", "") if exit.code == 0 else ("Error", self._last_words())
+        self._end(Terminated(exit.code, reason, self._services.clock.now(), started_at, exit.signal, message))
+
+    def _last_words(self) -> str:
+        """What a failed container's log ends with, for those that want it told as their message."""
+        if self._spec.get("terminationMessagePolicy") != "FallbackToLogsOnError" or self._log is None:
+            return ""
+        with contextlib.suppress(OSError, ValueError):
+            self._log.flush()
+            return last_words(self._log.path, _MESSAGE_LINES, _MESSAGE_BYTES)
+        return ""
 
     def _end(self, state: Terminated) -> None:
         if self._prober is not None:

@@ -54,7 +54,7 @@ class LogWriter:
     """One container instance's file. Lines are stamped when they arrive here."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
         self._size = self._file.tell()
@@ -70,6 +70,13 @@ class LogWriter:
             rest = rest[_LONGEST_LINE:]
         self._partial[stream] = rest
         self._append(b"".join(out))
+
+    def flush(self) -> None:
+        """Write out unfinished lines as parts: more of them may come."""
+        for stream, rest in self._partial.items():
+            if rest:
+                self._partial[stream] = b""
+                self._append(f"{_now()} {stream} P ".encode() + rest + b"\n")
 
     def close(self) -> None:
         """Write out unfinished lines; further output goes nowhere."""
@@ -89,11 +96,11 @@ class LogWriter:
 
     def _rotate(self) -> None:
         self._file.close()
-        os.rename(self._path, self._path.with_name(f"{self._path.name}.{time.strftime('%Y%m%d-%H%M%S')}-{_now()[-8:]}"))
-        rotated = sorted(self._path.parent.glob(f"{self._path.name}.*"))
+        os.rename(self.path, self.path.with_name(f"{self.path.name}.{time.strftime('%Y%m%d-%H%M%S')}-{_now()[-8:]}"))
+        rotated = sorted(self.path.parent.glob(f"{self.path.name}.*"))
         for path in rotated[:-_KEPT_ROTATIONS]:
             path.unlink(missing_ok=True)
-        self._file = self._path.open("ab", buffering=0)
+        self._file = self.path.open("ab", buffering=0)
         self._size = 0
 
 

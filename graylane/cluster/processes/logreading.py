@@ -62,6 +62,14 @@ async def read_log(path: Path, options: LogOptions, running: Callable[[], bool])
             return
 
 
+def last_words(path: Path, lines: int, size: int) -> str:
+    """The end of a log: at most so many lines, of these at most so many bytes."""
+    with path.open("rb") as file:
+        file.seek(_start_of_tail(file, lines))
+        text = b"".join(_shown(file.read().splitlines(), LogOptions()))
+    return text[-size:].decode(errors="replace")
+
+
 async def _batches(path: Path, options: LogOptions, running: Callable[[], bool]) -> AsyncIterator[list[bytes]]:
     with path.open("rb") as first:
         file: BinaryIO = first

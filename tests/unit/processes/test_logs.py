@@ -11,7 +11,7 @@ import pytest
 
 from graylane.cluster.processes import logfiles
 from graylane.cluster.processes.logfiles import LogWriter
-from graylane.cluster.processes.logreading import LogOptions, read_log
+from graylane.cluster.processes.logreading import LogOptions, last_words, read_log
 from graylane.errors import BadRequest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,6 +49,17 @@ async def test_very_long_lines_are_stored_in_parts_and_shown_whole(log: Path) ->
     text = "x" * 50_000
     written(log, text, text + "\nend\n")
     assert await shown(log) == f"{text}{text}\nend\n"
+
+
+async def test_last_words_are_the_end_of_what_was_said_so_far(log: Path) -> None:
+    writer = LogWriter(log)
+    writer.write("stdout", b"one\ntwo\nunfin")
+    writer.flush()
+    assert last_words(log, 2, 100) == "two\nunfin"
+    assert last_words(log, 80, 5) == "unfin"
+    writer.write("stdout", b"ished\n")
+    writer.close()
+    assert await shown(log) == "one\ntwo\nunfinished\n"
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, ""), (1, "999\n"), (2, "998\n999\n"), (5000, None)])
