@@ -125,7 +125,7 @@ def _settled(call: Call, new: Obj, old: Obj) -> Obj:
     """`new` with everything this endpoint may not change put back, and the next generation if the wish changed."""
     new = metadata.carried(new, old)
     sub = call.target.subresource
-    if sub == "status":
+    if sub in ("status", "approval"):
         new = {**old, "metadata": _beside_status(call, new["metadata"], old["metadata"]), **_only(new, "status")}
     elif sub == "finalize":
         new = {**old, **_only(new, "spec")}
@@ -139,9 +139,9 @@ def _settled(call: Call, new: Obj, old: Obj) -> Obj:
 
 def _beside_status(call: Call, new: Obj, old: Obj) -> Obj:
     """The metadata after a write of the status: a custom kind's stays, a built-in kind's may change but for a few."""
-    if call.resource.custom:
+    fixed = call.status_fixes
+    if fixed is None:
         return {**_less(old, "managedFields"), **_only(new, "managedFields")}
-    fixed = call.strategy.status_fixes
     return {**{name: value for name, value in new.items() if name not in fixed}, **_each(old, fixed)}
 
 

@@ -14,6 +14,25 @@ LABELS = {"app": "a"}
 TEMPLATE: Obj = {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "main", "image": "sample:1"}]}}
 JOB_TEMPLATE: Obj = {"spec": {**TEMPLATE["spec"], "restartPolicy": "Never"}}
 RULE: Obj = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+RULE_OF_HOOKS: Obj = {"apiGroups": ["example.com"], "apiVersions": ["v1"], "resources": ["things"]}
+CSR = (  # of somebody called x
+    "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISE1HNENBUUF3RERFS01BZ0dBMVVFQXd3QmVEQlpNQk1HQnlx"
+    "R1NNNDlBZ0VHQ0NxR1NNNDlBd0VIQTBJQQpCQktQYlFzYUp0MlJ1NmRsRFJpeHEzeGJ4VGY1U0d4aXB5V3Y5WVRUZ1ZVQmw2dHJ2"
+    "djR1TjJvaDJwQUY0d3ZOClc5YzlhK24zNHA5cnVWOGJlcXZJQWFPZ0FEQUtCZ2dxaGtqT1BRUURBZ05KQURCR0FpRUEwUkxVdGZQ"
+    "RVVycXIKaHN6d2ZPZDMvdkJWSnpKZTYrM3ZUZzdyOXMxTXZGQUNJUUNHZEZ5Y2FjNlRRQ3Q2bEN5V2VWSlQ2cHJGYWtYVQptdkw3"
+    "aGx2TU5RRmRtZz09Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo="
+)
+DEVICES: Obj = {"devices": {"requests": [{"name": "a", "exactly": {"deviceClassName": "x"}}]}}
+MUTATION: Obj = {
+    "matchConstraints": {"resourceRules": [{**RULE_OF_HOOKS, "operations": ["CREATE"]}]},
+    "mutations": [
+        {
+            "patchType": "ApplyConfiguration",
+            "applyConfiguration": {"expression": "Object{metadata: Object.metadata{labels: {'a': 'b'}}}"},
+        }
+    ],
+    "reinvocationPolicy": "Never",
+}
 HOOK: Obj = {
     "name": "hook.example.com",
     "clientConfig": {"url": "https://127.0.0.1:1/none"},
@@ -70,6 +89,9 @@ NAMESPACED: dict[str, Obj] = {
         "subjects": [{"kind": "User", "name": "ann", "apiGroup": "rbac.authorization.k8s.io"}],
     },
     "apis/rbac.authorization.k8s.io/v1 roles": {"rules": [RULE]},
+    "apis/resource.k8s.io/v1 resourceclaims": {"spec": DEVICES},
+    "apis/resource.k8s.io/v1 resourceclaimtemplates": {"spec": {"spec": DEVICES}},
+    "apis/storage.k8s.io/v1 csistoragecapacities": {"storageClassName": "x", "nodeTopology": {}, "capacity": "1Gi"},
 }
 
 CLUSTERED: dict[str, Obj] = {
@@ -86,6 +108,28 @@ CLUSTERED: dict[str, Obj] = {
     "apis/rbac.authorization.k8s.io/v1 clusterroles": {"rules": [RULE]},
     "apis/scheduling.k8s.io/v1 priorityclasses": {"value": 7},
     "apis/storage.k8s.io/v1 storageclasses": {"provisioner": "example.com/x"},
+    "apis/admissionregistration.k8s.io/v1 mutatingadmissionpolicies": {"spec": MUTATION},
+    "apis/admissionregistration.k8s.io/v1 mutatingadmissionpolicybindings": {"spec": {"policyName": "x"}},
+    "apis/certificates.k8s.io/v1 certificatesigningrequests": {
+        "spec": {"request": CSR, "signerName": "example.com/x", "usages": ["client auth"]}
+    },
+    "apis/flowcontrol.apiserver.k8s.io/v1 flowschemas": {
+        "spec": {"priorityLevelConfiguration": {"name": "x"}, "matchingPrecedence": 9}
+    },
+    "apis/flowcontrol.apiserver.k8s.io/v1 prioritylevelconfigurations": {
+        "spec": {"type": "Limited", "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}}}
+    },
+    "apis/node.k8s.io/v1 runtimeclasses": {"handler": "x"},
+    "apis/resource.k8s.io/v1 deviceclasses": {"spec": {"selectors": [{"cel": {"expression": "true"}}]}},
+    "apis/resource.k8s.io/v1 resourceslices": {
+        "spec": {"driver": "example.com", "nodeName": "x", "pool": {"name": "x", "resourceSliceCount": 1}}
+    },
+    "apis/storage.k8s.io/v1 csidrivers": {"spec": {"attachRequired": True}},
+    "apis/storage.k8s.io/v1 csinodes": {"spec": {"drivers": [{"name": "x", "nodeID": "x"}]}},
+    "apis/storage.k8s.io/v1 volumeattachments": {
+        "spec": {"attacher": "x", "nodeName": "x", "source": {"persistentVolumeName": "x"}}
+    },
+    "apis/storage.k8s.io/v1 volumeattributesclasses": {"driverName": "example.com/x", "parameters": {"a": "1"}},
 }
 
 

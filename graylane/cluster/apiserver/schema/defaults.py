@@ -141,6 +141,41 @@ def _crd_names(names: Obj) -> Obj:
     return put_all(names, {"singular": kind.lower(), "listKind": f"{kind}List"}) if kind else names
 
 
+def _policy(spec: Obj) -> Obj:
+    return at(put(spec, "failurePolicy", "Fail"), "matchConstraints", _match_resources)
+
+
+def _match_resources(match: Obj) -> Obj:
+    match = put_all(match, {"matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {}})
+    for name in ("resourceRules", "excludeResourceRules"):
+        match = at(match, name, each(given({"scope": "*"})))
+    return match
+
+
+def _priority_level(spec: Obj) -> Obj:
+    return at(spec, "limited", given({"nominalConcurrencyShares": 30, "lendablePercent": 0}))
+
+
+def _devices(spec: Obj) -> Obj:
+    return at(spec, "devices", lambda devices: at(devices, "requests", each(_device_request)))
+
+
+def _device_request(request: Obj) -> Obj:
+    request = at(request, "exactly", _device_count)
+    return at(request, "firstAvailable", each(_device_count))
+
+
+def _device_count(wish: Obj) -> Obj:
+    wish = put(wish, "allocationMode", "ExactCount")
+    return put(wish, "count", 1) if wish["allocationMode"] == "ExactCount" else wish
+
+
+def _csi_driver(spec: Obj) -> Obj:
+    switches = ("podInfoOnMount", "requiresRepublish", "seLinuxMount", "storageCapacity")
+    spec = put_all(spec, {"attachRequired": True, **dict.fromkeys(switches, False)})
+    return put_all(spec, {"fsGroupPolicy": "ReadWriteOnceWithFSType", "volumeLifecycleModes": ["Persistent"]})
+
+
 def _endpoints(obj: Obj) -> Obj:
     return at(obj, "subsets", each(lambda subset: at(subset, "ports", each(given({"protocol": "TCP"})))))
 
@@ -237,6 +272,11 @@ _TABLE: dict[tuple[str, str], Fill] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _spec(_crd),
     ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"): _webhooks,
     ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"): _mutating_webhooks,
+    ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): _spec(_policy),
+    ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): _spec(_priority_level),
+    ("resource.k8s.io", "ResourceClaim"): _spec(_devices),
+    ("resource.k8s.io", "ResourceClaimTemplate"): _spec(lambda spec: at(spec, "spec", _devices)),
+    ("storage.k8s.io", "CSIDriver"): _spec(_csi_driver),
     ("scheduling.k8s.io", "PriorityClass"): given({"preemptionPolicy": "PreemptLowerPriority"}),
     ("storage.k8s.io", "StorageClass"): given({"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"}),
 }

@@ -76,7 +76,7 @@ class Strategy:
     `create_on_update`: PUT of an absent object creates it. `keeps_first_status`: create may bring a status along.
     `answers_deleted`: DELETE answers with the object rather than with a Status.
     `graceful`: an object that ends at once is marked as ending, too.
-    `status_fixes`: metadata that a write of the status leaves alone.
+    `status_fixes`: metadata that a write of the status leaves alone; None for all of it.
     `wishes`: metadata whose change is a new generation.
     `propagation`: what becomes of its dependents when the client does not say.
     """
@@ -91,6 +91,6 @@ class Strategy:
     keeps_first_status: bool = False
     answers_deleted: bool = False
     graceful: bool = False
-    status_fixes: tuple[str, ...] = ()
+    status_fixes: tuple[str, ...] | None = ()
     wishes: tuple[str, ...] = ()
     propagation: str = ""

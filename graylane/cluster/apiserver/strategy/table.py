@@ -22,6 +22,7 @@ from graylane.model.meta import Obj, format_time
 _PLAIN = Strategy()
 _UPSERT = Strategy(create_on_update=True)
 _ANSWERS = Strategy(answers_deleted=True)
+_PLAIN_STATUS = Strategy(status_fixes=None)
 _WEBHOOKS = Strategy(check=conditions.check, warnings=conditions.warnings)
 
 
@@ -40,11 +41,15 @@ def _volume(obj: Obj, now: datetime) -> Obj:
 
 _TABLE: dict[str, Strategy] = {
     "customresourcedefinitions.apiextensions.k8s.io": CRDS,
+    "csidrivers.storage.k8s.io": _ANSWERS,
+    "csinodes.storage.k8s.io": _ANSWERS,
     "daemonsets.apps": DAEMON_SETS,
     "deployments.apps": Strategy(status_fixes=("labels",), wishes=("annotations",)),
+    "deviceclasses.resource.k8s.io": _ANSWERS,
     "endpoints": _UPSERT,
     "endpointslices.discovery.k8s.io": Strategy(wishes=("labels",)),
     "events": _UPSERT,
+    "flowschemas.flowcontrol.apiserver.k8s.io": _PLAIN_STATUS,
     "jobs.batch": JOBS,
     "leases.coordination.k8s.io": _UPSERT,
     "limitranges": _UPSERT,
@@ -54,16 +59,22 @@ _TABLE: dict[str, Strategy] = {
     "persistentvolumeclaims": _starting_with({"phase": "Pending"}, answers_deleted=True),
     "persistentvolumes": Strategy(create=_volume, answers_deleted=True),
     "pods": PODS,
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": _PLAIN_STATUS,
     "podtemplates": _ANSWERS,
     "replicationcontrollers": Strategy(propagation="Orphan"),
     "resourcequotas": _ANSWERS,
     "serviceaccounts": Strategy(answers_deleted=True),
     "services": SERVICES,
+    "resourceclaims.resource.k8s.io": Strategy(answers_deleted=True, status_fixes=None),
+    "resourceclaimtemplates.resource.k8s.io": _ANSWERS,
+    "resourceslices.resource.k8s.io": _ANSWERS,
     "storageclasses.storage.k8s.io": _ANSWERS,
     "validatingadmissionpolicies.admissionregistration.k8s.io": Strategy(
         check=policy_texts.check, warnings=policy_texts.warnings
     ),
     "validatingwebhookconfigurations.admissionregistration.k8s.io": _WEBHOOKS,
+    "volumeattachments.storage.k8s.io": Strategy(answers_deleted=True, status_fixes=None),
+    "volumeattributesclasses.storage.k8s.io": _ANSWERS,
 }
 
 

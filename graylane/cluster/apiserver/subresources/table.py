@@ -1,6 +1,7 @@
 """Which verb on which subresource is served by whom: one row each.
 
-Pure. In: (subresource, verb). Out: a handler. `status` and `finalize` are the plain verbs, told apart in the pipeline.
+Pure. In: (subresource, verb). Out: a handler. `status`, `approval` and `finalize` are the plain verbs, told apart in
+the pipeline.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("status", "update"): update,
     ("status", "patch"): patch,
     ("finalize", "update"): update,
+    ("approval", "get"): get,
+    ("approval", "update"): update,
+    ("approval", "patch"): patch,
     ("scale", "get"): scale.get,
     ("scale", "update"): scale.update,
     ("scale", "patch"): scale.patch,

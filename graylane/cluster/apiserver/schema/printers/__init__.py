@@ -17,6 +17,7 @@ from graylane.cluster.apiserver.schema.printers.config import PRINTERS as CONFIG
 from graylane.cluster.apiserver.schema.printers.custom import custom_printer
 from graylane.cluster.apiserver.schema.printers.network import PRINTERS as NETWORK
 from graylane.cluster.apiserver.schema.printers.nodes import PRINTERS as NODES
+from graylane.cluster.apiserver.schema.printers.others import PRINTERS as OTHERS
 from graylane.cluster.apiserver.schema.printers.pods import PRINTERS as PODS
 from graylane.cluster.apiserver.schema.printers.workloads import PRINTERS as WORKLOADS
 from graylane.model.meta import Obj
@@ -28,6 +29,7 @@ _PRINTERS: dict[tuple[str, str], Printer] = {
     **CONFIG,
     **NETWORK,
     **NODES,
+    **OTHERS,
     **PODS,
     **WORKLOADS,
 }
