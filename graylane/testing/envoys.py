@@ -210,7 +210,8 @@ async def rig(*, workers: int = 1, on_access: Take | None = None) -> AsyncIterat
         )
         # A connection that is kept alive keeps its old filters for one more request; most tests ask about new ones.
         connector = aiohttp.TCPConnector(force_close=True)
-        found.http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        found.http = await stack.enter_async_context(session)
         await eventually(lambda: found.server.connected, 15, "Envoy connected")
         yield found
 
@@ -225,7 +226,8 @@ async def upstream(name: str, host: str, port: int, call: str = "", proxy: str =
     seen: list[Any] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        seen.append({"path": request.raw_path, "headers": dict(request.headers)})
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        seen.append({"path": request.raw_path, "headers": dict(request.headers), "peer": peer})
         status = int(request.query.get("status", "200"))
         if int(request.headers.get("x-envoy-attempt-count", "1")) >= int(request.query.get("until", "1000")):
             status = 200

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
+from graylane.model.meta import Obj
 from graylane.testing import meshes
 from graylane.testing.waiting import eventually
 
@@ -63,6 +67,90 @@ async def test_84_consistent_hashing_keeps_a_value_on_its_pod_when_pods_are_adde
     await town.push()
     moved = [user for user in users if {await town.who(x_user=user)} != before[user]]
     assert 0 < len(moved) < 18
+
+
+@pytest.mark.parametrize("algorithm", [{}, {"maglev": {"tableSize": 251}}, {"ringHash": {"minimumRingSize": 64}}])
+@pytest.mark.parametrize(
+    ("key", "request_of"),
+    [
+        ({"httpQueryParameterName": "user"}, lambda user: {"url": f"http://b:8000/?user={user}"}),
+        ({"httpCookie": {"name": "user", "ttl": "0s"}}, lambda user: {"cookie": f"user={user}"}),
+    ],
+)
+async def test_consistent_hashing_looks_at_queries_and_cookies(
+    town: Town, key: Obj, request_of: Callable[[str], dict[str, str]], algorithm: Obj
+) -> None:
+    await town.follow({"loadBalancer": {"consistentHash": key | algorithm}})
+    by_user = {user: {await town.who(**request_of(user)) for _ in range(3)} for user in "abcdefghijklmnop"}
+    assert all(len(pods) == 1 for pods in by_user.values())
+    assert len(set.union(*by_user.values())) == 2
+
+
+async def test_consistent_hashing_makes_up_a_cookie_that_has_a_lifetime(town: Town) -> None:
+    cookie = {"name": "sticky", "path": "/", "ttl": "60s"}
+    await town.follow({"loadBalancer": {"consistentHash": {"httpCookie": cookie}}})
+    given = (await town.ask("http://b:8000/")).headers["set-cookie"]
+    assert given.startswith("sticky=")
+    assert "Max-Age=60" in given
+    held = given.partition(";")[0]
+    assert len({await town.who(cookie=held) for _ in range(8)}) == 1
+
+
+async def test_consistent_hashing_by_the_clients_address_is_the_same_for_all_of_its_requests(town: Town) -> None:
+    await town.follow({"loadBalancer": {"consistentHash": {"useSourceIp": True}}})
+    assert len({await town.who() for _ in range(8)}) == 1
+
+
+async def test_a_connection_carries_no_more_requests_than_allowed(town: Town) -> None:
+    await town.follow({"connectionPool": {"http": {"maxRequestsPerConnection": 1}}}, vs(to("v1")))
+    assert {await town.who() for _ in range(4)} == {"v1"}
+    assert len({request["peer"] for request in town.seen["v1"]}) == 4
+    await town.follow({}, vs(to("v1")))
+    town.seen["v1"].clear()
+    assert {await town.who() for _ in range(4)} == {"v1"}
+    assert len({request["peer"] for request in town.seen["v1"]}) == 1
+
+
+async def test_requests_and_retries_at_one_time_are_limited(town: Town) -> None:
+    await town.follow({"connectionPool": {"http": {"http2MaxRequests": 1}}}, vs(to("v1", ", retries: {attempts: 0}")))
+    answers = await asyncio.gather(*(town.ask("http://b:8000/?wait=0.2") for _ in range(3)))
+    assert sorted(answer.status for answer in answers) == [200, 503, 503]
+    again = ", retries: {attempts: 1, retryOn: 5xx}"
+    await town.follow({"connectionPool": {"http": {"maxRetries": 1}}}, vs(to("v1", again)))
+    await asyncio.gather(*(town.ask("http://b:8000/?status=500&wait=0.2") for _ in range(3)))
+    assert len([each for each in town.seen["v1"] if "status=500" in each["path"]]) == 4  # one of three was tried again
+
+
+async def test_http2_is_spoken_where_it_is_asked_for(town: Town) -> None:
+    """The services here speak HTTP/1.1 only, so whoever speaks HTTP/2 to them fails."""
+    upgrade = {"connectionPool": {"http": {"h2UpgradePolicy": "UPGRADE"}}}
+    await town.follow(upgrade, vs(to("v1", ", retries: {attempts: 0}")))
+    assert await town.who() in (502, 503)
+    await town.follow({"connectionPool": {"http": {"useClientProtocol": True}}}, vs(to("v1")))
+    assert await town.who() == "v1"
+
+
+async def test_a_connection_that_takes_too_long_to_make_is_given_up(town: Town) -> None:
+    with contextlib.ExitStack() as stack:
+        deaf = stack.enter_context(socket.socket())
+        deaf.bind((town.address(40), 8000))
+        deaf.listen(0)
+        for _ in range(4):  # more than it has room for: later ones are not answered at all
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex((town.address(40), 8000))
+        town.cluster.pods[3]["status"]["podIP"] = town.address(40)
+        once = ", retries: {attempts: 0}"
+        await town.follow({"connectionPool": {"tcp": {"connectTimeout": "100ms"}}}, vs(to("v1", once)))
+        answer = await town.ask("http://b:8000/")
+        assert (answer.status, "timeout" in answer.text) == (503, True)
+
+
+async def test_gateway_errors_alone_may_eject(town: Town) -> None:
+    eject = {"consecutiveGatewayErrors": 2, "consecutive5xxErrors": 0, "interval": "1s", "maxEjectionPercent": 100}
+    await town.follow({"outlierDetection": eject}, vs(to("v1", ", retries: {attempts: 0}")))
+    assert [await town.who("http://b:8000/?status=500") for _ in range(4)] == [500] * 4
+    assert [await town.who("http://b:8000/?status=502") for _ in range(3)] == [502, 502, 503]
 
 
 # -- which rule -----------------------------------------------------------------------------------------------------

@@ -474,6 +474,13 @@ async def test_86_half_of_the_requests_are_mirrored(town: Town) -> None:
     assert len(town.seen["v2"]) <= 140
 
 
+async def test_several_mirrors_get_their_copies(town: Town) -> None:
+    mirrors = "[{destination: {host: b, subset: v2}}, {destination: {host: c}, percentage: {value: 100}}]"
+    await town.have(vs(to("v1", f", mirrors: {mirrors}")))
+    assert await town.who() == "v1"
+    await eventually(lambda: town.seen["v2"] and town.seen["c"])
+
+
 async def test_87_cors(town: Town) -> None:
     await town.have(vs(to("v1", ", corsPolicy: {allowOrigins: [{exact: 'http://a'}], allowMethods: [GET]}")))
     asked = {"access_control_request_method": "GET"}
@@ -482,6 +489,33 @@ async def test_87_cors(town: Town) -> None:
     assert not town.seen["v1"]
     await town.ask("http://b:8000/", method="OPTIONS", origin="http://z", **asked)
     assert len(town.seen["v1"]) == 1
+
+
+async def test_cors_answers_are_complete_and_what_does_not_match_may_be_kept_back(town: Town) -> None:
+    policy = "allowOrigins: [{prefix: 'http://a'}], allowMethods: [GET, PUT], allowHeaders: [x-a], exposeHeaders: [x-b]"
+    policy = f"{{{policy}, maxAge: 24h, allowCredentials: true, unmatchedPreflights: IGNORE}}"
+    await town.have(vs(to("v1", f", corsPolicy: {policy}")))
+    asked = {"access_control_request_method": "PUT"}
+    answer = await town.ask("http://b:8000/", method="OPTIONS", origin="http://a.example", **asked)
+    assert {
+        name: answer.headers[f"access-control-{name}"] for name in ("allow-methods", "allow-headers", "max-age")
+    } == {
+        "allow-methods": "GET,PUT",
+        "allow-headers": "x-a",
+        "max-age": "86400",
+    }
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    answer = await town.ask("http://b:8000/", origin="http://a.example")
+    assert answer.headers["access-control-expose-headers"] == "x-b"
+    town.seen["v1"].clear()
+    await town.ask("http://b:8000/", method="OPTIONS", origin="http://z", **asked)
+    assert not town.seen["v1"]
+
+
+async def test_a_grpc_status_may_be_injected(town: Town) -> None:
+    await town.have(vs(to("v1", ", fault: {abort: {grpcStatus: UNAVAILABLE, percentage: {value: 100}}}")))
+    answer = await town.ask("http://b:8000/", content_type="application/grpc")
+    assert answer.headers["grpc-status"] == "14"
 
 
 # -- several objects ------------------------------------------------------------------------------------------------
@@ -550,6 +584,23 @@ async def test_95_and_96_delegates(town: Town) -> None:
     assert (await town.enter("/api/v1/a")).json["by"] == "v2"
     assert (await town.enter("/x")).json["by"] == "v1"
     assert (await town.enter("/gone")).json["by"] == "v1"
+
+
+async def test_a_delegates_rules_take_over_what_they_do_not_say_themselves(town: Town) -> None:
+    edits = "headers: {request: {set: {x-from: root}}}"
+    root = f"- {{match: [{{uri: {{prefix: /api}}}}], delegate: {{name: inner, namespace: elsewhere}}, {edits}}}\n"
+    own = ", match: [{uri: {prefix: /api/own}}], headers: {request: {set: {x-from: inner}}}"
+    rules = to("v2", own).replace("host: b", "host: b.shop.svc.cluster.local")
+    rules += "- {route: [{destination: {host: c.shop.svc.cluster.local}}]}\n"
+    inner = {"kind": "VirtualService", "metadata": {"name": "inner", "namespace": "elsewhere"}}
+    await town.have(vs(root), yaml.safe_dump({**inner, "spec": {"http": yaml.safe_load(rules)}}))
+    for path, by, said in (("/api/own", "v2", "inner"), ("/api/x", "c", "root")):
+        answer = await town.ask(f"http://b:8000{path}")
+        assert (answer.json["by"], dict(answer.json["headers"])["x-from"]) == (by, said)
+    assert await town.who("http://b:8000/") == 404
+    hidden = {**inner, "spec": {"exportTo": ["."], "http": yaml.safe_load(rules)}}
+    await town.have(yaml.safe_dump(hidden))
+    assert await town.who("http://b:8000/api/x") in ("v1", "v2")  # nothing is left of the root, so it is as if absent
 
 
 async def test_102_https_redirect(town: Town) -> None:
