@@ -172,7 +172,9 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     with _said(path):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA wal_autocheckpoint=8000")
+        # In a busy commit a checkpoint holds up everybody for as long as the disk takes to flush: seldom, then.
+        connection.execute("PRAGMA wal_autocheckpoint=20000")
+        connection.execute(f"PRAGMA journal_size_limit={32 << 20}")
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found not in (0, _FORMAT):
             raise UserError(f"{path} was written by another Graylane (format {found}); use that one, or another --data")
