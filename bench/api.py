@@ -2,7 +2,8 @@
 
 Shell. In: nothing (`--objects N` and `--seconds S` for other sizes). Out: a table on stdout. The server runs in a
 process of its own, the clients in this one; the in-process rows leave HTTP out. Rates are the machine's as busy as it
-is; the CPU time that the server spends on one write hardly depends on who else is at work, so compare by that.
+is; the CPU time that the server (and, behind the plus sign, the clients) spend on one write hardly depends on who else
+is at work, so compare by that.
 """
 
 from __future__ import annotations
@@ -130,10 +131,10 @@ async def _rate(senders: list[Send], request: Asking, seconds: float, cpu: Calla
             assert status in (200, 201), body
             taken.append(time.perf_counter() - started)
 
-    started, spent = time.perf_counter(), cpu()
+    started, spent, own = time.perf_counter(), cpu(), time.process_time()
     await asyncio.gather(*map(client, senders))
-    spent, passed = (cpu() - spent) / len(taken), time.perf_counter() - started
-    return f"{len(taken) / passed:>6.0f}/s  {_quantiles(taken)}  CPU {spent * 1e6:>4.0f} µs"
+    spent, passed = cpu() - spent, time.perf_counter() - started
+    return f"{len(taken) / passed:>6.0f}/s  {_quantiles(taken)}  {_cpu(spent, time.process_time() - own, len(taken))}"
 
 
 async def _fan_out(folder: Path, *, tls: bool) -> None:
@@ -153,6 +154,7 @@ async def _fan_out(folder: Path, *, tls: bool) -> None:
             await address.connect(Watcher(watch, on_lines))
         taken = []
         async with _connections(address, 1) as [send]:
+            spent, own = server.cpu_seconds(), time.process_time()
             for number in range(EVENTS):
                 seen = 0
                 everyone.clear()
@@ -160,7 +162,8 @@ async def _fan_out(folder: Path, *, tls: bool) -> None:
                 await send("POST", MAPS, config_map(f"f{number}"), "application/json")
                 await everyone.wait()
                 taken.append(time.perf_counter() - started)
-        row(f"write → last of {WATCHERS} watchers", _quantiles(taken[20:]), "p99 ≤ 20 ms")
+            costs = _cpu(server.cpu_seconds() - spent, time.process_time() - own, EVENTS)
+        row(f"write → last of {WATCHERS} watchers", f"{_quantiles(taken[20:])}  {costs}", "p99 ≤ 20 ms")
 
 
 async def _size(folder: Path, objects: int) -> None:
@@ -264,6 +267,12 @@ def _continue(body: bytes) -> str:
     """Only the head is read: decoding a list would be measured with it."""
     head = body[:400].partition(b'"continue":"')[2]
     return head.partition(b'"')[0].decode()
+
+
+def _cpu(server: float, clients: float, count: int) -> str:
+    """In process, both are the same process and are told once."""
+    own = "" if abs(server - clients) < 1e-3 else f" + {clients / count * 1e6:.0f}"
+    return f"CPU {server / count * 1e6:>4.0f}{own} µs"
 
 
 def _quantiles(seconds: list[float]) -> str:

@@ -119,6 +119,19 @@ def test_a_taken_port_is_told_with_its_owner_and_the_way_out(up: Up) -> None:
     assert re.search(rf"port {re.escape(up.node_ip)}:{port} is in use by process \d+ .*--api-port", done.stderr)
 
 
+def test_data_that_is_none_is_told_in_one_line_and_left_as_it_is(up: Up) -> None:
+    file = up.data / "api" / "objects.db"
+    file.parent.mkdir(parents=True, mode=0o700)
+    file.write_bytes(b"no data of ours, " * 1000)
+    ports = ["--api-port=0", "--gateway-port=0"]
+    done = run(*GRAYLANE, "up", "--data", str(up.data), f"--node-ip={up.node_ip}", *ports)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith(f"cannot read {file}: file is not a database; move it away to start afresh")
+    assert "Traceback" not in done.stderr
+    assert file.read_bytes().startswith(b"no data of ours")
+
+
 def test_a_stop_while_starting_leaves_nothing(up: Up) -> None:
     command = [*GRAYLANE, "up", "--data", str(up.data), f"--node-ip={up.node_ip}", "--api-port=0", "--gateway-port=0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
