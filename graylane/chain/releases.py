@@ -24,7 +24,7 @@ from graylane.model.meta import (
     namespace_of,
     parse_time,
 )
-from graylane.model.rollout import ABORT, TRAFFIC_ROUTING_NAME, Phase, StepState
+from graylane.model.rollout import ABORT, Phase, StepState, routing_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def release(view: View, rollout: Obj) -> Release:
         name=facts.name,
         namespace=namespace_of(rollout),
         workload=_workload(rollout),
-        routing=annotations_of(rollout).get(TRAFFIC_ROUTING_NAME, ""),
+        routing=routing_name(rollout),
         phase=facts.phase or "Unknown",
         step=f"{facts.index}/{len(facts.steps)}" if facts.index else "-",
         state=facts.state or "-",
@@ -184,7 +184,7 @@ def release(view: View, rollout: Obj) -> Release:
 
 def _observe(view: View, rollout: Obj) -> Facts:
     namespace = namespace_of(rollout)
-    routing = annotations_of(rollout).get(TRAFFIC_ROUTING_NAME, "")
+    routing = routing_name(rollout)
     workload = str(dig(rollout, "spec", "objectRef", "workloadRef", "name", default=""))
     deployment = view.get(DEPLOYMENT, namespace, workload)
     canaries = canaries_of(view, deployment) if deployment else []

@@ -17,8 +17,8 @@ from graylane.chain.topology import Call, Hop, trees
 from graylane.chain.workloads import Group, Role, canaries_of, group, role_of, stable_deployments, versions
 from graylane.kit.cache import View
 from graylane.model.kinds import ROLLOUT, SERVICE, TRAFFIC_ROUTING
-from graylane.model.meta import Obj, annotations_of, labels_of, name_of
-from graylane.model.rollout import TRAFFIC_ROUTING_NAME
+from graylane.model.meta import Obj, labels_of, name_of
+from graylane.model.rollout import routing_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def chain_view(view: View, namespace: str, only: frozenset[str] = frozenset()) -
 
 def _dyes(view: View, rollouts: list[Obj], namespace: str) -> tuple[Dye, ...]:
     """Every distinct dye of the TrafficRoutings that these Rollouts use, in order of name."""
-    names = {annotations_of(item).get(TRAFFIC_ROUTING_NAME, "") for item in rollouts}
+    names = {routing_name(item) for item in rollouts}
     routings = [item for item in view.list(TRAFFIC_ROUTING, namespace) if name_of(item) in names]
     return tuple(dict.fromkeys(dye for item in routings for dye in Dye.all_of(item)))
 

@@ -21,6 +21,7 @@ from graylane.model.meta import (
     name_of,
     namespace_of,
 )
+from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import CANARY_DEPLOYMENT
 from graylane.model.selectors import LabelSelector
 
@@ -51,7 +52,8 @@ def stable_deployments(view: View, service: Obj) -> list[Obj]:
     wanted = dig(service, "spec", "selector", default={})
     if not wanted:
         return []
-    selector = LabelSelector.of_map(wanted)
+    # Pinned to one ReplicaSet's pods for a release with routes of its own; a Deployment's template never has the label.
+    selector = LabelSelector.of_map({name: text for name, text in wanted.items() if name != POD_TEMPLATE_HASH})
     deployments = (item for item in view.list(DEPLOYMENT, namespace_of(service)) if not is_canary(item))
     return [item for item in deployments if selector.matches(_pod_labels(item))]
 

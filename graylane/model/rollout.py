@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from graylane.model.hashing import short_hash
-from graylane.model.meta import Key, Obj, condition, dig
+from graylane.model.meta import Key, Obj, annotations_of, condition, dig, name_of
 
 GROUP = "rollouts.kruise.io"
 
@@ -22,6 +22,8 @@ TRAFFIC_ROUTING_NAME = f"{GROUP}/trafficrouting"
 ABORT = "graylane.dev/abort"  # value: the status.canaryStatus.canaryRevision whose release shall end
 DEADLINE = "graylane.dev/progress-deadline-seconds"  # else the workload's own progressDeadlineSeconds
 ON_FAILURE = "graylane.dev/on-failure"  # "abort": a release past its deadline is taken back by itself; else "hold"
+
+OWN_ROUTES = "-routes"  # after the Rollout's name: the TrafficRouting it makes for routes of its own
 
 # Keys OpenKruise writes and other tools read.
 HASH = f"{GROUP}/hash"
@@ -164,7 +166,7 @@ class Rollout:
     @property
     def routing(self) -> str:
         """The TrafficRouting that leads to the canary: the user's, or ours where routes are in the Rollout itself."""
-        return f"{self.key.name}-routes" if self.embedded else self.named_routing
+        return f"{self.key.name}{OWN_ROUTES}" if self.embedded else self.named_routing
 
     @property
     def finalizer(self) -> str:
@@ -191,6 +193,13 @@ def deadline_of(annotations: Mapping[str, str], wrong: Callable[[str, Any, str],
 def claim(rollout_name: str) -> str:
     """The value of the annotation `in-progressing` on a workload under release."""
     return f'{{"rolloutName":"{rollout_name}"}}'
+
+
+def routing_name(rollout: Obj) -> str:
+    """The TrafficRouting of a wire object (v1alpha1), decoded or not: see `Rollout.routing`."""
+    if dig(rollout, "spec", "strategy", "canary", "trafficRoutings"):
+        return f"{name_of(rollout)}{OWN_ROUTES}"
+    return annotations_of(rollout).get(TRAFFIC_ROUTING_NAME, "")
 
 
 def progressing_reason(rollout: Obj) -> str:
