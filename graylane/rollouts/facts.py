@@ -283,10 +283,11 @@ class Facts:
     def wanted_pin(self) -> str | None:
         """What the stable Service should select by: a hash, "" for nothing of ours, None for whatever it does now."""
         pair, stage = self.services, self.release.stage
-        if pair is None or pair.trouble:
+        if pair is None or pair.claimed_by:
             return None
         if stage in (Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED):
-            return self.release.stable_revision or None if self.stable_suffices() else None
+            able = not pair.trouble and self.stable_suffices()
+            return self.release.stable_revision or None if able else None
         return "" if stage is Stage.PROMOTING or self.no_canary() else None
 
     def pinned(self) -> bool:

@@ -39,8 +39,12 @@ def trouble(pod: Obj) -> str:
 
 def service_lists(view: View, namespace: str, service: str, pods: Set[str]) -> int:
     """How many of `pods` the Service's EndpointSlices hold as ready: what a proxy would send to."""
-    found = (name for item in _slices(view, namespace, service) for name in _ready_targets(item))
-    return len(set(found) & pods)
+    return len(listed_pods(view, namespace, service) & pods)
+
+
+def listed_pods(view: View, namespace: str, service: str) -> frozenset[str]:
+    """By name, those its EndpointSlices hold as ready."""
+    return frozenset(name for item in _slices(view, namespace, service) for name in _ready_targets(item))
 
 
 def _slices(view: View, namespace: str, service: str) -> list[Obj]:

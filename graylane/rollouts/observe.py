@@ -13,7 +13,7 @@ from datetime import datetime
 
 from graylane.kit.cache import View
 from graylane.model.intorpercent import resolve
-from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, SERVICE, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import (
     Key,
     Obj,
@@ -41,6 +41,7 @@ from graylane.model.rollout import (
     CANARY_DEPLOYMENT,
     CANARY_FINALIZER,
     IN_PROGRESSING,
+    PINNED_BY,
     STABLE_REVISION,
     WORKLOAD_TYPE,
     Rollout,
@@ -51,7 +52,7 @@ from graylane.rollouts.adoption import is_of_batch_release
 from graylane.rollouts.exposure import exposure, read_by
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import lane_of, services_of, strays_of
-from graylane.rollouts.listed import ready_pods, service_lists
+from graylane.rollouts.listed import listed_pods, ready_pods, service_lists
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
 from graylane.rollouts.release import OVERDUE, Release
 
@@ -88,7 +89,7 @@ def observe(
         overlay=canaries.overlay_of(rollout),
         free_name=canaries.free_name(view, rollout, stable.revision) if stable else "",
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
-        services=_services(view, rollout),
+        services=_services(view, rollout, frozenset(item.name for item in found)),
         exposed=exposure(view, rollout, lane.obj if lane else None, stable.obj) if stable else "",
         batch=batch,
     )
@@ -111,13 +112,16 @@ def _sources(
         yield SERVICE, Key(namespace, rollout.embedded.service)
 
 
-def _services(view: View, rollout: Rollout) -> Services | None:
+def _services(view: View, rollout: Rollout, canary_names: frozenset[str]) -> Services | None:
     """None: stable and canary share a Service, or the routes are not the Rollout's own."""
     routes = rollout.embedded
     if routes is None or not routes.own_service:
         return None
     stable = view.get(SERVICE, rollout.key.namespace, routes.service)
     canary = view.get(SERVICE, rollout.key.namespace, routes.canary_service)
+    claimed_by = annotations_of(stable or {}).get(PINNED_BY, "")
+    claimant = view.get(ROLLOUT, rollout.key.namespace, claimed_by)
+    ours = canary_names | {rollout.workload.name}
     return Services(
         stable_name=f"{rollout.key.namespace}/{routes.service}",
         canary_name=routes.canary_service,
@@ -126,7 +130,20 @@ def _services(view: View, rollout: Rollout) -> Services | None:
         pin=_pin(stable),
         canary_pin=_pin(canary),
         foreign=canary is not None and (controller_of(canary) or {}).get("uid") != rollout.uid,
+        claimed_by=claimed_by if claimed_by != rollout.key.name and claimant else "",
+        stranger="" if _pin(stable) else _stranger(view, Key(rollout.key.namespace, routes.service), ours),
     )
+
+
+def _stranger(view: View, service: Key, deployments: frozenset[str]) -> str:
+    """A pod that the Service lists and that is of none of these Deployments; "" when there is none."""
+    for name in sorted(listed_pods(view, *service)):
+        pod = view.get(POD, service.namespace, name)
+        owner = (controller_of(pod) or {}).get("name", "") if pod else ""
+        replica_set = view.get(REPLICA_SET, service.namespace, str(owner))
+        if pod and (controller_of(replica_set or {}) or {}).get("name") not in deployments:
+            return name
+    return ""
 
 
 def _pin(service: Obj | None) -> str:

@@ -108,7 +108,8 @@ class Lane:
 class Services:
     """The Services of routes embedded in the Rollout. `pin`, `canary_pin`: the `pod-template-hash` they select.
 
-    `foreign`: the canary's name is taken by a Service that is not this Rollout's.
+    `foreign`: the canary's name is taken by a Service that is not this Rollout's. `claimed_by`: another Rollout that
+    has pinned the stable one. `stranger`: a pod it lists that is not of this release and that a pin would cut off.
     """
 
     stable_name: str
@@ -118,6 +119,8 @@ class Services:
     pin: str
     canary_pin: str
     foreign: bool
+    claimed_by: str = ""
+    stranger: str = ""
 
     @property
     def trouble(self) -> str:
@@ -126,6 +129,13 @@ class Services:
             return f"Service {self.stable_name} not found; create it or correct trafficRoutings[0].service"
         if not dig(self.stable, "spec", "selector", default={}):
             return f"Service {self.stable_name} has no selector, so its stable pods cannot be told from canary pods"
+        if self.claimed_by:
+            return f"Service {self.stable_name} is pinned for Rollout {self.claimed_by}; its release must end first"
+        if self.stranger:
+            return (
+                f"Service {self.stable_name} also lists pod {self.stranger}, which this release is not about and which "
+                "a pin to the stable version would cut off; give such pods a Service of their own"
+            )
         if self.foreign:
             return f"Service {self.canary_name} is somebody else's; it would be the canary's, so delete or rename it"
         return ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from graylane.model.kinds import CRD, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
+from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, dig, name_of, owner_refs
-from graylane.testing.release_stage import NAMESPACE
+from graylane.testing.release_stage import NAMESPACE, deployment_spec
 from graylane.testing.releases import BROKEN
 from graylane.trafficrouting.providers.ingress import INGRESS
 from tests.stories.rollouts.routed import ISTIO, LANE, RoutedStage, virtual_service
@@ -237,6 +237,32 @@ def test_a_service_that_is_missing_or_lost_is_named_and_pinned_again() -> None:
     stage.world.delete(SERVICE, NAMESPACE, "web-canary")
     stage.settle()
     assert stage.selector("web-canary")["pod-template-hash"] == stage.status(*CANARY_HASH)
+    assert stage.status("canaryStatus", "currentStepState") == "StepPaused"
+
+
+def test_a_service_that_lists_pods_of_others_is_not_pinned() -> None:
+    """OpenKruise would cut them off."""
+    stage = RoutedStage().begin()
+    stage.put(DEPLOYMENT, "batch", deployment_spec("v1", 1))
+    stage.settle()
+    stage.push("v2").settle()
+    assert "Service shop/web also lists pod batch-" in stage.status("message")
+    assert (stage.selector(), stage.canaries()) == ({"app": "web"}, [])
+    stage.world.delete(DEPLOYMENT, NAMESPACE, "batch")
+    stage.settle()
+    assert stage.status("canaryStatus", "currentStepState") == "StepPaused"
+
+
+def test_two_rollouts_never_pin_one_service() -> None:
+    stage = RoutedStage().begin()
+    nowhere = {"objectRef": {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "nowhere"}}}
+    stage.put(ROLLOUT, "other", stage.manifest()["spec"] | nowhere)
+    stage.world.patch(SERVICE, NAMESPACE, "web", {"metadata": {"annotations": {"graylane.dev/pinned-by": "other"}}})
+    stage.push("v2").settle()
+    assert "Service shop/web is pinned for Rollout other; its release must end first" in stage.status("message")
+    stage.world.patch(ROLLOUT, NAMESPACE, "other", {"metadata": {"finalizers": []}})
+    stage.world.delete(ROLLOUT, NAMESPACE, "other")
+    stage.settle()
     assert stage.status("canaryStatus", "currentStepState") == "StepPaused"
 
 
