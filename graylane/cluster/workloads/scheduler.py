@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from graylane.cluster.workloads.fitting import fit, unbound
 from graylane.cluster.workloads.pods import is_active
@@ -23,11 +23,13 @@ from graylane.model.meta import (
     key_of,
     name_of,
     namespace_of,
+    parse_time,
     set_condition,
     uid_of,
 )
 
 NAME = "default-scheduler"
+_CLAIMS_WITHIN = timedelta(seconds=2)  # claims come and are bound beside their pod: what lasts is told
 
 
 class Scheduler:
@@ -53,6 +55,9 @@ class Scheduler:
         nodes = view.list(NODE)
         if missing := unbound(pod, lambda name: view.get(PERSISTENT_VOLUME_CLAIM, key.namespace, name)):
             self._waiting.add(key)
+            told_at = parse_time(pod["metadata"]["creationTimestamp"]) + _CLAIMS_WITHIN
+            if now < told_at:
+                return Outcome(wake_at=told_at)
             return _unplaced(pod, "Unschedulable", f"0/{len(nodes)} nodes are available: {missing}.", now)
         verdict = fit(pod, nodes)
         if not verdict.fitting:

@@ -57,6 +57,7 @@ class Archive(Orchestra):
 def test_each_pod_of_a_set_has_a_claim_that_outlives_it() -> None:
     cast = Archive(stateful_set(2, volumeClaimTemplates=DATA))
     cast.act("create")
+    assert cast.said("FailedScheduling") == []
     assert cast.shown() == "web-0:v1 web-1:v1"
     assert cast.claims() == "data-web-0:Bound data-web-1:Bound"
     pod = cast.pods()[1]
@@ -171,6 +172,8 @@ def test_a_pod_is_placed_once_its_claims_are_bound() -> None:
         {"metadata": {"name": "one", "namespace": NS}, "spec": {"containers": [{"image": "v1"}], "volumes": volumes}},
     )
     cast.settle()
+    assert cast.said("FailedScheduling") == [], "its claim may be on its way"
+    cast.pass_time(3)
     assert cast.said("FailedScheduling") == ['0/1 nodes are available: persistentvolumeclaim "files" not found.']
     cast.put_claim("files")
     (pod,) = cast.pods()
