@@ -6,19 +6,21 @@ Pure. In: the `World`, gateway ports, clients. Out: `ListenerSpec`s by address; 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from graylane.mesh.compile.chains import Chain, Chains, chains
-from graylane.mesh.compile.directory import Group, cluster_name
+from graylane.mesh.compile.connections import tcp_targets, tls_targets
+from graylane.mesh.compile.directory import Client, Group, cluster_name
 from graylane.mesh.compile.gateways import GatewayPort, Ports, Speech, services_of
 from graylane.mesh.compile.guard import stripped
-from graylane.mesh.compile.outbound import table_name
+from graylane.mesh.compile.outbound import Rules, table_name
 from graylane.mesh.compile.world import World
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import Protocol, Proxy, ProxyKind, Service, Source
+from graylane.mesh.inputs import Protocol, Proxy, ProxyKind, Service, ServicePort, Source, VirtualService
 from graylane.mesh.memo import Table
+from graylane.mesh.table import Target
 
 
 class Role(StrEnum):
@@ -84,7 +86,8 @@ Opened = list[tuple[GatewayPort, Chains | None, frozenset[str]]]
 def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
     inputs, opened = world.inputs, _opened(world, ports)
     found = tuple((each, strips) for _, each, strips in opened)
-    key = ("listeners", inputs.proxies, inputs.services, inputs.mesh, ports, sidecars, found)
+    rules = tuple(each for each in world.virtual_services if each.tcp or each.tls) if inputs.mesh.namespaces else ()
+    key = ("listeners", inputs.proxies, inputs.services, inputs.mesh, ports, sidecars, found, rules)
     return world.memo.get(key, partial(_listeners, world, opened, sidecars))
 
 
@@ -147,13 +150,15 @@ def _outbound(world: World, sidecars: tuple[Group, ...]) -> Iterable[ListenerSpe
     number = world.inputs.mesh.proxy_port
     for group in sidecars:
         table = table_name(group.client)
+        inside = [proxy for proxy in group.proxies if _namespace(world, proxy)]
+        captured = tuple(_captured(world, group.client, table)) if inside else ()
         for proxy in group.proxies:
-            inside = _namespace(world, proxy)
+            namespace = _namespace(world, proxy)
             yield ListenerSpec(
-                Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number, namespace=inside
+                Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number, namespace=namespace
             )
-            if inside:
-                yield from _transparent(world, proxy, table, inside)
+            if namespace:
+                yield from (replace(each, owner=proxy, namespace=namespace) for each in captured)
 
 
 def _namespace(world: World, proxy: Proxy) -> str:
@@ -162,17 +167,41 @@ def _namespace(world: World, proxy: Proxy) -> str:
     return f"{prefix}{proxy.ip}" if prefix and proxy.ip != proxy.host_ip else ""
 
 
-def _transparent(world: World, proxy: Proxy, table: str, namespace: str) -> Iterable[ListenerSpec]:
-    """Every Service's every port, where the pod would connect to it: programs need not know of a proxy."""
+def _captured(world: World, client: Client, table: str) -> Iterable[ListenerSpec]:
+    """Every Service's every port, where a pod would connect to it: programs need not know of a proxy."""
+    rules = Rules(world, client, world.bound(client.namespace, client.gateways))
     for service in world.inputs.services:
         for port in service.ports:
-            if port.protocol is Protocol.UDP:
-                continue
-            routes = table if port.protocol.is_http else ""
-            raw = not port.protocol.is_http or port.protocol is Protocol.AUTO
-            target = cluster_name(service.host, port.number) if raw else ""
-            for address in service.addresses:
-                yield ListenerSpec(Role.OUTBOUND, address, port.number, proxy, routes, target, port.number, namespace)
+            if port.protocol is not Protocol.UDP:
+                found = _capture(world, client, rules, service, port, table)
+                yield from (replace(found, address=address) for address in service.addresses)
+
+
+def _capture(
+    world: World, client: Client, rules: Rules, service: Service, port: ServicePort, table: str
+) -> ListenerSpec:
+    found = ListenerSpec(Role.OUTBOUND, "", port.number, None, port_number=port.number)
+    target = client.cluster(service.host, "", port.number, port.number)[0]
+    if port.protocol.is_http:
+        return replace(found, table=table, cluster=target if port.protocol is Protocol.AUTO else "")
+    chains = tuple(_ruled(world, client, rules.at(port.number).candidates(service.host), port))
+    if not chains:
+        return replace(found, cluster=target)
+    if chains[-1].names:  # whoever asks for none of these names gets to the Service all the same
+        chains += (Chain((), None, "", (Target(target),), frozenset()),)
+    return replace(found, chains=chains, sources=frozenset[Source]().union(*(chain.sources for chain in chains)))
+
+
+def _ruled(world: World, client: Client, candidates: Iterable[VirtualService], port: ServicePort) -> Iterable[Chain]:
+    """The first VirtualService with rules for these connections: by server name, then for all."""
+    for service in candidates:
+        sources = world.sources(service)
+        named = list(tls_targets(service, client, port.number, world.domain))
+        plain = tcp_targets(service, client, port.number, world.domain)
+        if named or plain:
+            yield from (Chain(names, None, "", targets, sources) for names, targets in named if names and targets)
+            yield from (Chain((), None, "", each, sources) for each in (plain,) if each)
+            return
 
 
 def _node_ports(world: World) -> Iterable[ListenerSpec]:
