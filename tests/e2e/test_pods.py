@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from graylane.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, SERVICE_ACCOUNT
+from graylane.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, SERVICE_ACCOUNT, Kind
 from graylane.model.meta import Obj, condition, dig, is_true
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
 from graylane.testing.waiting import eventually
+
+from .kubectls import OWN
+
+ROLE = Kind("rbac.authorization.k8s.io", "v1", "Role", "roles")
+ROLE_BINDING = Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -89,6 +94,32 @@ async def test_files_of_a_running_pod_follow_what_they_are_made_of(rig: Rig) -> 
     await rig.client.patch(POD, "reader", "default", {"metadata": {"labels": {"tier": "new"}}})
     await rig.when("reader", lambda pod: dig(pod, "status", "phase") == "Succeeded")
     assert (await rig.log("reader")).splitlines() == ["eyJ", "250 blue", "relabelled"]
+
+
+async def test_a_pod_may_do_at_the_api_what_its_service_account_may(rig: Rig) -> None:
+    await rig.client.create(SERVICE_ACCOUNT, {"metadata": {"name": "reader", "namespace": "default"}})
+    rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}
+    role = {"metadata": {"name": "reader", "namespace": "default"}, "rules": [rule]}
+    await rig.client.create(ROLE, role)
+    binding = {
+        "metadata": {"name": "reader", "namespace": "default"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "default"}],
+    }
+    await rig.client.create(ROLE_BINDING, binding)
+    script = f"{OWN} get pods -l app=asker -o name && {OWN} get secrets"
+    await rig.run("asker", shell(script), restartPolicy="Never", serviceAccountName="reader")
+    pod = await rig.when("asker", lambda pod: dig(pod, "status", "phase") == "Failed")
+    first, second = (await rig.log("asker")).splitlines()
+    assert first == "pod/asker"
+    assert 'User "system:serviceaccount:default:reader" cannot list resource "secrets"' in second
+    directory = rig.directory / "kubelet" / pod["metadata"]["uid"] / "serviceaccount"
+    assert (directory / "token").stat().st_mode & 0o777 == 0o600
+    for name, spec in (("nobody", {}), ("without", {"automountServiceAccountToken": False})):
+        account = {"serviceAccountName": "reader"} if spec else {}
+        await rig.run(name, shell("echo [$KUBECONFIG]"), restartPolicy="Never", **spec, **account)
+        await rig.when(name, lambda pod: dig(pod, "status", "phase") == "Succeeded")
+        assert await rig.log(name) == "[]\n"
 
 
 async def test_what_a_pod_wrote_into_a_claim_is_there_for_the_next_and_goes_with_the_claim(rig: Rig) -> None:

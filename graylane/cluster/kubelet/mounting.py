@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from graylane.client import ApiClient
-from graylane.cluster.kubelet import volumes
+from graylane.cluster.kubelet import apiaccess, volumes
 from graylane.cluster.kubelet.contents import Given, Wish, token_wishes, volume_sources
 from graylane.cluster.kubelet.downward import Place
 from graylane.cluster.kubelet.environment import Source
@@ -34,10 +34,34 @@ def place_of(services: Services, ip: str) -> Place:
 async def mounted(services: Services, pod: Obj, ip: str) -> dict[str, Path]:
     """All volumes of the pod, up to date. Raises `ConfigProblem`, `ApiError` or OSError."""
     objects = await existing(services.client, namespace_of(pod), volume_sources(pod))
-    tokens = await _tokens(services.client, pod, token_wishes(pod))
+    tokens = await _tokens(services.client, pod, wishes_of(services, pod))
     given = Given(pod, place_of(services, ip), objects, tokens)
     claims = await _claims(services.client, namespace_of(pod), claims_of(pod))
+    if has_access(services, pod) and (token := tokens.get(apiaccess.WISH)):
+        directory = _access_directory(services, pod)
+        volumes.write(directory, apiaccess.access_files(pod, services.client.config, token, directory))
     return volumes.prepare(services.pod_directory(pod), given, claims)
+
+
+def wishes_of(services: Services, pod: Obj) -> set[Wish]:
+    """Every token that the pod's files hold."""
+    return token_wishes(pod) | ({apiaccess.WISH} if has_access(services, pod) else set())
+
+
+def has_access(services: Services, pod: Obj) -> bool:
+    """A pod with a network of its own does not reach the API's address."""
+    reaches = services.network is None or bool(dig(pod, "spec", "hostNetwork"))
+    return reaches and apiaccess.wants_access(pod)
+
+
+def access_variables(services: Services, pod: Obj) -> dict[str, str]:
+    """How the pod's processes find what `mounted` made."""
+    config = _access_directory(services, pod) / apiaccess.CONFIG
+    return {apiaccess.VARIABLE: str(config)} if has_access(services, pod) and config.exists() else {}
+
+
+def _access_directory(services: Services, pod: Obj) -> Path:
+    return services.pod_directory(pod) / "serviceaccount"
 
 
 async def existing(client: ApiClient, namespace: str, wanted: Iterable[Source]) -> dict[Source, Obj]:

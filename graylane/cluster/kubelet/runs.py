@@ -14,7 +14,7 @@ from graylane.cluster.kubelet import proxies, volumes
 from graylane.cluster.kubelet.downward import ConfigProblem
 from graylane.cluster.kubelet.environment import environment, expand, expand_all, sources_of
 from graylane.cluster.kubelet.images import Image, unknown_image
-from graylane.cluster.kubelet.mounting import existing, mounted, place_of
+from graylane.cluster.kubelet.mounting import access_variables, existing, mounted, place_of
 from graylane.cluster.kubelet.services import Services, inherited_environment
 from graylane.cluster.network.entry import entry, write_resolver
 from graylane.cluster.processes.child import Launch
@@ -45,7 +45,8 @@ async def launch_for(services: Services, pod: Obj, ip: str, container: Spec) -> 
         plain = environment(pod, container, place, objects, base)
         mounts = volumes.mounts(container, where, lambda text: expand(text, plain))
         cwd = _working_directory(services.pod_directory(pod), image, container, mounts)
-        env = environment(pod, container, place, objects, base | dict(mounts.env))
+        access = access_variables(services, pod)
+        env = environment(pod, container, place, objects, base | access | dict(mounts.env))
     except ConfigProblem as problem:
         mount = str(problem).startswith("MountVolume")
         raise CannotRun("ContainerCreating" if mount else "CreateContainerConfigError", str(problem)) from problem

@@ -11,10 +11,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from graylane.cluster.kubelet.contents import token_wishes, volume_sources
+from graylane.cluster.kubelet.contents import volume_sources
 from graylane.cluster.kubelet.downward import ConfigProblem
 from graylane.cluster.kubelet.environment import Source
-from graylane.cluster.kubelet.mounting import mounted
+from graylane.cluster.kubelet.mounting import mounted, wishes_of
 from graylane.cluster.kubelet.services import Services
 from graylane.errors import ApiError
 from graylane.model.meta import Obj, annotations_of, key_of, labels_of
@@ -74,5 +74,5 @@ class Upkeep:
         return True
 
     def _token_wait(self) -> float | None:
-        lives = [wish.seconds for wish in token_wishes(self._pod())]
+        lives = [wish.seconds for wish in wishes_of(self._services, self._pod())]
         return min(lives) * _TOKEN_AGE if lives else None

@@ -53,7 +53,7 @@ def prepare(directory: Path, given: Given, claims: Mapping[str, Path]) -> dict[s
         name = str(volume["name"])
         where[name] = _place(directory, volume, claims)
         if is_filled(volume):
-            _write(where[name], files_of(volume, given))
+            write(where[name], files_of(volume, given))
     return where
 
 
@@ -132,7 +132,7 @@ def _inside(volume: Path, inner: str) -> Path:
     return found
 
 
-def _write(target: Path, files: Mapping[str, File]) -> None:
+def write(target: Path, files: Mapping[str, File]) -> None:
     """Files that are as they should be are left alone: whoever watches them sees changes only."""
     stale = {str(path.relative_to(target)) for path in target.rglob("*") if path.is_file()} - set(files)
     for name in stale:
