@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from graylane.cluster.apiserver import conversion, media
+from graylane.cluster.apiserver import media
 from graylane.cluster.apiserver.admission.chain import Admission
 from graylane.cluster.apiserver.auth import Authenticator
 from graylane.cluster.apiserver.authorization.attributes import of_target
 from graylane.cluster.apiserver.authorization.authorizer import Authorizer
 from graylane.cluster.apiserver.config import ApiServerConfig
+from graylane.cluster.apiserver.converter import Converter
 from graylane.cluster.apiserver.exchange import Request, User
 from graylane.cluster.apiserver.nodes import Nodes
 from graylane.cluster.apiserver.options import WriteOptions
@@ -40,6 +41,7 @@ class Api:
     registry: Registry
     types: Types
     admission: Admission
+    converter: Converter
     nodes: Nodes
     authenticator: Authenticator
     authorizer: Authorizer
@@ -89,9 +91,13 @@ class Call:
         agent = self.request.headers.get("user-agent", "")
         return self.options.field_manager or agent.partition("/")[0] or "unknown"
 
-    def shown(self, entry: Entry) -> Obj:
+    async def shown(self, entry: Entry) -> Obj:
         """The object in the version this call speaks."""
-        return conversion.to(entry.obj, self.resource.api_version)
+        return await self.api.converter.obj(self.resource, entry.obj, self.resource.api_version)
+
+    async def stored(self, obj: Obj) -> Obj:
+        """An object of this call in the version that is kept."""
+        return await self.api.converter.obj(self.resource, obj, self.resource.stored_api_version)
 
     def require(self, verb: str) -> None:
         """403 unless the caller may do `verb` too, where one request does more than its method says."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from graylane.cluster.apiserver import conversion, failures
+from graylane.cluster.apiserver import failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, invalid, not_supported
@@ -163,17 +163,18 @@ async def delete(call: Call, key: Key, options: DeleteOptions) -> Deleted:
             raise failures.not_found(call.resource, key.name)
         _require(call, entry, options)
         try:
-            return await _delete_once(call, entry, options)
+            deleted = await _delete_once(call, entry, options)
+            return Deleted(await call.api.converter.entry(call.resource, deleted.entry), deleted.gone)
         except Stale:
             continue
     raise failures.conflict(call.resource, key.name)
 
 
 async def _delete_once(call: Call, entry: Entry, options: DeleteOptions) -> Deleted:
-    admitted = Admitted(Operation.DELETE, None, call.shown(entry))
+    admitted = Admitted(Operation.DELETE, None, await call.shown(entry))
     await call.api.admission.mutate(call, admitted)
     await call.api.admission.validate(call, admitted)
-    stored = conversion.to(entry.obj, call.resource.stored_api_version)
+    stored = await call.stored(entry.obj)
     grace = call.strategy.grace(stored, options.grace)
     options = options if options.propagation else replace(options, propagation=call.strategy.propagation)
     ending = Ending(options, grace, call.api.clock(), _held(call, stored), call.strategy.graceful)

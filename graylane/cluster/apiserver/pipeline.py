@@ -15,7 +15,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 
-from graylane.cluster.apiserver import bodies, conversion, failures
+from graylane.cluster.apiserver import bodies, failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.patch import tracking
@@ -41,12 +41,16 @@ async def create(call: Call, obj: Obj) -> Entry:
         born = _tracked(call, metadata.born(call.resource, _once(call, typed(call, obj)), _birth(call)), None)
         require_namespace(call, name_of(born))
         try:
-            return await _create_once(call, born)
+            return await _shown(call, await _create_once(call, born))
         except Stale:
             generated = not obj["metadata"].get("name")
             if not generated or attempt == _NAMES_TRIED - 1:
                 raise failures.already_exists(call.resource, name_of(born)) from None
     raise AssertionError("unreachable")
+
+
+async def _shown(call: Call, entry: Entry) -> Entry:
+    return await call.api.converter.entry(call.resource, entry)
 
 
 async def _create_once(call: Call, obj: Obj) -> Entry:
@@ -69,14 +73,14 @@ async def update(call: Call, key: Key, change: Change) -> Entry:
         if old is None:
             raise failures.not_found(call.resource, key.name)
         try:
-            return await _update_once(call, old, change)
+            return await _shown(call, await _update_once(call, old, change))
         except Stale:
             continue
     raise failures.conflict(call.resource, key.name)
 
 
 async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
-    old = call.shown(entry)
+    old = await call.shown(entry)
     asked = change(old)
     require_current(call, asked, old)
     require_end(call, asked, old)
@@ -231,14 +235,14 @@ def may_go(obj: Obj) -> bool:
 
 
 async def _store(call: Call, key: Key, obj: Obj, expected: int) -> Entry:
-    stored = conversion.to(obj, call.resource.stored_api_version)
+    stored = await call.stored(obj)
     if call.options.dry_run:
         return Entry.of(key, stored)  # a new object has no resourceVersion yet, as in Kubernetes
     return await call.api.store.put(call.resource.store, key, stored, expected)
 
 
 async def _remove(call: Call, key: Key, obj: Obj, expected: int) -> Entry:
-    stored = conversion.to(obj, call.resource.stored_api_version)
+    stored = await call.stored(obj)
     if call.options.dry_run:
         return Entry.of(key, stored)  # a new object has no resourceVersion yet, as in Kubernetes
     return await call.api.store.remove(call.resource.store, key, stored, expected)

@@ -25,6 +25,7 @@ class CustomVersion:
     scale: Obj | None
     deprecation: str = ""
     selectable: frozenset[str] = frozenset()
+    conversion: Obj | None = None  # the webhook that turns one version into another
 
 
 @dataclass(slots=True)
@@ -125,9 +126,14 @@ def _versions(crd: Obj) -> Iterable[tuple[Resource, CustomVersion]]:
                 status=subresources.get("status") is not None,
                 scale=subresources.get("scale"),
                 deprecation=_deprecation(spec["group"], version, names["kind"]),
+                conversion=_webhook(spec),
                 selectable=frozenset(field["jsonPath"].lstrip(".") for field in version.get("selectableFields") or ()),
             ),
         )
+
+
+def _webhook(spec: Obj) -> Obj | None:
+    return dig(spec, "conversion", "webhook") if dig(spec, "conversion", "strategy") == "Webhook" else None
 
 
 def _deprecation(group: str, version: Obj, kind: str) -> str:

@@ -22,6 +22,7 @@ from graylane.cluster.apiserver.bootstrap import bootstrap
 from graylane.cluster.apiserver.cleanup import Definitions
 from graylane.cluster.apiserver.config import ApiServerConfig
 from graylane.cluster.apiserver.context import Api
+from graylane.cluster.apiserver.converter import Converter
 from graylane.cluster.apiserver.exchange import User
 from graylane.cluster.apiserver.http import HttpServer
 from graylane.cluster.apiserver.nodes import Nodes
@@ -50,6 +51,7 @@ class ApiServer:
             registry=registry,
             types=Types(registry),
             admission=Steps((Escalation(), Policies(store), Webhooks(store, self._caller))),
+            converter=Converter(self._caller, registry),
             nodes=Nodes(config.kubelet_token, config.kubelet_ca),
             authenticator=Authenticator(config.tokens, Accounts(store, issuer, _now)),
             authorizer=Authorizer(store),

@@ -27,6 +27,7 @@ from graylane.testing.api.cluster import Cluster
 from graylane.testing.api.cluster import opened as cluster_of
 from graylane.testing.api.control_plane import ControlPlane
 from graylane.testing.api.objects import namespace
+from graylane.testing.api.peer import Peer, running
 from graylane.testing.api.rig import Https, InProcess, Rig
 from graylane.testing.api.serve import TOKEN, config
 
@@ -101,6 +102,13 @@ def _skip_what_is_marked(test: pytest.Item, kind: str) -> None:
         marker = test.get_closest_marker(mark)
         if marker is not None and kind in kinds:
             pytest.skip(str(marker.args[0]))
+
+
+@pytest.fixture
+async def peer(pki_dir: Path) -> AsyncIterator[Peer]:
+    """A webhook on this machine."""
+    async with running(pki.Authority(pki_dir, datetime.now(UTC))) as started:
+        yield started
 
 
 @pytest.fixture

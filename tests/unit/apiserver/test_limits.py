@@ -62,15 +62,6 @@ async def test_without_the_extra_rules_in_cel_are_said_not_to_be_evaluated(
     assert "does not evaluate CEL rules of v1: spec; install graylane[cel]" in answer.warnings[0]
 
 
-async def test_conversion_webhooks_are_refused_by_name(api: Rig) -> None:
-    crd = widget_crd(
-        "conv.example.com", conversion={"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}
-    )
-    answer = await api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd)
-    assert answer.status == 422
-    assert "Graylane does not call conversion webhooks" in answer.message
-
-
 @pytest.mark.parametrize("spec", [{}, {"group": "x"}, {"group": "x", "names": {}, "versions": []}, {"versions": None}])
 async def test_a_definition_with_holes_is_invalid_and_never_a_bug(api: Rig, spec: dict[str, object]) -> None:
     body = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "x"}}

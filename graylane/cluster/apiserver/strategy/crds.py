@@ -10,7 +10,7 @@ from datetime import datetime
 
 from graylane.cluster.apiserver import cel
 from graylane.cluster.apiserver.schema import celrules
-from graylane.cluster.apiserver.schema.fielderror import FieldError, forbidden, invalid
+from graylane.cluster.apiserver.schema.fielderror import FieldError, invalid
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.cluster.apiserver.strategy.base import Ledger, Strategy
 from graylane.model.meta import Condition, Obj, dig, name_of, set_condition, uid_of
@@ -45,8 +45,6 @@ def _check(new: Obj, old: Obj | None) -> list[FieldError]:
     storing = [version for version in spec["versions"] if version.get("storage")]
     if len(storing) != 1:
         errors.append(invalid("spec.versions", None, "must have exactly one version marked as storage version"))
-    if dig(spec, "conversion", "strategy") == "Webhook":
-        errors.append(forbidden("spec.conversion.strategy", "Graylane does not call conversion webhooks"))
     if old is not None:
         errors += _immutable(spec, old["spec"])
     errors += (invalid(path, p.rule, p.why) for path, p in _unevaluated(spec) if p.served)

@@ -51,7 +51,7 @@ async def get(call: Call) -> Reply:
     entry = call.api.store.get(call.resource.store, call.key)
     if entry is None:
         raise failures.not_found(call.resource, call.target.name)
-    return _reply(call, entry)
+    return await _reply(call, entry)
 
 
 async def update(call: Call) -> Reply:
@@ -69,7 +69,7 @@ async def patch(call: Call) -> Reply:
 async def _write(call: Call, change: Callable[[Obj], Obj]) -> Reply:
     paths = Paths.of(call)
     entry = await pipeline.update(call, call.key, lambda old: _applied(call, paths, change(_scale(old, paths)), old))
-    return _reply(call, entry)
+    return await _reply(call, entry)
 
 
 def _applied(call: Call, paths: Paths, scale: Obj, old: Obj) -> Obj:
@@ -111,7 +111,7 @@ def _selector_text(selector: Any) -> str:
     return str(LabelSelector.of(selector) if is_object else LabelSelector.of_map(selector))
 
 
-def _reply(call: Call, entry: Entry) -> Reply:
-    scale = _scale(call.shown(entry), Paths.of(call))
+async def _reply(call: Call, entry: Entry) -> Reply:
+    scale = _scale(await call.shown(entry), Paths.of(call))
     view: View = replace(view_of(call), resource=SCALE, columns=None)
     return render.reply(render.one(Entry.of(entry.key, scale), view), view.wanted)

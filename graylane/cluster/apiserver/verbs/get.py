@@ -16,4 +16,4 @@ async def get(call: Call) -> Reply:
     if entry is None:
         raise failures.not_found(call.resource, call.target.name)
     view = view_of(call)
-    return render.reply(render.one(entry, view), view.wanted)
+    return render.reply(render.one(await call.api.converter.entry(call.resource, entry), view), view.wanted)

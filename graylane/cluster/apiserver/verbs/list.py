@@ -52,12 +52,13 @@ async def list_(call: Call) -> Reply:
     found = entries if selection.everything else [entry for entry in entries if selection.includes(entry)]
     page = found[: query.number("limit") or None]
     rest = len(found) - len(page)
+    shown = await call.api.converter.entries(call.resource, page)
     meta = render.Page(
         revision,
         token=str(Token(revision, page[-1].key)) if rest else "",
         remaining=rest if rest and selection.everything else None,
     )
-    return render.reply(render.many(page, view, meta), view.wanted)
+    return render.reply(render.many(shown, view, meta), view.wanted)
 
 
 def _state(call: Call, namespace: str, query: Query) -> tuple[list[Entry], int]:

@@ -65,9 +65,14 @@ def _revision(text: str) -> int:
 async def watch(call: Call) -> Stream:
     selection, wish, view = Selection.of(call), Wish.of(call.request.query), view_of(call)
     try:
-        initial, subscription = _open(call, wish, selection)
+        present, subscription = _open(call, wish, selection)
     except ApiError as error:
         return Stream(_only(_error_line(error)))
+    try:
+        initial = await _initial(call, wish, present, view)
+    except BaseException:
+        call.api.store.unsubscribe(subscription)
+        raise
     return Stream(_lines(call, _Watch(wish, selection, view, initial, subscription, call.api.clock)))
 
 
@@ -81,23 +86,36 @@ class _Watch:
     clock: Callable[[], datetime]
 
 
-def _open(call: Call, wish: Wish, selection: Selection) -> tuple[bytes, Subscription]:
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """What is there when a watch begins, and the revision that it is the state of."""
+
+    entries: tuple[Entry, ...] = ()
+    revision: int = 0
+
+
+def _open(call: Call, wish: Wish, selection: Selection) -> tuple[_Present, Subscription]:
     """What to send first, and the changes after it: taken in the same instant, so that none falls between."""
-    store, name, view = call.api.store, call.resource.store, view_of(call)
+    store, name = call.api.store, call.resource.store
     if wish.revision is None:
-        entries = [entry for entry in store.entries(name, selection.namespace) if selection.includes(entry)]
-        lines = [_line("ADDED", render.one(entry, view)) for entry in entries]
-        if wish.initial_end:
-            lines.append(_line("BOOKMARK", render.bookmark(store.revision, view, _INITIAL_END)))
-        return b"".join(lines), store.subscribe(name)
+        entries = (entry for entry in store.entries(name, selection.namespace) if selection.includes(entry))
+        return _Present(tuple(entries), store.revision), store.subscribe(name)
     if wish.revision == 0:  # sendInitialEvents=false without a version: from now on
-        return b"", store.subscribe(name)
+        return _Present(), store.subscribe(name)
     if wish.revision > store.revision:
         raise too_large(wish.revision, store.revision)
     try:
-        return b"", store.subscribe(name, wish.revision)
+        return _Present(), store.subscribe(name, wish.revision)
     except Compacted as error:
         raise failures.expired(error.asked, error.oldest) from None
+
+
+async def _initial(call: Call, wish: Wish, present: _Present, view: View) -> bytes:
+    entries = await call.api.converter.entries(call.resource, present.entries)
+    lines = [_line("ADDED", render.one(entry, view)) for entry in entries]
+    if wish.initial_end:
+        lines.append(_line("BOOKMARK", render.bookmark(present.revision, view, _INITIAL_END)))
+    return b"".join(lines)
 
 
 class Alarm:
@@ -134,15 +152,25 @@ async def _lines(call: Call, watch: _Watch) -> AsyncIterator[bytes]:
     try:
         yield watch.initial
         while not clock.over and not subscription.closed:
-            if lines := _encode(await subscription.batch(), watch):
+            if lines := _encode(await _batch(call, watch), watch):
                 yield lines
             if clock.rang() and watch.wish.bookmarks and subscription.idle and not clock.over:
                 yield _line("BOOKMARK", render.bookmark(store.revision, watch.view))
     except Overflow as error:
         raise CutOff(str(error)) from None
+    except ApiError as error:  # an object cannot be shown in this version: the client has to list again
+        yield _error_line(error)
     finally:
         clock.stop()
         store.unsubscribe(subscription)
+
+
+async def _batch(call: Call, watch: _Watch) -> list[Event]:
+    events = await watch.subscription.batch()
+    if not call.api.converter.asks(call.resource):
+        return events
+    concerned = [event for event in events if watch.selection.concerns(event.entry)]
+    return await call.api.converter.events(call.resource, concerned)
 
 
 def _encode(events: list[Event], watch: _Watch) -> bytes:

@@ -6,8 +6,6 @@ compile, a printer column must have a JSONPath we can follow. Follows apiextensi
 
 from __future__ import annotations
 
-from typing import Any
-
 from graylane.cluster.apiserver.schema import re2
 from graylane.cluster.apiserver.schema.fielderror import (
     FieldError,
@@ -21,6 +19,7 @@ from graylane.cluster.apiserver.schema.printers import jsonpath
 from graylane.cluster.apiserver.schema.structural import Structural
 from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import Errors, needed, one_of, spelled
+from graylane.cluster.apiserver.schema.validate.conversions import conversion, https
 from graylane.errors import UserError
 from graylane.model.meta import Obj, dig
 
@@ -38,7 +37,7 @@ def definition(new: Obj, old: Obj | None) -> Errors:
             yield from needed(spec.get("names") or {}, name, "spec.names", syntax.label)
     yield from needed(spec.get("names") or {}, "kind", "spec.names")
     if spec.get("conversion"):
-        yield from one_of(spec["conversion"], "strategy", "spec.conversion", ("None", "Webhook"))
+        yield from conversion(spec["conversion"])
     if not spec.get("versions"):
         yield required("spec.versions")
     seen: set[str] = set()
@@ -192,7 +191,7 @@ def _webhook(hook: Obj, path: str) -> Errors:
     if (client.get("url") is None) == (client.get("service") is None):
         yield required(f"{path}.clientConfig", "exactly one of url or service is required")
     elif client.get("url") is not None:
-        yield from spelled(client["url"], f"{path}.clientConfig.url", _https)
+        yield from spelled(client["url"], f"{path}.clientConfig.url", https)
 
 
 def _qualified(name: str) -> list[str]:
@@ -201,12 +200,4 @@ def _qualified(name: str) -> list[str]:
         problems
         if problems or name.count(".") >= 2
         else ["should be a domain with at least three segments separated by dots"]
-    )
-
-
-def _https(url: Any) -> list[str]:
-    return (
-        []
-        if str(url).startswith("https://")
-        else ["'https' is the only allowed URL scheme; desired format: https://host[/path]"]
     )
