@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, Kind
+from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, annotations_of, dig, name_of, owner_refs
+from graylane.model.trafficrouting import ADDED
 from graylane.rollouts.controller import controllers
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
 from graylane.testing.releases import stand_ins
+from tests.stories.rollouts.routed import RoutedStage, virtual_service
 
 BATCH_RELEASE = Kind("rollouts.kruise.io", "v1beta1", "BatchRelease", "batchreleases")
 CONTROL_INFO = "batchrelease.rollouts.kruise.io/control-info"
@@ -140,3 +142,24 @@ def test_row_85_improve_a_batch_release_deleted_at_the_last_pause_changes_nothin
     stage.approve().settle()
     stage.allowed.add("v2")
     assert stage.approve().settle().row() == "Healthy 2 Completed | canary none | lane off | stable v2"
+
+
+def test_a_weighted_release_of_openkruise_keeps_its_routes_while_it_changes_hands() -> None:
+    """OpenKruise routes by itself: the original is noted on the VirtualService, and the Service is pinned."""
+    stage = RoutedStage(2, ({"replicas": 1, "weight": 20, "pause": {}},)).begin().push("v2")
+    stage.settle()
+    stage.world.patch(TRAFFIC_ROUTING, NAMESPACE, "web-routes", {"metadata": {"finalizers": []}})
+    stage.world.delete(TRAFFIC_ROUTING, NAMESPACE, "web-routes")
+    stage.world.patch(VIRTUAL_SERVICE, NAMESPACE, "web", {"metadata": {"annotations": {ADDED: None}}})
+    stage.world.patch(SERVICE, NAMESPACE, "web", {"metadata": {"annotations": {"graylane.dev/pinned-by": None}}})
+    theirs = {"rolloutHash": THEIR_HASH, "canaryRevision": THEIR_REVISION}
+    stage.status_patch(theirs)
+    shares: list[dict[str, int]] = []
+    stage.world.after_write = lambda effect: shares.append(stage.shares())
+    stage.settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+    assert {tuple(found.items()) for found in shares} == {(("web", 80), ("web-canary", 20))}, "not for an instant"
+    stage.world.after_write = None
+    stage.abort().settle()
+    assert (stage.selector(), stage.lane(), stage.canaries()) == ({"app": "web"}, False, [])
+    assert (stage.get(VIRTUAL_SERVICE) or {})["spec"] == virtual_service()
