@@ -86,9 +86,17 @@ class Facts:
         return self.is_progressing and ABORT in annotations_of(self.rollout)
 
     @property
+    def reason(self) -> str:
+        return str((condition(self.rollout, "Progressing") or {}).get("reason", "")) if self.is_progressing else ""
+
+    @property
     def is_ending(self) -> bool:
-        reason = (condition(self.rollout, "Progressing") or {}).get("reason")
-        return self.is_progressing and reason in ("Finalising", "Cancelling")
+        return self.reason in ("Finalising", "Cancelling")
+
+    @property
+    def has_failed(self) -> bool:
+        """It stands still past its deadline and is kept as it is; one that is taken back then is ending."""
+        return self.reason == "ProgressDeadlineExceeded"
 
     @property
     def awaits_approval(self) -> bool:
@@ -133,6 +141,11 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
     Wait(lambda f: f.is_ending, lambda f: f.message),
     Wait(lambda f: f.is_held, lambda f: "resume: spec.strategy.paused is true", ("graylane resume {name}",)),
     Wait(
+        lambda f: f.has_failed,
+        lambda f: f"somebody to mend or abort it: {_sentence(f)}",
+        ("graylane abort {name}",),
+    ),
+    Wait(
         lambda f: f.awaits_approval,
         lambda f: f"approval: {_sentence(f)}",
         ("graylane approve {name}", "graylane abort {name}"),
@@ -160,6 +173,7 @@ class Release:
     since: datetime | None
     next: tuple[str, ...]
     outcome: str
+    failed: bool = False
 
 
 def release(view: View, rollout: Obj) -> Release:
@@ -178,6 +192,7 @@ def release(view: View, rollout: Obj) -> Release:
         waits_for=row.says(facts).strip().rstrip(":") if row else "",
         since=facts.since if row else None,
         next=tuple(command.format(name=facts.name) for command in row.next) if row else (),
+        failed=facts.has_failed,
         outcome="" if facts.is_progressing else _outcome(rollout),
     )
 
@@ -207,7 +222,7 @@ def _outcome(rollout: Obj) -> str:
 
 def _sentence(facts: Facts) -> str:
     """The status' own words, without the commands that the controller adds for readers of kubectl: `next` has them."""
-    return facts.message.partition(": graylane ")[0]
+    return facts.message.partition(": graylane ")[0].partition("; mend it, or graylane ")[0]
 
 
 def _until(facts: Facts) -> str:

@@ -123,9 +123,11 @@ def _require(screen: Screen, view: View, namespace: str) -> None:
 
 
 def _reached(until: Until, view: ChainView) -> bool:
-    """Raises `CheckFailed` when a release ended badly."""
+    """Raises `CheckFailed` when a release ended badly, or has failed and stands."""
     if not view.releases:
         return False
+    if stands := [release for release in view.releases if release.failed]:
+        raise CheckFailed("; ".join(f"rollout {release.name} waits for {release.waits_for}" for release in stands))
     if until.value == "paused":
         return all(release.state == "StepPaused" and release.phase == "Progressing" for release in view.releases)
     if any(release.phase != "Healthy" for release in view.releases):

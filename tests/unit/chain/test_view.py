@@ -125,6 +125,20 @@ def test_a_release_whose_pods_do_not_start_says_why() -> None:
     )
 
 
+def test_a_release_past_its_deadline_waits_for_somebody_and_is_marked_as_failed() -> None:
+    scene = base()
+    start_canary(scene, "mocka", "rollouts-a", ready=False)
+    status = scene.get("Rollout", "rollouts-a")["status"]
+    status["canaryStatus"]["currentStepState"] = "StepUpgrade"
+    failed = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": ""}
+    status["conditions"] = [failed]
+    status["message"] = "Rollout failed in step(1/1): 0 of 1 pods ready; mend it, or graylane abort rollouts-a"
+    found = shown(scene).releases[0]
+    assert found.failed
+    assert found.waits_for == "somebody to mend or abort it: Rollout failed in step(1/1): 0 of 1 pods ready"
+    assert found.next == ("graylane abort rollouts-a",)
+
+
 def test_a_release_whose_routes_are_refused_repeats_the_routing_s_reason() -> None:
     scene = base()
     start_canary(scene, "mocka", "rollouts-a")

@@ -272,6 +272,18 @@ async def test_watching_until_done_fails_with_a_release_that_failed(
     assert "aborted by request" in capsys.readouterr().err
 
 
+async def test_watching_ends_with_a_release_that_stands_past_its_deadline(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    failed = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "no progress"}
+    status = {"status": {"phase": "Progressing", "message": "Rollout failed in step(1/1)", "conditions": [failed]}}
+    await server.client.patch(ROLLOUT, "rollouts-a", "default", status, subresource="status")
+    code = await typed("status", "rollouts-a", "--until", "paused", "--kubeconfig", str(server.kubeconfig))
+    assert code == Exit.FAILED
+    assert "rollout rollouts-a waits for somebody to mend or abort it" in capsys.readouterr().err
+
+
 async def test_a_server_that_is_gone_is_one_line_and_a_code_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
