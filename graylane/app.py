@@ -33,6 +33,7 @@ from graylane.kit import Controller, Manager, SystemClock, istiod
 from graylane.mesh.admission import not_acted_on
 from graylane.mesh.controller import Mesh
 from graylane.mesh.debug.istiod import Post
+from graylane.mesh.gatewayapi import controller as gatewayapi
 from graylane.mesh.inputs import MeshConfig
 from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
@@ -133,9 +134,8 @@ class Cluster:
             manager.add(controller)
         webhooks = await self._webhooks(secrets, manager)
         bundle = secrets.authority.bundle
-        await install_objects(
-            client, [*configurations(webhooks.url, bundle), istio.configuration(webhooks.url, bundle)]
-        )
+        asking = [*configurations(webhooks.url, bundle), istio.configuration(webhooks.url, bundle)]
+        await install_objects(client, [*asking, gatewayapi.GATEWAY_CLASS_OBJECT])
         progress("starting the mesh")
         mesh = await self._mesh(manager)
         if network is not None:
@@ -250,7 +250,12 @@ class Cluster:
 def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
     proxies = Proxies(partial(istiod.ask, manager.client, "/debug/syncz"))
     routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"), proxies)
-    return [*workloads.controllers(), *rollouts.controllers(manager.follower("rollout")), *routing]
+    return [
+        gatewayapi.controller(),
+        *workloads.controllers(),
+        *rollouts.controllers(manager.follower("rollout")),
+        *routing,
+    ]
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

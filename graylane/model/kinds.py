@@ -79,3 +79,7 @@ REQUEST_AUTHENTICATION = Kind("security.istio.io", "v1", "RequestAuthentication"
 ENVOY_FILTER = Kind("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
 ROLLOUT = Kind("rollouts.kruise.io", "v1alpha1", "Rollout", "rollouts")
 TRAFFIC_ROUTING = Kind("rollouts.kruise.io", "v1alpha1", "TrafficRouting", "trafficroutings")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False)
+KUBE_GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+REFERENCE_GRANT = Kind("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from graylane.model.meta import Obj, condition, dig, format_time, generation_of
+from graylane.model.meta import Obj, condition, dig, find_condition, format_time, generation_of
 
 
 class Answer(StrEnum):
@@ -38,17 +38,29 @@ class Verdict:
 
 def tells(obj: Obj) -> bool:
     """Whether a mesh reports on this object at all."""
-    return condition(obj, "Reconciled") is not None
+    return _reconciled(obj) is not None
+
+
+def _reconciled(obj: Obj) -> tuple[Obj, int] | None:
+    """The condition and the generation it is about; a route of the Gateway API has one for each of its parents."""
+    own = condition(obj, "Reconciled")
+    if own is not None:
+        # Istio's own status writer gives the generation as text, as protobuf's JSON does for 64-bit integers.
+        return own, int(dig(obj, "status", "observedGeneration", default=0))
+    parents = dig(obj, "status", "parents", default=[])
+    found = (find_condition(parent.get("conditions") or [], "Reconciled") for parent in parents)
+    told = [(each, int(each.get("observedGeneration", 0))) for each in found if each is not None]
+    return min(told, key=lambda each: (each[1], each[0].get("status") == "True"), default=None)
 
 
 def verdict(obj: Obj, since: datetime, grace: timedelta, now: datetime) -> Verdict:
     """`since`: when the object was first seen as it is now; used only where the mesh does not report."""
-    reconciled = condition(obj, "Reconciled")
-    if reconciled is None:
+    found = _reconciled(obj)
+    if found is None:
         return _by_time(since, grace, now)
+    reconciled, generation = found
     words = str(reconciled.get("message") or reconciled.get("reason") or "")
-    # Istio's own status writer gives the generation as text, as protobuf's JSON does for 64-bit integers.
-    if int(dig(obj, "status", "observedGeneration", default=0)) != generation_of(obj):
+    if generation != generation_of(obj):
         return Verdict(Answer.LAGS, "is on its way to the proxies")
     if reconciled.get("status") == "True":
         return Verdict(Answer.YES)

@@ -1,0 +1,85 @@
+"""Where a rule of an HTTPRoute leads: Services that exist and may be referred to.
+
+Pure. In: a `View`, the route, its backendRefs. Out: destinations with weights, and what is wrong with the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graylane.chain.hosts import DOMAIN, fqdn
+from graylane.kit.cache import View
+from graylane.model.kinds import HTTP_ROUTE, REFERENCE_GRANT, SERVICE
+from graylane.model.meta import Key, Obj, dig, namespace_of
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A condition's reason, in the Gateway API's words, and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """`lost` is the weight of backends that cannot be had: such requests get a 500."""
+
+    routes: tuple[Obj, ...]
+    lost: int
+    problem: Problem | None = None
+
+    @property
+    def total(self) -> int:
+        return self.lost + sum(int(entry["weight"]) for entry in self.routes)
+
+
+def backends(view: View, route: Obj, refs: list[Obj], *, at_gateway: bool) -> Backends:
+    found, lost, problem = [], 0, None
+    for ref in refs:
+        weight = int(ref.get("weight", 1))
+        wrong = unusable(view, route, ref, at_gateway=at_gateway)
+        if wrong is not None:
+            problem, lost = problem or wrong, lost + weight
+        elif weight:
+            found.append({"destination": destination(route, ref), "weight": weight})
+    return Backends(tuple(found), lost, problem)
+
+
+def destination(route: Obj, ref: Obj) -> dict[str, Any]:
+    host = fqdn(str(ref["name"]), str(ref.get("namespace") or namespace_of(route)), DOMAIN)
+    return {"host": host, "port": {"number": int(ref["port"])}}
+
+
+def unusable(view: View, route: Obj, ref: Obj, *, at_gateway: bool) -> Problem | None:
+    """Why a reference leads nowhere. In the mesh no grant is needed, as a client may call any Service anyway."""
+    group, kind = ref.get("group") or "", ref.get("kind") or "Service"
+    if group or kind != "Service":
+        return Problem("InvalidKind", f"referencing unsupported backendRef: group {group!r} kind {kind!r}")
+    key = Key(str(ref.get("namespace") or namespace_of(route)), str(ref["name"]))
+    if at_gateway and key.namespace != namespace_of(route) and not _is_granted(view, route, key):
+        told = f"backendRef {key} not accessible to a route in namespace {namespace_of(route)!r}"
+        return Problem("RefNotPermitted", f"{told} (missing a ReferenceGrant?)")
+    if not ref.get("port"):
+        return Problem("UnsupportedValue", f"port is required in backendRef {key}")
+    service = view.get(SERVICE, *key)
+    numbers = [port.get("port") for port in dig(service, "spec", "ports", default=[])]
+    if service is None or ref["port"] not in numbers:
+        return Problem("BackendNotFound", f"backend({key.name}.{key.namespace}:{ref['port']}) not found")
+    return None
+
+
+def _is_granted(view: View, route: Obj, target: Key) -> bool:
+    """A ReferenceGrant next to the Service lets routes of this namespace refer to it."""
+    asks = {"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind, "namespace": namespace_of(route)}
+    for grant in view.list(REFERENCE_GRANT, target.namespace):
+        sources, targets = dig(grant, "spec", "from", default=[]), dig(grant, "spec", "to", default=[])
+        from_here = any(all(source.get(name) == value for name, value in asks.items()) for source in sources)
+        if from_here and any(_covers(each, target.name) for each in targets):
+            return True
+    return False
+
+
+def _covers(target: Obj, name: str) -> bool:
+    return not target.get("group") and target.get("kind") == "Service" and target.get("name") in (None, "", name)

@@ -1,0 +1,86 @@
+"""Keeps Istio's objects equal to what the Gateway API's objects ask for, and those informed.
+
+Pure. In: a `View`. Out: effects. There is one key, the class `istio`: routes of several namespaces meet at one host, so
+that the whole is looked at whenever a part changes. Without the class nothing is ours, and what we made goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from graylane.kit import Controller, Create, Delete, Effect, Outcome, Patch
+from graylane.kit.cache import View
+from graylane.mesh.gatewayapi.attach import CLASS, CONTROLLER
+from graylane.mesh.gatewayapi.objects import FROM, LABEL, Wanted, wanted
+from graylane.mesh.gatewayapi.status import statuses
+from graylane.model.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    HTTP_ROUTE,
+    KUBE_GATEWAY,
+    NAMESPACE,
+    POD,
+    REFERENCE_GRANT,
+    SERVICE,
+    VIRTUAL_SERVICE,
+)
+from graylane.model.meta import Key, Obj, is_deleting, key_of, labels_of, uid_of
+from graylane.model.patches import create_merge_patch
+from graylane.model.selectors import LabelSelector
+
+_KEY = Key("", CLASS)
+_MADE = (GATEWAY, VIRTUAL_SERVICE)
+_OURS = LabelSelector.of_map({LABEL: FROM})
+
+GATEWAY_CLASS_OBJECT: Obj = {
+    "apiVersion": GATEWAY_CLASS.api_version,
+    "kind": GATEWAY_CLASS.kind,
+    "metadata": {"name": CLASS},
+    "spec": {"controllerName": CONTROLLER, "description": "The default Istio GatewayClass"},
+}
+
+
+def controller() -> Controller:
+    watched = dict.fromkeys((KUBE_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, SERVICE, NAMESPACE), _always)
+    return Controller(
+        "gateway-api",
+        GATEWAY_CLASS,
+        reconcile,
+        watches={**watched, **dict.fromkeys(_MADE, _if_ours), POD: _if_gateway},
+    )
+
+
+def _always(_: Obj) -> Iterable[Key]:
+    return (_KEY,)
+
+
+def _if_ours(obj: Obj) -> Iterable[Key]:
+    return (_KEY,) if labels_of(obj).get(LABEL) == FROM else ()
+
+
+def _if_gateway(pod: Obj) -> Iterable[Key]:
+    return (_KEY,) if "istio" in labels_of(pod) else ()
+
+
+def reconcile(view: View, key: Key, now: datetime) -> Outcome:
+    if key != _KEY:
+        return Outcome()
+    found = wanted(view) if view.get(GATEWAY_CLASS, *_KEY) is not None else Wanted()
+    effects: list[Effect] = [*_made(view, found)]
+    if view.get(GATEWAY_CLASS, *_KEY) is not None:
+        effects += statuses(view, found, now)
+    return Outcome(tuple(effects))
+
+
+def _made(view: View, found: Wanted) -> Iterator[Effect]:
+    for (kind, key), obj in found.objects.items():
+        old = view.get(kind, *key)
+        if old is None:
+            yield Create(kind, obj)
+        elif labels_of(old).get(LABEL) == FROM and old.get("spec") != obj["spec"]:
+            yield Patch(kind, key, {"spec": create_merge_patch(old.get("spec") or {}, obj["spec"])})
+    for kind in _MADE:
+        for obj in view.list(kind, None, _OURS):
+            if (kind, key_of(obj)) not in found.objects and not is_deleting(obj):
+                yield Delete(kind, key_of(obj), uid_of(obj))

@@ -1,0 +1,146 @@
+"""What the Gateway API's objects become: Gateways and VirtualServices of Istio, one per listener and one per host.
+
+Pure. In: a `View`. Out: `Wanted`, the objects and which of them each route and listener depends on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from graylane.chain.hosts import DOMAIN, fqdn
+from graylane.kit.cache import View
+from graylane.mesh.gatewayapi.attach import Attachment, Listener, attachments, is_ours, listeners
+from graylane.mesh.gatewayapi.rules import Rank, Rule, Translated, translated
+from graylane.model.hashing import short_hash
+from graylane.model.kinds import GATEWAY, HTTP_ROUTE, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
+from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
+
+LABEL = "graylane.dev/translated-from"
+FROM = "gateway-api"
+_INGRESS = {"istio": "ingressgateway"}
+_LONGEST = 63
+
+Target = tuple[Kind, Key]
+
+
+@dataclass(slots=True)
+class Wanted:
+    """`of_route` and `of_listener` name the objects that must be live for a route, or a listener, to be."""
+
+    objects: dict[Target, Obj] = field(default_factory=dict)
+    attached: dict[Key, list[Attachment]] = field(default_factory=dict)
+    translations: dict[tuple[Key, bool], Translated] = field(default_factory=dict)
+    of_route: dict[Key, set[Target]] = field(default_factory=lambda: defaultdict(set))
+    of_listener: dict[tuple[Key, str], Target] = field(default_factory=dict)
+    counts: dict[tuple[Key, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
+
+
+@dataclass(slots=True)
+class _Host:
+    """All rules for one host at one place, whichever routes they come from."""
+
+    name: Key
+    binding: Rule
+    ranked: list[tuple[Rank, Rule]] = field(default_factory=list)
+    routes: list[Key] = field(default_factory=list)
+
+
+def wanted(view: View) -> Wanted:
+    found = Wanted()
+    for gateway in view.list(KUBE_GATEWAY):
+        if is_ours(view, gateway):
+            for listener in listeners(gateway):
+                if listener.problem is None:
+                    target = (GATEWAY, _gateway_name(listener))
+                    found.objects[target] = _object(*target, _opened(view, gateway, listener))
+                    found.of_listener[listener.gateway, listener.name] = target
+    hosts: dict[tuple[Any, ...], _Host] = {}
+    for route in view.list(HTTP_ROUTE):
+        key = key_of(route)
+        found.attached[key] = list(attachments(view, route))
+        for attachment in found.attached[key]:
+            _place(view, route, attachment, found, hosts)
+    for host in hosts.values():
+        target = (VIRTUAL_SERVICE, host.name)
+        ordered = [rule for _, rule in sorted(host.ranked, key=lambda each: each[0])]
+        found.objects[target] = _object(*target, {**host.binding, "http": ordered})
+        for key in host.routes:
+            found.of_route[key].add(target)
+    return found
+
+
+def _place(view: View, route: Obj, attachment: Attachment, found: Wanted, hosts: dict[tuple[Any, ...], _Host]) -> None:
+    at_gateway = attachment.service is None
+    key = key_of(route)
+    result = found.translations.setdefault((key, at_gateway), translated(view, route, at_gateway=at_gateway))
+    if attachment.problem is not None:
+        return
+    for listener, _ in attachment.places:
+        found.counts[listener.gateway, listener.name].add(key)
+    if result.refused is not None or not result.rules:
+        return
+    for place in _places(route, attachment):
+        host = hosts.setdefault((place.name,), place)
+        if key not in host.routes:
+            host.routes.append(key)
+            host.ranked += _for_port(result.rules, attachment)
+
+
+def _places(route: Obj, attachment: Attachment) -> list[_Host]:
+    if attachment.service is not None:
+        return [_in_mesh(route, attachment.service)]
+    open_places = ((listener, host) for listener, host in attachment.places if listener.problem is None)
+    return [_at_listener(listener, host) for listener, host in open_places]
+
+
+def _at_listener(listener: Listener, host: str) -> _Host:
+    gateway = _gateway_name(listener)
+    name = _short(f"{listener.gateway.name}-{listener.name}-{short_hash([host])}")
+    return _Host(Key(gateway.namespace, name), {"hosts": [host], "gateways": [str(gateway)]})
+
+
+def _in_mesh(route: Obj, service: Key) -> _Host:
+    """A route next to its Service is everybody's; one from elsewhere is its own namespace's, and wins there."""
+    namespace = namespace_of(route)
+    host = fqdn(service.name, service.namespace, DOMAIN)
+    scope = {} if namespace == service.namespace else {"exportTo": ["."]}
+    name = _short(f"{service.name}-mesh-{short_hash([host])}")
+    return _Host(Key(namespace, name), {"hosts": [host], "gateways": ["mesh"], **scope})
+
+
+def _for_port(rules: tuple[tuple[Rank, Rule], ...], attachment: Attachment) -> list[tuple[Rank, Rule]]:
+    port = attachment.ref.get("port") if attachment.service else None
+    if not port:
+        return list(rules)
+    return [(rank, {**rule, "match": [{**match, "port": port} for match in rule["match"]]}) for rank, rule in rules]
+
+
+def _gateway_name(listener: Listener) -> Key:
+    name = f"{listener.gateway.name}-istio-autogenerated-k8s-gateway-{listener.name}"
+    return Key(listener.gateway.namespace, _short(name))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{short_hash([name])[:8]}"
+
+
+def _opened(view: View, gateway: Obj, listener: Listener) -> Rule:
+    port = {"number": listener.port, "name": "http", "protocol": "HTTP"}
+    return {"selector": selector_of(view, gateway), "servers": [{"port": port, "hosts": [f"*/{listener.hostname}"]}]}
+
+
+def selector_of(view: View, gateway: Obj) -> dict[str, str]:
+    """The pods that open its ports: those behind a Service that its addresses name, else the ingress gateway's."""
+    for address in dig(gateway, "spec", "addresses", default=[]):
+        if address.get("type") == "Hostname":
+            name, _, rest = str(address.get("value")).partition(".")
+            service = view.get(SERVICE, rest.partition(".")[0] or namespace_of(gateway), name)
+            return dict(dig(service, "spec", "selector", default={})) or {"graylane.dev/no-such-service": name}
+    return _INGRESS
+
+
+def _object(kind: Kind, key: Key, spec: Rule) -> Obj:
+    meta = {"name": key.name, "namespace": key.namespace, "labels": {LABEL: FROM}}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta, "spec": spec}

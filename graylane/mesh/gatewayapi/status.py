@@ -1,0 +1,167 @@
+"""What the Gateway API's objects say about themselves: Accepted, ResolvedRefs, Programmed, and who is attached.
+
+Pure. In: a `View`, what is `Wanted`, now. Out: status patches, only where something differs. `Programmed`, and on
+routes `Reconciled`, become true when every proxy has acknowledged what the object became: more than Istio means by the
+former.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from graylane.kit import Patch
+from graylane.kit.cache import View
+from graylane.mesh.gatewayapi.attach import CONTROLLER, Attachment, Listener, is_ours, listeners
+from graylane.mesh.gatewayapi.backends import Problem
+from graylane.mesh.gatewayapi.objects import Target, Wanted, selector_of
+from graylane.model.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBE_GATEWAY, POD, Kind
+from graylane.model.meta import Condition, Obj, condition, dig, generation_of, key_of, set_condition
+from graylane.model.selectors import LabelSelector
+
+RECONCILED = "Reconciled"
+_WAITS = Condition("", "False", "Pending", "not every proxy has acknowledged it yet")
+
+
+def statuses(view: View, found: Wanted, now: datetime) -> Iterator[Patch]:
+    for obj in view.list(GATEWAY_CLASS):
+        if dig(obj, "spec", "controllerName") == CONTROLLER:
+            accepted = Condition("Accepted", "True", "Accepted", "Handled by Istio controller")
+            yield from _patch(GATEWAY_CLASS, obj, {"conditions": _set(obj, _conditions(obj), [accepted], now)})
+    for obj in view.list(KUBE_GATEWAY):
+        if is_ours(view, obj):
+            yield from _patch(KUBE_GATEWAY, obj, _gateway(view, obj, found, now))
+    for obj in view.list(HTTP_ROUTE):
+        yield from _patch(HTTP_ROUTE, obj, _route(view, obj, found, now))
+
+
+def _patch(kind: Kind, obj: Obj, status: Obj) -> Iterator[Patch]:
+    old = obj.get("status") or {}
+    if any(old.get(name) != value for name, value in status.items()):
+        patch = {"metadata": {"resourceVersion": dig(obj, "metadata", "resourceVersion")}, "status": status}
+        yield Patch(kind, key_of(obj), patch, subresource="status")
+
+
+def _conditions(obj: Obj) -> list[Obj]:
+    return dig(obj, "status", "conditions", default=[])  # type: ignore[no-any-return]
+
+
+def _set(obj: Obj, conditions: list[Obj], said: list[Condition], now: datetime) -> list[Obj]:
+    generation = generation_of(obj)
+    for each in said:
+        conditions = set_condition(conditions, each, now, observedGeneration=generation)
+    return conditions
+
+
+def _gateway(view: View, gateway: Obj, found: Wanted, now: datetime) -> Obj:
+    opened = listeners(gateway)
+    addresses = _addresses(view, gateway)
+    accepted = Condition("Accepted", "True", "Accepted", "Resource accepted")
+    if any(each.problem for each in opened):
+        bad = [each.name for each in opened if each.problem]
+        accepted = Condition("Accepted", "True", "ListenersNotValid", f"listeners {', '.join(bad)} are not valid")
+    programmed = Condition("Programmed", "True", "Programmed", "Resource programmed, acknowledged by every proxy")
+    if not addresses:
+        programmed = Condition("Programmed", "False", "AddressNotAssigned", "no gateway pod opens its ports")
+    elif not all(_is_live(view, target) for target in _targets(opened, found)):
+        programmed = replace(_WAITS, type="Programmed")
+    old = {each.get("name"): each.get("conditions") or [] for each in dig(gateway, "status", "listeners", default=[])}
+    return {
+        "addresses": addresses,
+        "conditions": _set(gateway, _conditions(gateway), [accepted, programmed], now),
+        "listeners": [_listener(view, gateway, each, found, old.get(each.name, []), now) for each in opened],
+    }
+
+
+def _targets(opened: tuple[Listener, ...], found: Wanted) -> Iterator[Target]:
+    names = ((each.gateway, each.name) for each in opened)
+    return (found.of_listener[name] for name in names if name in found.of_listener)
+
+
+def _addresses(view: View, gateway: Obj) -> list[Obj]:
+    selector = LabelSelector.of_map(selector_of(view, gateway))
+    found = {str(dig(pod, "status", "hostIP", default="")) for pod in view.list(POD, None, selector)}
+    return [{"type": "IPAddress", "value": address} for address in sorted(found - {""})]
+
+
+def _listener(view: View, gateway: Obj, listener: Listener, found: Wanted, old: list[Obj], now: datetime) -> Obj:
+    kinds = dig(gateway, "spec", "listeners", default=[])
+    entry = next(each for each in kinds if each["name"] == listener.name)
+    asked = dig(entry, "allowedRoutes", "kinds", default=[])
+    unknown = [str(each.get("kind")) for each in asked if each.get("kind") != HTTP_ROUTE.kind]
+    usable = not asked or len(unknown) < len(asked)
+    target = found.of_listener.get((listener.gateway, listener.name))
+    return {
+        "name": listener.name,
+        "attachedRoutes": len(found.counts.get((listener.gateway, listener.name), ())),
+        "supportedKinds": [{"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind}] if usable else [],
+        "conditions": _set(gateway, old, _of_listener(view, listener, target, unknown), now),
+    }
+
+
+def _of_listener(view: View, listener: Listener, target: Target | None, unknown: list[str]) -> list[Condition]:
+    problem = listener.problem
+    accepted = Condition("Accepted", "True", "Accepted", "No errors found")
+    conflicted = Condition("Conflicted", "False", "NoConflicts", "No errors found")
+    programmed = Condition("Programmed", "True", "Programmed", "No errors found")
+    resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", "No errors found")
+    if problem is not None:
+        programmed = Condition("Programmed", "False", "Invalid", problem.message)
+        accepted = Condition("Accepted", "False", problem.reason, problem.message)
+        if listener.conflict:
+            conflicted = Condition("Conflicted", "True", problem.reason, problem.message)
+    elif target is None or not _is_live(view, target):
+        programmed = replace(_WAITS, type="Programmed")
+    if unknown:
+        told = f"kinds {', '.join(unknown)} are not supported here, only HTTPRoute"
+        resolved = Condition("ResolvedRefs", "False", "InvalidRouteKinds", told)
+    return [accepted, conflicted, programmed, resolved]
+
+
+def _is_live(view: View, target: Target) -> bool:
+    """Whether every proxy has acknowledged an object as it is now."""
+    obj = view.get(target[0], *target[1])
+    known = condition(obj, RECONCILED) if obj else None
+    current = obj is not None and dig(obj, "status", "observedGeneration") == generation_of(obj)
+    return current and known is not None and known.get("status") == "True"
+
+
+def _route(view: View, route: Obj, found: Wanted, now: datetime) -> Obj:
+    """Entries of other controllers are left as they are."""
+    old = dig(route, "status", "parents", default=[])
+    kept = [each for each in old if each.get("controllerName") != CONTROLLER]
+    mine = [each for each in old if each.get("controllerName") == CONTROLLER]
+    return {
+        "parents": [*kept, *(_parent(view, route, each, mine, found, now) for each in found.attached[key_of(route)])]
+    }
+
+
+def _parent(view: View, route: Obj, attachment: Attachment, mine: list[Obj], found: Wanted, now: datetime) -> Obj:
+    old = next((each.get("conditions") or [] for each in mine if each.get("parentRef") == attachment.ref), [])
+    said = _of_route(view, route, attachment, found)
+    return {"parentRef": attachment.ref, "controllerName": CONTROLLER, "conditions": _set(route, old, said, now)}
+
+
+def _of_route(view: View, route: Obj, attachment: Attachment, found: Wanted) -> list[Condition]:
+    result = found.translations[key_of(route), attachment.service is None]
+    refused: Problem | None = attachment.problem or result.refused
+    accepted = Condition("Accepted", "True", "Accepted", "Route was valid")
+    if refused is not None:
+        accepted = Condition("Accepted", "False", refused.reason, refused.message)
+    resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", "All references resolved")
+    if result.unresolved is not None:
+        resolved = Condition("ResolvedRefs", "False", result.unresolved.reason, result.unresolved.message)
+    live = all(_as_wanted(view, found, target) for target in found.of_route[key_of(route)])
+    reconciled = Condition(RECONCILED, "True", "Acknowledged", "every proxy is up to date")
+    if refused is not None:
+        reconciled = Condition(RECONCILED, "False", "Rejected", refused.message)
+    elif not live:
+        reconciled = replace(_WAITS, type=RECONCILED)
+    return [accepted, resolved, reconciled]
+
+
+def _as_wanted(view: View, found: Wanted, target: Target) -> bool:
+    """Live, and already what the route asks for now."""
+    obj = view.get(target[0], *target[1])
+    return obj is not None and obj.get("spec") == found.objects[target]["spec"] and _is_live(view, target)

@@ -1,0 +1,252 @@
+"""What the Gateway API's objects say about themselves, and that what they became comes and goes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from graylane.mesh.gatewayapi.controller import GATEWAY_CLASS_OBJECT, reconcile
+from graylane.mesh.gatewayapi.objects import FROM, LABEL
+from graylane.model.kinds import (
+    GATEWAY,
+    GATEWAY_CLASS,
+    HTTP_ROUTE,
+    KUBE_GATEWAY,
+    NAMESPACE,
+    POD,
+    REFERENCE_GRANT,
+    SERVICE,
+    VIRTUAL_SERVICE,
+)
+from graylane.model.meta import Key, Obj, dig, find_condition, generation_of, labels_of
+from graylane.testing.world import World
+
+KEY = Key("", "istio")
+LISTENER = {"name": "web", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "Same"}}}
+
+
+@pytest.fixture
+def world() -> World:
+    """A Gateway with one listener, a Service, a gateway pod; nobody has acknowledged anything."""
+    world = World()
+    world.put(GATEWAY_CLASS, {**GATEWAY_CLASS_OBJECT})
+    labels = {"istio": "ingressgateway"}
+    meta = {"name": "in", "namespace": "istio-system", "labels": labels}
+    world.put(POD, {"metadata": meta, "status": {"hostIP": "127.0.0.1"}})
+    world.put(SERVICE, service("b"))
+    world.put(KUBE_GATEWAY, gateway(LISTENER))
+    return world
+
+
+def service(name: str, namespace: str = "shop") -> Obj:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"ports": [{"port": 8000}]}}
+
+
+def gateway(*listeners: Obj, **spec: Any) -> Obj:
+    meta = {"name": "front", "namespace": "shop"}
+    return {"metadata": meta, "spec": {"gatewayClassName": "istio", "listeners": list(listeners), **spec}}
+
+
+def route(text: str = "", namespace: str = "shop", name: str = "r", **spec: Any) -> Obj:
+    rule = yaml.safe_load(text) if text else {"backendRefs": [{"name": "b", "port": 8000}]}
+    parent = {"name": "front", "namespace": "shop"}
+    meta = {"name": name, "namespace": namespace}
+    return {"metadata": meta, "spec": {"parentRefs": [parent], "rules": [rule], **spec}}
+
+
+def settle(world: World, *, acknowledged: bool = True) -> None:
+    """Until nothing changes any more; the proxies acknowledge what there is."""
+    for _ in range(5):
+        outcome = reconcile(world.view(), KEY, world.now())
+        world.apply(outcome)
+        for kind in (GATEWAY, VIRTUAL_SERVICE) if acknowledged else ():
+            for obj in world.list(kind):
+                condition = {"type": "Reconciled", "status": "True"}
+                status = {"observedGeneration": generation_of(obj), "conditions": [condition]}
+                if obj.get("status") != status:
+                    world.patch(kind, *_key(obj), {"status": status}, subresource="status")
+    assert reconcile(world.view(), KEY, world.now()).effects == ()
+
+
+def _key(obj: Obj) -> tuple[str, str]:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+
+def of_gateway(world: World, type: str) -> tuple[str, str]:
+    return told(dig(world.get(KUBE_GATEWAY, "shop", "front"), "status", "conditions", default=[]), type)
+
+
+def of_listener(world: World, type: str, index: int = 0) -> tuple[str, str]:
+    entry = dig(world.get(KUBE_GATEWAY, "shop", "front"), "status", "listeners", index, default={})
+    return told(entry.get("conditions") or [], type)
+
+
+def of_route(world: World, type: str, namespace: str = "shop") -> tuple[str, str]:
+    found = world.get(HTTP_ROUTE, namespace, "r") or {}
+    parents = dig(found, "status", "parents", default=[])
+    (mine,) = [each for each in parents if each["controllerName"] == "istio.io/gateway-controller"]
+    assert find_condition(mine["conditions"], type)["observedGeneration"] == generation_of(found)  # type: ignore[index]
+    return told(mine["conditions"], type)
+
+
+def told(conditions: list[Obj], type: str) -> tuple[str, str]:
+    found = find_condition(conditions, type) or {}
+    return str(found.get("status")), str(found.get("reason"))
+
+
+def attached(world: World, index: int = 0) -> int:
+    listeners = dig(world.get(KUBE_GATEWAY, "shop", "front"), "status", "listeners")
+    return int(listeners[index]["attachedRoutes"])
+
+
+def test_all_is_well_once_the_proxies_have_it(world: World) -> None:
+    world.put(HTTP_ROUTE, route())
+    settle(world, acknowledged=False)
+    assert of_gateway(world, "Accepted") == ("True", "Accepted")
+    assert of_gateway(world, "Programmed") == of_listener(world, "Programmed") == ("False", "Pending")
+    assert of_route(world, "Accepted") == ("True", "Accepted")
+    assert of_route(world, "Reconciled") == ("False", "Pending")
+    settle(world)
+    assert of_gateway(world, "Programmed") == of_listener(world, "Programmed") == ("True", "Programmed")
+    assert of_route(world, "ResolvedRefs") == ("True", "ResolvedRefs")
+    assert of_route(world, "Reconciled") == ("True", "Acknowledged")
+    assert attached(world) == 1
+    status = dig(world.get(KUBE_GATEWAY, "shop", "front"), "status")
+    assert status["addresses"] == [{"type": "IPAddress", "value": "127.0.0.1"}]
+    assert told(dig(world.get(GATEWAY_CLASS, "", "istio"), "status", "conditions"), "Accepted") == ("True", "Accepted")
+
+
+def test_a_changed_route_is_not_reconciled_before_the_proxies_have_the_change(world: World) -> None:
+    world.put(HTTP_ROUTE, route())
+    settle(world)
+    world.put(SERVICE, service("c"))
+    rules = [{"backendRefs": [{"name": "c", "port": 8000}]}]
+    world.patch(HTTP_ROUTE, "shop", "r", {"spec": {"rules": rules}})
+    before = reconcile(world.view(), KEY, world.now())
+    statuses = [effect.patch for effect in before.effects if getattr(effect, "subresource", "") == "status"]
+    conditions = [each for patch in statuses for each in patch["status"]["parents"][0]["conditions"]]
+    assert told(conditions, "Reconciled") == ("False", "Pending")
+
+
+def test_what_was_made_goes_with_what_asked_for_it(world: World) -> None:
+    world.put(HTTP_ROUTE, route())
+    settle(world)
+    assert [labels_of(obj)[LABEL] for kind in (GATEWAY, VIRTUAL_SERVICE) for obj in world.list(kind)] == [FROM, FROM]
+    world.delete(HTTP_ROUTE, "shop", "r")
+    settle(world)
+    assert (len(world.list(GATEWAY)), world.list(VIRTUAL_SERVICE), attached(world)) == (1, [], 0)
+    world.delete(GATEWAY_CLASS, "", "istio")
+    settle(world)
+    assert world.list(GATEWAY) == []
+
+
+def test_nothing_that_others_made_is_touched(world: World) -> None:
+    mine = {"metadata": {"name": "mine", "namespace": "shop"}, "spec": {"hosts": ["x"]}}
+    world.put(VIRTUAL_SERVICE, mine)
+    other = {"parentRef": {"name": "elsewhere"}, "controllerName": "example.com/other", "conditions": []}
+    found = world.put(HTTP_ROUTE, route())
+    world.patch(HTTP_ROUTE, *_key(found), {"status": {"parents": [other]}}, subresource="status")
+    settle(world)
+    assert world.get(VIRTUAL_SERVICE, "shop", "mine")["spec"] == {"hosts": ["x"]}  # type: ignore[index]
+    assert dig(world.get(HTTP_ROUTE, "shop", "r"), "status", "parents")[0] == other
+
+
+REFUSED = [
+    ("NoMatchingParent", {"parentRefs": [{"name": "front", "sectionName": "none"}]}),
+    ("NoMatchingParent", {"parentRefs": [{"name": "front", "port": 81}]}),
+    ("NoMatchingParent", {"parentRefs": [{"group": "", "kind": "Service", "name": "none"}]}),
+    ("NoMatchingListenerHostname", {"hostnames": ["other.com"]}),
+    ("UnsupportedValue", {"rules": [{"filters": [{"type": "ExtensionRef"}]}]}),
+]
+
+
+@pytest.mark.parametrize(("reason", "spec"), REFUSED)
+def test_a_route_that_cannot_be_attached_says_why(world: World, reason: str, spec: dict[str, Any]) -> None:
+    world.put(KUBE_GATEWAY, gateway({**LISTENER, "hostname": "*.example.com"}))
+    world.put(HTTP_ROUTE, route(**spec))
+    settle(world)
+    assert of_route(world, "Accepted") == ("False", reason)
+    assert of_route(world, "Reconciled") == ("False", "Rejected")
+    assert world.list(VIRTUAL_SERVICE) == []
+
+
+UNRESOLVED = [
+    ("BackendNotFound", "{name: none, port: 8000}"),
+    ("BackendNotFound", "{name: b, port: 1}"),
+    ("InvalidKind", "{name: b, port: 8000, kind: Bucket, group: example.com}"),
+    ("UnsupportedValue", "{name: b}"),
+    ("RefNotPermitted", "{name: c, port: 8000, namespace: store}"),
+]
+
+
+@pytest.mark.parametrize(("reason", "backend"), UNRESOLVED)
+def test_a_backend_that_cannot_be_had_leaves_the_route_accepted(world: World, reason: str, backend: str) -> None:
+    world.put(SERVICE, service("c", "store"))
+    world.put(HTTP_ROUTE, route(f"{{backendRefs: [{backend}]}}"))
+    settle(world)
+    assert of_route(world, "Accepted") == ("True", "Accepted")
+    assert of_route(world, "ResolvedRefs") == ("False", reason)
+    (made,) = world.list(VIRTUAL_SERVICE)
+    assert made["spec"]["http"][0]["directResponse"] == {"status": 500}
+
+
+def test_a_grant_next_to_the_service_permits_the_reference(world: World) -> None:
+    world.put(SERVICE, service("c", "store"))
+    world.put(HTTP_ROUTE, route("{backendRefs: [{name: c, port: 8000, namespace: store}]}"))
+    source = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "shop"}
+    grant = {"from": [source], "to": [{"group": "", "kind": "Service", "name": "c"}]}
+    world.put(REFERENCE_GRANT, {"metadata": {"name": "g", "namespace": "store"}, "spec": grant})
+    settle(world)
+    assert of_route(world, "ResolvedRefs") == ("True", "ResolvedRefs")
+    world.delete(REFERENCE_GRANT, "store", "g")
+    settle(world)
+    assert of_route(world, "ResolvedRefs") == ("False", "RefNotPermitted")
+
+
+@pytest.mark.parametrize(
+    ("scope", "accepted"),
+    [
+        ({"from": "Same"}, "False"),
+        ({"from": "All"}, "True"),
+        ({"from": "Selector", "selector": {"matchLabels": {"team": "a"}}}, "True"),
+        ({"from": "Selector", "selector": {"matchLabels": {"team": "b"}}}, "False"),
+    ],
+)
+def test_a_listener_says_whose_routes_it_takes(world: World, scope: dict[str, Any], accepted: str) -> None:
+    world.put(NAMESPACE, {"metadata": {"name": "store", "labels": {"team": "a"}}})
+    world.put(SERVICE, service("b", "store"))
+    world.put(KUBE_GATEWAY, gateway({**LISTENER, "allowedRoutes": {"namespaces": scope}}))
+    world.put(HTTP_ROUTE, route(namespace="store"))
+    settle(world)
+    reason = "Accepted" if accepted == "True" else "NotAllowedByListeners"
+    assert of_route(world, "Accepted", "store") == (accepted, reason)
+    assert attached(world) == (accepted == "True")
+
+
+def test_listeners_that_cannot_be_opened_say_why(world: World) -> None:
+    tls = {"name": "tls", "port": 443, "protocol": "HTTPS"}
+    kinds = {**LISTENER, "name": "kinds", "port": 81, "allowedRoutes": {"kinds": [{"kind": "TCPRoute"}]}}
+    world.put(KUBE_GATEWAY, gateway(LISTENER, tls, {**LISTENER, "name": "twice"}, kinds))
+    settle(world)
+    assert of_gateway(world, "Accepted") == ("True", "ListenersNotValid")
+    assert of_listener(world, "Accepted", 1) == ("False", "UnsupportedProtocol")
+    assert of_listener(world, "Programmed", 1) == ("False", "Invalid")
+    assert of_listener(world, "Conflicted", 2) == ("True", "HostnameConflict")
+    assert of_listener(world, "ResolvedRefs", 3) == ("False", "InvalidRouteKinds")
+    assert of_listener(world, "Programmed", 0) == ("True", "Programmed")
+
+
+def test_a_gateway_of_another_class_is_somebody_elses(world: World) -> None:
+    world.put(KUBE_GATEWAY, gateway(LISTENER, gatewayClassName="nginx"))
+    world.put(HTTP_ROUTE, route())
+    settle(world)
+    assert dig(world.get(KUBE_GATEWAY, "shop", "front"), "status") is None
+    assert dig(world.get(HTTP_ROUTE, "shop", "r"), "status", "parents") == []
+
+
+def test_without_a_gateway_pod_there_is_no_address(world: World) -> None:
+    world.delete(POD, "istio-system", "in", grace_seconds=0)
+    settle(world)
+    assert of_gateway(world, "Programmed") == ("False", "AddressNotAssigned")
