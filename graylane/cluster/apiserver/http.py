@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from graylane.cluster.apiserver import tunnel
 from graylane.cluster.apiserver.api import failure
@@ -23,6 +25,16 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 STUCK_SECONDS = 30.0
 _SMALL = 16 * 1024
+
+
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered with 400; a traceback of it would tell nothing about us."""
+    wrong = (HttpProcessingError, web.RequestPayloadError)
+    return not (record.exc_info and isinstance(record.exc_info[1], wrong))
+
+
+_log = logging.getLogger(f"{__name__}.connections")
+_log.addFilter(_is_our_fault)
 
 
 class HttpServer:
@@ -36,7 +48,9 @@ class HttpServer:
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
         # Handlers end when their client leaves: an idle watch would otherwise wait for an event to notice.
-        server = web.Server(self._serve, request_factory=self._request, handler_cancellation=True, access_log=None)
+        server = web.Server(
+            self._serve, request_factory=self._request, handler_cancellation=True, access_log=None, logger=_log
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=context, reuse_address=True)
@@ -73,6 +87,8 @@ class HttpServer:
         except web.HTTPRequestEntityTooLarge:
             limit = self._max_body
             raise TooLarge(f"Request entity too large: limit is {limit}") from None
+        except web.RequestPayloadError as error:
+            raise BadRequest(f"the body cannot be read: {error}") from None
         path, _, query = raw.raw_path.partition("?")
         return Request(raw.method, path, parse_query(query), _headers(raw.headers.items()), body)
 
