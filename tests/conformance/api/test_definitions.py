@@ -281,6 +281,24 @@ WRONG: dict[str, tuple[Callable[[Obj], Any], str]] = {
         lambda spec: spec.update(conversion={"strategy": "Webhook"}),
         "spec.conversion",
     ),
+    "fields that Kubernetes may know or not": (lambda spec: spec.update(preserveUnknownFields=True), "spec"),
+    "a short name in capitals": (lambda spec: spec["names"].update(shortNames=["WD"]), "spec.names.shortNames[0]"),
+    "a group without a domain": (lambda spec: spec.update(group="example"), "spec.group"),
+    "a group of Kubernetes": (lambda spec: spec.update(group="shop.k8s.io"), "metadata.annotations"),
+    "a scale that is no path": (
+        lambda spec: spec["versions"][0]["subresources"]["scale"].update(specReplicasPath="spec.replicas"),
+        "spec",
+    ),
+    "a field to select by that is not": (
+        lambda spec: spec["versions"][0].update(selectableFields=[{"jsonPath": ".spec.nothing"}]),
+        "spec",
+    ),
+    "metadata of its own": (
+        lambda spec: spec["versions"][0]["schema"]["openAPIV3Schema"]["properties"].update(
+            metadata={"type": "object", "properties": {"labels": {"type": "object"}}}
+        ),
+        "spec",
+    ),
     "an unknown conversion": (lambda spec: spec.update(conversion={"strategy": "Magic"}), "spec.conversion.strategy"),
 }
 

@@ -21,17 +21,30 @@ from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import Errors, needed, one_of, spelled
 from graylane.cluster.apiserver.schema.validate.conversions import conversion, https
 from graylane.errors import UserError
-from graylane.model.meta import Obj, dig
+from graylane.model.meta import Obj, annotations_of, dig
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _UNSUPPORTED = ("$ref", "$schema", "definitions", "dependencies", "id", "patternProperties", "additionalItems")
 
 
+_PROTECTED = (".k8s.io", ".kubernetes.io")
+_APPROVAL = "api-approved.kubernetes.io"
+
+
 def definition(new: Obj, old: Obj | None) -> Errors:
     spec = new.get("spec") or {}
     yield from needed(spec, "group", "spec", syntax.subdomain)
+    yield from _group(new, spec.get("group") or "")
     yield from one_of(spec, "scope", "spec", ("Cluster", "Namespaced"))
+    if spec.get("preserveUnknownFields"):
+        detail = (
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        )
+        yield invalid("spec.preserveUnknownFields", True, detail)
+    for name in ("shortNames", "categories"):
+        for index, word in enumerate((spec.get("names") or {}).get(name) or ()):
+            yield from spelled(word, f"spec.names.{name}[{index}]", syntax.label)
     for name in ("plural", "singular"):
         if (spec.get("names") or {}).get(name) or name == "plural":
             yield from needed(spec.get("names") or {}, name, "spec.names", syntax.label)
@@ -53,6 +66,15 @@ def definition(new: Obj, old: Obj | None) -> Errors:
             yield invalid(f"status.storedVersions[{index}]", name, "must appear in spec.versions")
 
 
+def _group(new: Obj, group: str) -> Errors:
+    """Kubernetes' own groups are open to those whom it has approved."""
+    if group and "." not in group:
+        yield invalid("spec.group", group, "should be a domain with at least one dot")
+    if group.endswith(_PROTECTED) and not annotations_of(new).get(_APPROVAL):
+        detail = f'protected groups must have approval annotation "{_APPROVAL}"'
+        yield required(f"metadata.annotations[{_APPROVAL}]", detail)
+
+
 def _version(version: Obj, path: str) -> Errors:
     schema, where = dig(version, "schema", "openAPIV3Schema"), f"{path}.schema.openAPIV3Schema"
     if schema is None:
@@ -61,6 +83,20 @@ def _version(version: Obj, path: str) -> Errors:
         yield from _root(schema, where)
     for index, column in enumerate(version.get("additionalPrinterColumns") or ()):
         yield from _column(column, f"{path}.additionalPrinterColumns[{index}]")
+    for name, found in (dig(version, "subresources", "scale", default={}) or {}).items():
+        if not str(found).startswith("."):
+            yield invalid(f"{path}.subresources.scale.{name}", found, "must be a simple json path starting with .")
+    for index, field in enumerate(version.get("selectableFields") or ()):
+        if not _is_selectable(schema or {}, field.get("jsonPath") or ""):
+            detail = "is an invalid path: does not refer to a valid field"
+            yield invalid(f"{path}.selectableFields[{index}].jsonPath", field.get("jsonPath"), detail)
+
+
+def _is_selectable(schema: Obj, path: str) -> bool:
+    """A path of names that leads to a text, a number or a yes or no."""
+    for name in path.removeprefix(".").split("."):
+        schema = dig(schema, "properties", name, default={})
+    return path.startswith(".") and schema.get("type") in ("boolean", "integer", "string")
 
 
 def _root(schema: Obj, path: str) -> Errors:
@@ -68,6 +104,10 @@ def _root(schema: Obj, path: str) -> Errors:
         yield required(f"{path}.type", "must not be empty at the root")
     elif schema["type"] != "object":
         yield invalid(f"{path}.type", schema["type"], "must be object at the root")
+    extra = set(dig(schema, "properties", "metadata", "properties", default={})) - {"name", "generateName"}
+    if extra:
+        detail = "must not specify anything other than name and generateName, but metadata is implicitly specified"
+        yield forbidden(f"{path}.properties[metadata]", detail)
     found = list(_position(schema, path))
     yield from found
     if not found:
