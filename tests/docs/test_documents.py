@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from graylane.cluster.apiserver import limits
+from graylane.cluster.apiserver.resources import BUILT_IN
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
@@ -27,6 +30,12 @@ def test_every_link_of_a_document_leads_to_a_file(document: Path) -> None:
 def test_every_path_that_a_document_names_exists(document: Path) -> None:
     missing = [path for path in PATH.findall(document.read_text()) if not any(ROOT.glob(path.rstrip("/")))]
     assert missing == []
+
+
+def test_the_limits_of_the_api_are_those_of_its_tables() -> None:
+    page = (ROOT / "docs/limits.md").read_text()
+    assert page == limits.page(page), "run: python tools/write_limits.py"
+    assert all(f"{kind.kind}" in page for kind in BUILT_IN)
 
 
 def test_both_readmes_show_the_same_commands() -> None:

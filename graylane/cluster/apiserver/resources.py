@@ -105,7 +105,7 @@ def _row(
 
 
 _YES, _DATA = Acts.YES, Acts.DATA
-_POD_SUB = "attach binding ephemeralcontainers eviction exec log portforward proxy status"
+_POD_SUB = "attach binding ephemeralcontainers eviction exec log portforward proxy resize status"
 
 # fmt: off
 BUILT_IN: tuple[Resource, ...] = (
@@ -208,5 +208,13 @@ REVIEWS: tuple[Review, ...] = (
     Review("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews"),
     Review("authorization.k8s.io", "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", namespaced=True),
 )
+
+# Of what is stable in Kubernetes, that which is answered with 404.
+NOT_SERVED = {
+    "`bindings` (v1)": "a pod is bound by `pods/binding`",
+    "`componentstatuses` (v1)": "deprecated in Kubernetes since 1.19",
+    "`nodes/proxy`": "use `kubectl logs`, `exec` and `port-forward`",
+    "alpha and beta versions": "stable ones are served of every group that has one",
+}
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease", "istio-system")

@@ -9,13 +9,12 @@ from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Reply
 from graylane.errors import NotImplementedByServer
 
-_INSTEAD = {
-    "ephemeralcontainers": "pods are processes on this machine: use kubectl exec, or look at them there",
+INSTEAD = {
+    "pods/ephemeralcontainers": "pods are processes on this machine: use kubectl exec, or look at them there",
+    "pods/resize": "the resources of processes are not limited: change the template of the pods' workload",
 }
 
 
 async def refuse(call: Call) -> Reply:
-    sub = call.target.subresource
-    raise NotImplementedByServer(
-        f"Graylane does not serve {call.resource.plural}/{sub}; {_INSTEAD.get(sub, 'there is no substitute')}"
-    )
+    where = f"{call.resource.plural}/{call.target.subresource}"
+    raise NotImplementedByServer(f"Graylane does not serve {where}; {INSTEAD[where]}")

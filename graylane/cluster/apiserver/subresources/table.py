@@ -34,9 +34,11 @@ SUBRESOURCES: dict[tuple[str, str], Handler] = {
     ("proxy", "get"): proxy.get,
     ("attach", "get"): streams.attach,
     ("attach", "create"): streams.attach,
-    ("ephemeralcontainers", "get"): refused.refuse,
-    ("ephemeralcontainers", "patch"): refused.refuse,
-    ("ephemeralcontainers", "update"): refused.refuse,
+    **{
+        (name, verb): refused.refuse
+        for name in ("ephemeralcontainers", "resize")
+        for verb in ("get", "patch", "update")
+    },
     ("exec", "get"): streams.execute,
     ("exec", "create"): streams.execute,
     ("portforward", "get"): streams.port_forward,
