@@ -214,15 +214,16 @@ def job(completions: int, parallelism: int, mode: str) -> Obj:
     spec = {
         "completions": completions,
         "parallelism": parallelism,
-        "completionMode": mode,
+        "completionMode": mode.removesuffix("PerIndex"),
         "backoffLimit": 1000,
+        **({"backoffLimitPerIndex": 1000} if mode.endswith("PerIndex") else {}),
         "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"image": "v1"}]}},
     }
     return {"metadata": {"name": "batch", "namespace": NS}, "spec": spec}
 
 
-@pytest.mark.parametrize("mode", ["NonIndexed", "Indexed"])
+@pytest.mark.parametrize("mode", ["NonIndexed", "Indexed", "IndexedPerIndex"])
 @settings(max_examples=25, deadline=None)
 @given(dice=st.randoms(use_true_random=False), completions=st.integers(1, 5), parallelism=st.integers(1, 3))
 def test_a_job_counts_every_end_once_whatever_is_lost_or_deleted(

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from graylane.cluster.workloads.claims import Owner, claim
+from graylane.cluster.workloads.job_indexes import FAILURES, failures_with, limit_of
 from graylane.cluster.workloads.job_pods import JOB_NAME, indexed_pods, is_tracked, let_go, new_pods, track
-from graylane.cluster.workloads.job_tally import format_indexes, tally
+from graylane.cluster.workloads.job_tally import FAILING, format_indexes, tally
 from graylane.cluster.workloads.job_verdict import (
     COMPLETE,
     FAILED,
-    FAILING,
     SUSPENDED,
     Facts,
     conditions,
@@ -141,12 +141,26 @@ def _create(view: View, facts: Facts, todo: Plan) -> Iterator[Effect]:
         return view.get(POD, namespace, name) is not None
 
     refused = failed_create(JOB, facts.job)
-    for pod in (*new_pods(facts.job, todo.create, taken), *indexed_pods(facts.job, todo.indexes, taken)):
+    for pod in (*new_pods(facts.job, todo.create, taken), *indexed_pods(facts.job, _marks(facts, todo), taken)):
         yield Create(POD, pod, refused)
         yield Event(JOB, facts.job, "Normal", "SuccessfulCreate", f"Created pod: {name_of(pod)}")
 
 
-_SHOWN = ("ready", "terminating", "uncountedTerminatedPods")  # written even when there is nothing of them
+def _marks(facts: Facts, todo: Plan) -> dict[int, dict[str, str]]:
+    """What new pods carry on of the failures of their index."""
+    if limit_of(facts.job) is None:
+        return {index: {} for index in todo.indexes}
+    last = facts.tally.per_index.waiting
+    failures = {index: failures_with(facts.job, pod) for index, pod in last.items()}
+    return {index: {FAILURES: str(failures.get(index, 0))} for index in todo.indexes}
+
+
+_SHOWN = (
+    "ready",
+    "terminating",
+    "uncountedTerminatedPods",
+    "failedIndexes",
+)  # written even when there is nothing of them
 
 
 def _status(facts: Facts, told: list[Obj], end: Condition | None) -> Iterator[Effect]:
@@ -165,7 +179,8 @@ def _status(facts: Facts, told: list[Obj], end: Condition | None) -> Iterator[Ef
 def _fields(facts: Facts) -> Obj:
     count, started = facts.tally, facts.started_at
     waiting = {"succeeded": list(count.uncounted_succeeded), "failed": list(count.uncounted_failed)}
-    return {
+    failed = {} if limit_of(facts.job) is None else {"failedIndexes": format_indexes(count.per_index.failed)}
+    return failed | {
         "startTime": format_time(started) if started else None,
         "active": len(facts.active),
         "ready": sum(map(is_ready, facts.active)),

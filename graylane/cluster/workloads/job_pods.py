@@ -6,7 +6,7 @@ deleted, until the Job has counted it. The rules are those of Kubernetes' `job_c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from graylane.cluster.workloads.job_policies import has_failure_policy
@@ -90,17 +90,20 @@ def new_pods(job: Obj, how_many: int, taken: Callable[[str], bool]) -> list[Obj]
     return [_tracked(job, name) for name in new_names(job, how_many, taken)]
 
 
-def indexed_pods(job: Obj, indexes: Iterable[int], taken: Callable[[str], bool]) -> list[Obj]:
-    """`<job>-<index>-<suffix>`; each container is told its index."""
-    return [_indexed(job, index, taken) for index in indexes]
+def indexed_pods(job: Obj, marks: Mapping[int, Mapping[str, str]], taken: Callable[[str], bool]) -> list[Obj]:
+    """`<job>-<index>-<suffix>`; each container is told its index. `marks` are further annotations by index."""
+    return [_indexed(job, index, further, taken) for index, further in marks.items()]
 
 
-def _indexed(job: Obj, index: int, taken: Callable[[str], bool]) -> Obj:
+def _indexed(job: Obj, index: int, further: Mapping[str, str], taken: Callable[[str], bool]) -> Obj:
     stem = f"{name_of(job)}-{index}"
     [name] = new_names(job | {"metadata": job["metadata"] | {"name": stem}}, 1, taken)
     pod = _tracked(job, name)
     mark = {INDEX: str(index)}
-    metadata = pod["metadata"] | {"labels": labels_of(pod) | mark, "annotations": annotations_of(pod) | mark}
+    metadata = pod["metadata"] | {
+        "labels": labels_of(pod) | mark,
+        "annotations": {**annotations_of(pod), **mark, **further},
+    }
     lists = {field: _told_index(pod["spec"][field]) for field in _CONTAINERS if pod["spec"].get(field)}
     return {"metadata": metadata, "spec": pod["spec"] | {"hostname": stem} | lists}
 

@@ -8,11 +8,15 @@ in exactly one of these places. Indexed Jobs write down successes as indexes, wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from graylane.cluster.workloads.job_indexes import Indexes, judge
 from graylane.cluster.workloads.job_pods import has_failed, has_succeeded, index_of, is_indexed, is_tracked
 from graylane.cluster.workloads.job_policies import is_ignored, parse_indexes
-from graylane.model.meta import Obj, dig, uid_of
+from graylane.cluster.workloads.pods import is_active
+from graylane.model.meta import Obj, dig, is_true, uid_of
+
+FAILING = "FailureTarget"  # the condition that says how a Job will end
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Tally:
     uncounted_failed: tuple[str, ...]
     indexes: frozenset[int]
     countable: tuple[Obj, ...]
+    per_index: Indexes = field(default_factory=Indexes)
 
     @property
     def successes(self) -> int:
@@ -36,21 +41,26 @@ class Tally:
 
     @property
     def settled(self) -> bool:
-        return not self.uncounted_succeeded and not self.uncounted_failed and not self.countable
+        waiting = (*self.uncounted_succeeded, *self.uncounted_failed, *self.countable, *self.per_index.waiting)
+        return not waiting
 
 
 def tally(job: Obj, pods: Sequence[Obj]) -> Tally:
     tracked = [pod for pod in pods if is_tracked(pod)]
     good = [pod for pod in tracked if has_succeeded(pod)]
-    ended = [pod for pod in tracked if has_failed(job, pod)]
-    bad = [pod for pod in ended if not is_ignored(job, pod)]
     indexes = _indexes(job, good)
+    failed_pods = [pod for pod in tracked if has_failed(job, pod)]
+    busy = {*indexes, *(index_of(pod) for pod in pods if is_active(pod))}
+    per_index = judge(job, failed_pods, busy, over=is_true(job, FAILING))
+    held = {uid_of(pod) for pod in per_index.waiting.values()}
+    ended = [pod for pod in failed_pods if uid_of(pod) not in held]
+    bad = [pod for pod in ended if not is_ignored(job, pod)]
     here = {uid_of(pod) for pod in tracked}
     succeeded, waiting_good = _moved_on(job, "succeeded", [] if is_indexed(job) else good, here)
     failed, waiting_bad = _moved_on(job, "failed", bad, here)
     if is_indexed(job):
         succeeded = len(indexes)
-    return Tally(succeeded, failed, waiting_good, waiting_bad, indexes, (*good, *ended))
+    return Tally(succeeded, failed, waiting_good, waiting_bad, indexes, (*good, *ended), per_index)
 
 
 def _moved_on(job: Obj, field: str, ended: Iterable[Obj], tracked: set[str]) -> tuple[int, tuple[str, ...]]:

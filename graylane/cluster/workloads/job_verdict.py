@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from graylane.cluster.workloads.job_indexes import limit_of
 from graylane.cluster.workloads.job_pods import is_terminating, restarts
 from graylane.cluster.workloads.job_policies import fails_job, match_success
-from graylane.cluster.workloads.job_tally import Tally
+from graylane.cluster.workloads.job_tally import FAILING, Tally
 from graylane.cluster.workloads.pods import is_active
 from graylane.model.meta import Condition, Obj, condition, dig, find_condition, is_true, parse_time, set_condition
 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
-SUCCEEDING, FAILING = "SuccessCriteriaMet", "FailureTarget"
+SUCCEEDING = "SuccessCriteriaMet"
 _ENDS = {SUCCEEDING: COMPLETE, FAILING: FAILED}
-_NOT_SUPPORTED = ("backoffLimitPerIndex", "maxFailedIndexes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Facts:
 
     @property
     def backoff_limit(self) -> int:
-        return int(dig(self.job, "spec", "backoffLimit", default=6))
+        default = 6 if limit_of(self.job) is None else 2**31 - 1
+        return int(dig(self.job, "spec", "backoffLimit", default=default))
 
     @property
     def started_at(self) -> datetime | None:
@@ -67,9 +68,6 @@ class Facts:
         return self.started_at + timedelta(seconds=int(seconds))
 
     # -- what a verdict may be about
-
-    def not_supported(self) -> bool:
-        return bool(unsupported(self.job))
 
     def failed_too_often(self) -> bool:
         return self.tally.failures > self.backoff_limit or self._restarted_too_often()
@@ -99,20 +97,22 @@ class Facts:
     def late(self) -> bool:
         return self.deadline is not None and self.deadline <= self.now
 
+    @property
+    def failed_indexes(self) -> int:
+        return len(self.tally.per_index.failed)
+
+    def too_many_indexes_failed(self) -> bool:
+        most = dig(self.job, "spec", "maxFailedIndexes")
+        return most is not None and self.failed_indexes > int(most)
+
+    def no_index_is_left(self) -> bool:
+        ended = self.tally.successes + self.failed_indexes
+        return self.failed_indexes > 0 and self.completions is not None and ended >= self.completions
+
     def done(self) -> bool:
         if self.completions is None:
             return self.tally.successes > 0 and not self.active
         return self.tally.successes >= self.completions
-
-
-def unsupported(job: Obj) -> tuple[str, ...]:
-    """Fields that change when a Job is over; ignoring them would give a wrong answer."""
-    return tuple(name for name in _NOT_SUPPORTED if dig(job, "spec", name) is not None)
-
-
-def _unsupported_sentence(facts: Facts) -> str:
-    fields = ", ".join(f"spec.{name}" for name in unsupported(facts.job))
-    return f"Graylane does not act on {fields}; remove it from the Job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,6 @@ class Row:
 
 
 VERDICTS = (  # first row that applies wins
-    Row(Facts.not_supported, FAILING, "FieldNotSupported", _unsupported_sentence),
     Row(Facts.failed_for_good, FAILING, "PodFailurePolicy", lambda facts: facts.fatal),
     Row(
         Facts.failed_too_often,
@@ -132,6 +131,13 @@ VERDICTS = (  # first row that applies wins
         "BackoffLimitExceeded",
         lambda _: "Job has reached the specified backoff limit",
     ),
+    Row(
+        Facts.too_many_indexes_failed,
+        FAILING,
+        "MaxFailedIndexesExceeded",
+        lambda _: "Job has exceeded the specified maximal number of failed indexes",
+    ),
+    Row(Facts.no_index_is_left, FAILING, "FailedIndexes", lambda _: "Job has failed indexes"),
     Row(Facts.late, FAILING, "DeadlineExceeded", lambda _: "Job was active longer than specified deadline"),
     Row(Facts.good_enough, SUCCEEDING, "SuccessPolicy", lambda facts: facts.sufficient),
     Row(Facts.done, SUCCEEDING, "CompletionsReached", lambda _: "Reached expected number of succeeded pods"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from graylane.cluster.workloads.job_indexes import limit_of, retried_at
 from graylane.cluster.workloads.job_pods import (
     ended_at,
     has_failed,
@@ -51,12 +52,23 @@ def plan(facts: Facts) -> Plan:
     missing = min(-excess - leaving, BURST)
     if missing <= 0:
         return Plan()
+    if limit_of(facts.job) is not None:
+        return _plan_by_index(facts, missing)
     ready_at = backoff_ends(facts)
     if ready_at is not None and ready_at > facts.now:
         return Plan(wait_until=ready_at)
     if not is_indexed(facts.job):
         return Plan(create=missing)
     return Plan(indexes=tuple(islice(_free_indexes(facts), missing)))
+
+
+def _plan_by_index(facts: Facts, missing: int) -> Plan:
+    """Each index waits for itself."""
+    last = facts.tally.per_index.waiting
+    due = {index: retried_at(facts.job, pod) for index, pod in last.items()}
+    ready = (index for index in _free_indexes(facts) if due.get(index, facts.now) <= facts.now)
+    later = [moment for moment in due.values() if moment > facts.now]
+    return Plan(indexes=tuple(islice(ready, missing)), wait_until=min(later, default=None))
 
 
 def wanted(facts: Facts, active: int) -> int:
@@ -66,7 +78,7 @@ def wanted(facts: Facts, active: int) -> int:
     parallelism = int(dig(facts.job, "spec", "parallelism", default=1))
     if facts.completions is None:
         return min(active, parallelism) if facts.tally.successes else parallelism
-    return max(0, min(parallelism, facts.completions - facts.tally.successes))
+    return max(0, min(parallelism, facts.completions - facts.tally.successes - facts.failed_indexes))
 
 
 def _misplaced(facts: Facts) -> Iterator[Obj]:
@@ -84,7 +96,8 @@ def _free_indexes(facts: Facts) -> Iterator[int]:
     """The lowest first."""
     holders = [*facts.active, *(facts.terminating if replaces_only_failed(facts.job) else [])]
     busy = {index_of(pod) for pod in holders}
-    return (index for index in range(facts.completions or 0) if index not in busy | facts.tally.indexes)
+    over = facts.tally.indexes | facts.tally.per_index.failed
+    return (index for index in range(facts.completions or 0) if index not in busy | over)
 
 
 def backoff_ends(facts: Facts) -> datetime | None:

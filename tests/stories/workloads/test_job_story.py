@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from graylane.cluster.workloads import job as job_controller
+from graylane.cluster.workloads.job_indexes import FAILURES
 from graylane.cluster.workloads.job_pods import INDEX, TRACKING, index_of, is_tracked
 from graylane.cluster.workloads.job_policies import parse_indexes
 from graylane.cluster.workloads.job_tally import format_indexes
@@ -20,6 +21,7 @@ from graylane.model.kinds import JOB, POD
 from graylane.model.meta import (
     Key,
     Obj,
+    annotations_of,
     condition,
     controller_of,
     dig,
@@ -93,7 +95,9 @@ class Shift(Cast):
         return next(pod for pod in self.active() if index_of(pod) == index)
 
     def columns(self) -> dict[str, Callable[[], object]]:
-        return {"running": self.running, "status": self.counts, "is": self.conditions, "says": self.says}
+        return {"running": self.running, "status": self.counts, "is": self.conditions, "says": self.says} | {
+            "failed": lambda: self.status("failedIndexes") or ""
+        }
 
     def running(self) -> str:
         active = self.active()
@@ -382,15 +386,67 @@ def test_a_success_policy_that_is_not_met_changes_nothing() -> None:
     )
 
 
-@pytest.mark.parametrize("field", ["maxFailedIndexes", "backoffLimitPerIndex"])
-def test_a_job_that_asks_for_what_is_not_done_fails_by_name(field: str) -> None:
-    shift = Shift(job(**{field: 1}))
+def per_index(limit: int = 1, completions: int = 3, parallelism: int = 3, **spec: Any) -> Shift:
+    spec |= {"completionMode": "Indexed", "backoffLimitPerIndex": limit, "backoffLimit": 2147483647}
+    return Shift(job(completions, parallelism, **spec))
+
+
+def test_each_index_has_failures_and_pauses_of_its_own() -> None:
+    told(
+        """
+        what happens     ‖ running    | status    | failed | is
+        create           ‖ 3 #0 #1 #2 | 0/3 0     |        |
+        index 0 fails    ‖ 2 #1 #2    | 0/3 0     |        |
+        index 1 succeeds ‖ 1 #2       | 1/3 0 (1) |        |
+        10 seconds       ‖ 2 #0 #2    | 1/3 1 (1) |        |
+        index 0 fails    ‖ 1 #2       | 1/3 2 (1) | 0      |
+        index 2 fails    ‖ 0          | 1/3 2 (1) | 0      |
+        10 seconds       ‖ 1 #2       | 1/3 3 (1) | 0      |
+        index 2 succeeds ‖ 0          | 2/3 3 (1,2) | 0    | FailedIndexes Failed
+        """,
+        per_index(),
+    )
+
+
+def test_too_many_failed_indexes_end_the_job() -> None:
+    told(
+        """
+        what happens  ‖ running    | status | failed | is
+        create        ‖ 3 #0 #1 #2 | 0/4 0  |        |
+        index 0 fails ‖ 3 #1 #2 #3 | 0/4 1  | 0      |
+        index 2 fails ‖ 0          | 0/4 4  | 0,2    | MaxFailedIndexesExceeded Failed
+        """,
+        per_index(0, 4, maxFailedIndexes=1),
+    )
+
+
+def test_an_exit_code_may_end_an_index_and_others_not_count() -> None:
+    hopeless = {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [42]}}
+    told(
+        """
+        what happens     ‖ running | status | failed | is
+        create           ‖ 1 #0    | 0/2 0  |        |
+        one is disrupted ‖ 1 #0    | 0/2 0  |        |
+        one exits 42     ‖ 1 #1    | 0/2 1  | 0      |
+        one exits 1      ‖ 0       | 0/2 1  | 0      |
+        10 seconds       ‖ 1 #1    | 0/2 2  | 0      |
+        one succeeds     ‖ 0       | 1/2 2 (1) | 0   | FailedIndexes Failed
+        """,
+        per_index(5, 2, 1, **failure_policy(IGNORE_DISRUPTION, hopeless)),
+    )
+
+
+def test_how_often_an_index_failed_is_told_by_its_pods() -> None:
+    shift = per_index(2, 1, 1)
     shift.act("create")
-    assert shift.pods() == []
-    failed = condition(shift.seen(), "Failed")
-    assert failed is not None
-    assert failed["reason"] == "FieldNotSupported"
-    assert f"spec.{field}" in failed["message"]
+    counts = []
+    for _ in range(2):
+        counts.append(annotations_of(shift.active()[0])[FAILURES])
+        shift.act("index 0 fails")
+        assert sum(map(is_tracked, shift.pods())) == 1, "the last one is kept until it has a successor"
+        shift.act("30 seconds")
+    counts.append(annotations_of(shift.active()[0])[FAILURES])
+    assert counts == ["0", "1", "2"]
 
 
 def test_a_job_that_somebody_else_manages_is_left_alone() -> None:
