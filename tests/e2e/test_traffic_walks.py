@@ -19,14 +19,14 @@ import pytest
 from graylane.cli.apply import Applier
 from graylane.cli.demo.answers import Answer
 from graylane.cli.demo.asking import DYE, Asker
-from graylane.cli.demo.judging import judge
-from graylane.cli.demo.recorder import Recorder
+from graylane.cli.demo.judging import _fault, judge
+from graylane.cli.demo.recorder import Moment, Recorder
 from graylane.cli.demo.timeline import Timeline
 from graylane.cli.manifests import Manifest
 from graylane.client import ApiClient, load_kubeconfig
 from graylane.kit.loop import Manager, running
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT
-from graylane.model.meta import dig
+from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, POD, ROLLOUT, VIRTUAL_SERVICE
+from graylane.model.meta import dig, is_deleting, is_true
 from graylane.testing.chains import Chain, gateway
 
 from .rig import Up
@@ -108,11 +108,43 @@ async def test_no_request_fails_and_none_is_misrouted_while_releases_walk_at_ran
     walks = sum(walker.walks for walker in walkers)
     print(f"\n{walks} walks, seed {SEED}: {dict(taken)}")
     print(f"{verdict.total:,} requests at {verdict.rate:.0f}/s, {verdict.dyed_on_canary:,} reached a canary")
+    if not verdict.clean:
+        tell_how_it_came(traffic.answers, timeline, walkers, recorder)
     assert verdict.clean, verdict.complaints
     assert strangers(traffic.answers, walkers) == []
     assert verdict.dyed_on_canary > 0
     record_property("proof: random walks under traffic", walks)
     record_property("proof: requests during them, 0 failed and 0 misrouted", verdict.total)
+
+
+def tell_how_it_came(answers: list[Answer], timeline: Timeline, walkers: list[Walker], recorder: Recorder) -> None:
+    """The first faults of each stretch of trouble, among what was done and what changed around them."""
+    faults = [
+        (answer, fault) for answer in sorted(answers, key=lambda a: a.sent) if (fault := _fault(answer, timeline))
+    ]
+    until = 0.0
+    for answer, fault in faults:
+        if answer.sent < until:
+            continue
+        until = answer.sent + 2
+        lines = [(answer.sent, f"  >>> {fault}"), (answer.done, "  <<< answered")]
+        lines += [(at, f"{walker.service}: {act}") for walker in walkers for at, act in walker.diary]
+        lines += [(moment.time, told(moment)) for moment in recorder.moments]
+        near = [line for line in sorted(lines) if answer.sent - 1.5 < line[0] < answer.done + 0.5]
+        count = sum(answer.sent <= other.sent < until for other, _ in faults)
+        print(f"\n{count} faults within 2 s:", *(f"{at - answer.sent:+.3f} {text}" for at, text in near), sep="\n")
+
+
+def told(moment: Moment) -> str:
+    status = dig(moment.new, "status", default={})
+    state = dig(status, "canaryStatus", "currentStepState", default="")
+    words = [str(status.get("phase", "")), state, str(status.get("message", ""))[:90], str(dig(status, "podIP") or "")]
+    if moment.kind in (VIRTUAL_SERVICE, DESTINATION_RULE):
+        words.append("with canary" if "canary" in str(dig(moment.new, "spec")) else "without canary")
+        words += [str(entry.get("message")) for entry in status.get("conditions", [])]
+    if moment.kind == POD:
+        words += [str(is_true(moment.new or {}, "Ready")), "deleting" if is_deleting(moment.new or {}) else ""]
+    return f"{moment.kind.kind} {moment.key.name}: " + " ".join(filter(None, words)) + ("" if moment.new else " gone")
 
 
 async def walk_all(walkers: list[Walker], answers: list[Answer]) -> None:

@@ -44,6 +44,7 @@ class Walker:
     approved: set[str] = field(default_factory=lambda: {"v0"})
     taken: Counter[str] = field(default_factory=Counter)
     walks: int = 0
+    diary: list[tuple[float, str]] = field(default_factory=list)
     _versions: dict[str, str] = field(default_factory=dict)
     _number: int = 0
     _rule: Rule = Rule.BASE
@@ -71,7 +72,7 @@ class Walker:
         patch = {"spec": {"template": template}}
         found = await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch, type=PatchType.STRATEGIC)
         self._versions[revision_of(template_of(found))] = version
-        self.taken["a new version"] += 1
+        self._note("a new version")
 
     async def _approve(self) -> None:
         await self._paused()
@@ -95,19 +96,19 @@ class Walker:
                     await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch)
             except Conflict:
                 continue
-            self.taken["undo"] += 1
+            self._note("undo")
             return
 
     async def _pause_and_resume(self) -> None:
         await self._edit({"strategy": {"paused": True}})
         await self._sees(lambda view: self._is_held(view) or self._is_at_rest(view), "the pause is noticed")
         await self._edit({"strategy": {"paused": False}})
-        self.taken["pause and resume"] += 1
+        self._note("pause and resume")
 
     async def _scale(self) -> None:
         patch = {"spec": {"replicas": self.chance.randint(1, 2)}}
         await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch)
-        self.taken["scale"] += 1
+        self._note("scale")
 
     async def _edit_route(self) -> None:
         """A person changes a timeout on the rules as they are now."""
@@ -120,7 +121,7 @@ class Walker:
                 await self.client.patch(VIRTUAL_SERVICE, self.service, NAMESPACE, patch)
             except Conflict:
                 continue
-            self.taken["edit of a route"] += 1
+            self._note("edit of a route")
             return
 
     async def _disable_and_enable(self) -> None:
@@ -128,7 +129,7 @@ class Walker:
         await self._edit({"disabled": True})
         await self._sees(lambda view: self._phase(view) == "Disabled", "the Rollout is disabled")
         await self._edit({"disabled": False})
-        self.taken["disable and enable"] += 1
+        self._note("disable and enable")
 
     async def _delete_and_create(self) -> None:
         self._mark(Rule.EITHER)
@@ -136,7 +137,7 @@ class Walker:
         await self._sees(lambda view: view.get(ROLLOUT, NAMESPACE, self.service) is None, "the Rollout is gone")
         obj = rollout_manifest(self.service)
         await self.client.create(ROLLOUT, obj | {"metadata": obj["metadata"] | {"namespace": NAMESPACE}})
-        self.taken["delete and create"] += 1
+        self._note("delete and create")
 
     async def _end(self) -> None:
         """Approved or aborted; afterwards base alone may answer."""
@@ -163,7 +164,7 @@ class Walker:
                 await self.client.patch(ROLLOUT, self.service, NAMESPACE, change.patch, subresource=change.subresource)
             except Conflict:
                 continue
-            self.taken[name] += 1
+            self._note(name)
             return
 
     async def _edit(self, spec: Obj) -> None:
@@ -191,8 +192,13 @@ class Walker:
             obj = self.recorder.view.get(ROLLOUT, NAMESPACE, self.service)
             raise GaveUp(f"{self.service}: {error}; {dig(obj, 'status', 'message')}") from error
 
+    def _note(self, act: str) -> None:
+        self.taken[act] += 1
+        self.diary.append((time.monotonic(), act))
+
     def _mark(self, rule: Rule) -> None:
         self.timeline.mark(self.service, rule, time.monotonic())
+        self.diary.append((time.monotonic(), f"rule {rule}"))
         self._rule = rule
 
     # -- what is seen
