@@ -28,9 +28,12 @@ _BUILT_IN = ("", "apps", "batch", "discovery.k8s.io", "coordination.k8s.io", "ad
 class Applier:
     """Applies manifests to one server; asks it once for each group what kinds it serves."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
+    def __init__(self, client: ApiClient, namespace: str, *, dry_run: bool = False) -> None:
+        """`answers` holds what the server made of each manifest; with `dry_run` it stored nothing."""
+        self.answers: list[tuple[Kind, Obj]] = []
         self._client = client
         self._namespace = namespace
+        self._params = _PARAMS | ({"dryRun": "All"} if dry_run else {})
         self._served: dict[str, dict[str, Kind]] = {}
 
     async def apply(self, manifests: list[Manifest], tell: Callable[[str], None]) -> None:
@@ -89,13 +92,15 @@ class Applier:
             kind.path(namespace_of(obj), name_of(obj)),
             body=orjson.dumps(patch_for(live, obj)),
             content_type=kind_of_patch.value,
-            params=_PARAMS,
+            params=self._params,
         )
+        self.answers.append((kind, orjson.loads(answer)))
         return "unchanged" if rv_of(orjson.loads(answer)) == rv_of(live) else "configured"
 
     async def _create(self, kind: Kind, obj: Obj) -> str:
         body = orjson.dumps(annotated(obj))
-        await self._client.request("POST", kind.path(namespace_of(obj)), body=body, params=_PARAMS)
+        answer = await self._client.request("POST", kind.path(namespace_of(obj)), body=body, params=self._params)
+        self.answers.append((kind, orjson.loads(answer)))
         return "created"
 
 

@@ -31,6 +31,7 @@ VERBS = (
     "abort",
     "undo",
     "history",
+    "plan",
     "explain",
     "analyze",
     "verify",

@@ -21,10 +21,20 @@ from graylane.client import ApiClient
 from graylane.errors import Conflict, UserError
 from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, TRAFFIC_ROUTING, VIRTUAL_SERVICE
-from graylane.model.meta import Obj, condition, dig, finalizers_of, is_deleting, is_true, labels_of
+from graylane.model.meta import (
+    Obj,
+    annotations_of,
+    condition,
+    dig,
+    finalizers_of,
+    is_deleting,
+    is_true,
+    labels_of,
+    rv_of,
+)
 from graylane.model.patches import PatchType
 from graylane.model.revisions import revision_of, template_of
-from graylane.model.rollout import CANARY_DEPLOYMENT, PROGRESSING_FINALIZER
+from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT, PROGRESSING_FINALIZER
 from graylane.testing.chains import rollout as rollout_manifest
 
 NAMESPACE = "default"
@@ -46,6 +56,7 @@ class Walker:
     walks: int = 0
     diary: list[tuple[float, str]] = field(default_factory=list)
     _versions: dict[str, str] = field(default_factory=dict)
+    _written: dict[str, int] = field(default_factory=dict)
     _number: int = 0
     _rule: Rule = Rule.BASE
 
@@ -70,7 +81,9 @@ class Walker:
         env = [{"name": "version", "value": version}]
         template = {"spec": {"containers": [{"name": "default", "env": env}]}}
         patch = {"spec": {"template": template}}
-        found = await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch, type=PatchType.STRATEGIC)
+        found = self._wrote(
+            await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch, type=PatchType.STRATEGIC)
+        )
         self._versions[revision_of(template_of(found))] = version
         self._note("a new version")
 
@@ -93,7 +106,7 @@ class Walker:
             try:
                 patch = undo(rollout, deployment, sets).patch
                 if patch:
-                    await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch)
+                    self._wrote(await self.client.patch(DEPLOYMENT, self.service, NAMESPACE, patch))
             except Conflict:
                 continue
             self._note("undo")
@@ -136,7 +149,7 @@ class Walker:
         await self.client.delete(ROLLOUT, self.service, NAMESPACE)
         await self._sees(lambda view: view.get(ROLLOUT, NAMESPACE, self.service) is None, "the Rollout is gone")
         obj = rollout_manifest(self.service)
-        await self.client.create(ROLLOUT, obj | {"metadata": obj["metadata"] | {"namespace": NAMESPACE}})
+        self._wrote(await self.client.create(ROLLOUT, obj | {"metadata": obj["metadata"] | {"namespace": NAMESPACE}}))
         self._note("delete and create")
 
     async def _end(self) -> None:
@@ -161,14 +174,23 @@ class Walker:
             if verb is approve:
                 self.approved.add(self._versions.get(revision, revision))
             try:
-                await self.client.patch(ROLLOUT, self.service, NAMESPACE, change.patch, subresource=change.subresource)
+                self._wrote(
+                    await self.client.patch(
+                        ROLLOUT, self.service, NAMESPACE, change.patch, subresource=change.subresource
+                    )
+                )
             except Conflict:
                 continue
             self._note(name)
             return
 
     async def _edit(self, spec: Obj) -> None:
-        await self.client.patch(ROLLOUT, self.service, NAMESPACE, {"spec": spec})
+        self._wrote(await self.client.patch(ROLLOUT, self.service, NAMESPACE, {"spec": spec}))
+
+    def _wrote(self, obj: Obj) -> Obj:
+        """What we see is only worth judging once it has what we wrote."""
+        self._written[obj["kind"]] = rv_of(obj)
+        return obj
 
     # -- moments
 
@@ -208,7 +230,10 @@ class Walker:
 
     def _is_paused(self, view: View) -> bool:
         """Of the version that was pushed last, with its lane confirmed."""
-        status = dig(view.get(ROLLOUT, NAMESPACE, self.service), "status", default={})
+        rollout = view.get(ROLLOUT, NAMESPACE, self.service) or {}
+        if not self._is_fresh(view) or ABORT in annotations_of(rollout):
+            return False
+        status = dig(rollout, "status", default={})
         canary, deployment = status.get("canaryStatus") or {}, view.get(DEPLOYMENT, NAMESPACE, self.service)
         lane = dig(view.get(TRAFFIC_ROUTING, NAMESPACE, self.service), "status", "activeFor", default=[])
         return (
@@ -223,6 +248,8 @@ class Walker:
 
     def _is_at_rest(self, view: View) -> bool:
         """Healthy about the present template, and nothing of a release left."""
+        if not self._is_fresh(view):
+            return False
         rollout, deployment = view.get(ROLLOUT, NAMESPACE, self.service), view.get(DEPLOYMENT, NAMESPACE, self.service)
         revision = dig(rollout, "status", "canaryStatus", "canaryRevision")
         return (
@@ -233,6 +260,11 @@ class Walker:
             and not self._canaries(view)
             and "canary" not in str(dig(view.get(VIRTUAL_SERVICE, NAMESPACE, self.service), "spec"))
         )
+
+    def _is_fresh(self, view: View) -> bool:
+        kinds = ((ROLLOUT, "Rollout"), (DEPLOYMENT, "Deployment"))
+        seen = [(view.get(kind, NAMESPACE, self.service), self._written.get(name, 0)) for kind, name in kinds]
+        return all(obj is not None and rv_of(obj) >= written for obj, written in seen)
 
     def _is_held(self, view: View) -> bool:
         progressing = condition(view.get(ROLLOUT, NAMESPACE, self.service) or {}, "Progressing") or {}
