@@ -27,6 +27,7 @@ from graylane.model.meta import Key, Obj, key_of
 from graylane.model.rollout import GROUP
 from graylane.rollouts import reconcile as one_look
 from graylane.rollouts.interest import Interest
+from graylane.rollouts.observe import Known
 
 WORKERS = 4
 _BATCHES = "batchreleases"
@@ -40,7 +41,8 @@ def controllers(follow: Follow | None = None) -> list[Controller]:
     interest = Interest()
 
     def reconcile(view: View, key: Key, now: datetime) -> Outcome:
-        outcome, sources = one_look.reconcile(view, key, now, _batch_release(view, key, follow))
+        known = Known(_batch_release(view, key, follow), interest.since(key, now))
+        outcome, sources = one_look.reconcile(view, key, now, known)
         interest.note(key, sources)
         return outcome
 

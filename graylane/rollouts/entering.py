@@ -74,6 +74,11 @@ def go_on(facts: Facts, release: Release) -> Release:
     return note(facts, replace(release, since=facts.moment))
 
 
+def resumed(facts: Facts, release: Release) -> Release:
+    """While it was paused nothing had to move; a step's own pause has gone on."""
+    return go_on(facts, release) if release.state in (StepState.UPGRADE, StepState.TRAFFIC) else release
+
+
 def note(facts: Facts, release: Release) -> Release:
     return replace(release, ready=facts.ready_pods)
 

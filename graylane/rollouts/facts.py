@@ -34,6 +34,7 @@ class Facts:
     misfit: str = ""  # why a canary cannot be created at all
     services: Services | None = None
     exposed: str = ""  # how plain requests would reach canary pods
+    watched_since: datetime | None = None
     batch: tuple[Kind, Obj] | None = None  # the BatchRelease of a release that OpenKruise began
 
     @property
@@ -233,10 +234,14 @@ class Facts:
 
     @property
     def overdue_at(self) -> datetime | None:
-        """When the step will have stood still for too long; None where nothing is to move by itself."""
+        """When the step will have stood still for too long; None where nothing is to move by itself.
+
+        Time in which nobody looked does not count: an outage of ours, or of a whole cluster, is no failure of theirs.
+        """
         if self.release.state not in (StepState.UPGRADE, StepState.TRAFFIC) or self.release.since is None:
             return None
-        return self.release.since + timedelta(seconds=self.deadline_seconds)
+        begun = max(self.release.since, self.watched_since or self.release.since)
+        return begun + timedelta(seconds=self.deadline_seconds)
 
     def overdue(self) -> bool:
         if self.overdue_at is None or self.now < self.overdue_at:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, controller_of, finalizers_of, key_of, labels_of, namespace_of
@@ -23,12 +24,19 @@ class Interest:
 
     _sources: dict[Key, frozenset[Source]] = field(default_factory=dict)
     _keys: dict[Source, set[Key]] = field(default_factory=dict)
+    _first_looks: dict[Key, datetime] = field(default_factory=dict)
+
+    def since(self, key: Key, now: datetime) -> datetime:
+        """When `key` was first looked at by this process."""
+        return self._first_looks.setdefault(key, now)
 
     def note(self, key: Key, sources: frozenset[Source]) -> None:
         """Replaces what `key` depended on."""
         before = self._sources.pop(key, frozenset())
         if sources:
             self._sources[key] = sources
+        else:
+            self._first_looks.pop(key, None)
         for source in before - sources:
             self._keys[source].discard(key)
             if not self._keys[source]:

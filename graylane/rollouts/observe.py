@@ -60,13 +60,25 @@ Source = tuple[Kind, Key]
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What the shell knows besides the caches.
+
+    `batch`: the BatchRelease of the Rollout's name, in clusters that OpenKruise has been in. `watched_since`: this
+    process's first look at the Rollout; while nobody looked, nothing can be said to have stood still.
+    """
+
+    batch: tuple[Kind, Obj] | None = None
+    watched_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     facts: Facts
     sources: frozenset[Source]
 
 
 def observe(
-    view: View, obj: Obj, rollout: Rollout, release: Release, now: datetime, batch: tuple[Kind, Obj] | None = None
+    view: View, obj: Obj, rollout: Rollout, release: Release, now: datetime, known: Known = Known()
 ) -> Observation:
     namespace = rollout.key.namespace
     workload = view.get(DEPLOYMENT, namespace, rollout.workload.name)
@@ -91,7 +103,8 @@ def observe(
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
         services=_services(view, rollout, frozenset(item.name for item in found)),
         exposed=exposure(view, rollout, lane.obj if lane else None, stable.obj) if stable else "",
-        batch=batch,
+        batch=known.batch,
+        watched_since=known.watched_since,
     )
     return Observation(facts, frozenset(_sources(rollout, lane, services, found)))
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from graylane.errors import Invalid
 from graylane.kit.cache import View
 from graylane.kit.effects import Effect, Event, Outcome, Patch
-from graylane.model.kinds import ROLLOUT, Kind
+from graylane.model.kinds import ROLLOUT
 from graylane.model.meta import Key, Obj, annotations_of, dig, finalizers_of, find_condition
 from graylane.model.patches import create_merge_patch
 from graylane.model.rollout import ABORT, HASH, ROLLOUT_FINALIZER, StepState
@@ -23,7 +23,7 @@ from graylane.rollouts.announce import announcements
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.leftovers import refuse, release_orphans
 from graylane.rollouts.lifecycle import GOING, decide
-from graylane.rollouts.observe import Source, observe
+from graylane.rollouts.observe import Known, Source, observe
 from graylane.rollouts.plan import plan
 from graylane.rollouts.prose import untold_until
 from graylane.rollouts.release import Stage
@@ -32,10 +32,7 @@ from graylane.rollouts.waiting import Wait, waits_for
 NOTHING: frozenset[Source] = frozenset()
 
 
-def reconcile(
-    view: View, key: Key, now: datetime, batch: tuple[Kind, Obj] | None = None
-) -> tuple[Outcome, frozenset[Source]]:
-    """`batch`: the BatchRelease of the Rollout's name, in clusters that OpenKruise has been in."""
+def reconcile(view: View, key: Key, now: datetime, known: Known = Known()) -> tuple[Outcome, frozenset[Source]]:
     obj = view.get(ROLLOUT, *key)
     if obj is None:
         return Outcome(tuple(release_orphans(view, key))), NOTHING
@@ -44,7 +41,7 @@ def reconcile(
     except Invalid as error:
         return Outcome(tuple(refuse(view, obj, str(error), now))), NOTHING
     release = wire.read(obj, rollout.plan_hash)
-    observation = observe(view, obj, rollout, release, now, batch)
+    observation = observe(view, obj, rollout, release, now, known)
     return answer(adopted(observation.facts)), observation.sources
 
 

@@ -50,8 +50,12 @@ class ReleaseStage:
     allowed: set[str] = field(default_factory=lambda: {"v1"})
 
     def __post_init__(self) -> None:
-        self.actors: tuple[Controller, ...] = (*controllers(), *stand_ins())
+        self.restart()
         self.world.after_write = self._watch
+
+    def restart(self) -> None:
+        """Everybody dies and comes back, knowing only what the API holds."""
+        self.actors: tuple[Controller, ...] = (*controllers(), *stand_ins())
 
     # -- what users do
 

@@ -14,6 +14,7 @@ from graylane.model.kinds import DEPLOYMENT, POD, TRAFFIC_ROUTING
 from graylane.model.meta import dig, key_of, name_of
 from graylane.model.rollout import CANARY_FINALIZER, PROGRESSING_FINALIZER
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
+from graylane.testing.world import Crash
 from tests.stories.rollouts.routed import RoutedStage
 
 TWO_STEPS = ({"replicas": 1, "pause": {}}, {"replicas": "100%", "pause": {"duration": 10}})
@@ -233,3 +234,40 @@ def test_an_api_that_refuses_now_and_then_changes_nothing() -> None:
     stage = act(FLOWS[0], run)
     assert stage.harms == []
     assert final(stage) == final(calm)
+
+
+# -- killed at a write
+
+
+OWN = [flow for flow in FLOWS if flow.stage is with_own_routes]  # the others are killed in test_joint_releases.py
+
+
+@pytest.mark.parametrize("flow", OWN, ids=lambda flow: flow.name.replace(" ", "-"))
+def test_killed_before_or_after_a_write_a_release_with_own_routes_ends_the_same(flow: Flow) -> None:
+    calm = act(flow, settle)
+    chance = random.Random(flow.name)
+    writes = calm.world.writes
+    for point in chance.sample(range(writes), 12):
+        stage = act(flow, lambda stage, point=point: _killed_once(stage, point, after=chance.random() < 0.5))  # type: ignore[misc]
+        assert stage.harms == []
+        assert final(stage) == final(calm)
+
+
+def _killed_once(stage: ReleaseStage, point: int, *, after: bool) -> None:
+    """At the first write past `point` everything dies; who comes back knows only what the API holds."""
+
+    def kill(_: Effect) -> None:
+        if stage.world.writes >= point:
+            raise Crash
+
+    watch = stage.world.after_write
+    if after:
+        stage.world.after_write = kill
+    else:
+        stage.world.before_write = kill
+    try:
+        settle(stage)
+    except Crash:
+        stage.restart()
+    stage.world.before_write, stage.world.after_write = None, watch
+    settle(stage)

@@ -50,8 +50,8 @@ class RoutedStage(ReleaseStage):
     overlay: Obj = field(default_factory=lambda: {"istio.service.tag": "gray", "version": "canary"})
     mesh: Mesh = field(default_factory=Mesh)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def restart(self) -> None:
+        super().restart()
         others = tuple(actor for actor in self.actors if actor.name != "routing")
         ours = routing_controllers(Inline(), lambda kind, keys: True)
         self.actors = (*others, *map(at_once, ours), *self.mesh.controllers())

@@ -6,8 +6,9 @@ import pytest
 
 from graylane.model.kinds import DEPLOYMENT, POD, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, dig, is_true, name_of
+from graylane.rollouts.controller import controllers
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
-from graylane.testing.releases import BROKEN
+from graylane.testing.releases import BROKEN, stand_ins
 
 FAILED = "ProgressDeadlineExceeded"
 
@@ -83,6 +84,17 @@ def test_every_pod_that_gets_ready_begins_the_time_anew() -> None:
         stage.settle()
     assert reason(stage) == "InRolling", "40 s, but never 30 s without progress"
     assert reason(stage.settle(seconds=31)) == FAILED
+
+
+def test_time_in_which_nobody_looked_or_it_was_paused_does_not_count() -> None:
+    stage = broken(seconds="30", reaction="abort")
+    stage.world.clock.advance(3600)
+    stage.actors = (*controllers(), *stand_ins())  # the controller, or the whole cluster, was down for an hour
+    assert reason(stage.settle()) == "InRolling"
+    stage.edit({"strategy": {"paused": True}}).settle()
+    stage.world.clock.advance(3600)
+    assert reason(stage.edit({"strategy": {"paused": False}}).settle()) == "InRolling"
+    assert stage.settle(seconds=31).row() == "Healthy 1 Completed | canary none | lane off | stable v1"
 
 
 def test_routes_that_are_never_confirmed_fail_too() -> None:
