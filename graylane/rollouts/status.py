@@ -35,7 +35,7 @@ _PHASES = {
     Stage.DISABLING: Phase.DISABLING,
     Stage.TERMINATING: Phase.TERMINATING,
 }
-_REASONS = {
+REASONS = {
     Stage.INITIALIZING: "Initializing",
     Stage.ROLLING: "InRolling",
     Stage.PAUSED: "Paused",
@@ -105,7 +105,7 @@ def _stage_in_release(progressing: Obj, canary: Obj) -> Stage:
     if reason == "Finalising":
         retiring = canary.get("finalisingStep") == _FINALISING[Stage.RETIRING]
         return Stage.RETIRING if retiring else Stage.PROMOTING
-    return next((stage for stage, known in _REASONS.items() if known == reason), Stage.INITIALIZING)
+    return next((stage for stage, known in REASONS.items() if known == reason), Stage.INITIALIZING)
 
 
 def _state(canary: Obj) -> StepState:

@@ -88,6 +88,14 @@ def test_row_16_a_second_rollout_of_one_workload() -> None:
     )
 
 
+def test_row_16_holds_across_api_versions_and_spellings() -> None:
+    stage = ReleaseStage().begin()
+    second = convert(merge_patch(stage.rollout(), {"metadata": {"name": "second", "uid": None}}), V1BETA1)
+    second["spec"]["strategy"]["canary"]["trafficRoutingRef"] = "web"
+    assert "spec.workloadRef: Invalid value" in asked(stage, second)
+    assert "This rollout conflict with Rollout(shop/web)" in asked(stage, second)
+
+
 def test_row_17_another_workload_in_the_middle() -> None:
     said = progressing(spec={"objectRef": {"workloadRef": {"name": "other"}}})
     assert "Rollout 'ObjectRef' field is immutable" in said
