@@ -136,7 +136,7 @@ CLUSTERED: dict[str, Obj] = {
 @pytest.mark.parametrize("kind", NAMESPACED)
 async def test_a_kind_lives_and_dies(api: Rig, ns: str, kind: str) -> None:
     root, plural = kind.split()
-    await _life(api, f"/{root}/namespaces/{ns}/{plural}", _about(NAMESPACED[kind], ns), "a")
+    await _life(api, f"/{root}/namespaces/{ns}/{plural}", about(NAMESPACED[kind], ns), "a")
 
 
 @pytest.mark.parametrize("kind", CLUSTERED)
@@ -145,7 +145,7 @@ async def test_a_kind_without_namespace_lives_and_dies(api: Rig, ns: str, kind: 
     await _life(api, f"/{root}/{plural}", CLUSTERED[kind], ns)
 
 
-def _about(body: Obj, ns: str) -> Obj:
+def about(body: Obj, ns: str) -> Obj:
     """An event is about an object of its own namespace."""
     if "involvedObject" not in body:
         return body
@@ -341,7 +341,7 @@ async def test_a_service_account_gives_tokens(api: Rig, ns: str) -> None:
 async def test_an_event_keeps_its_series(api: Rig, ns: str) -> None:
     path = f"/api/v1/namespaces/{ns}/events"
     series = {"count": 2, "lastObservedTime": "2026-01-01T00:00:00.000001Z"}
-    await api.create(path, {"metadata": {"name": "e"}, **_about(NAMESPACED["api/v1 events"], ns), "series": series})
+    await api.create(path, {"metadata": {"name": "e"}, **about(NAMESPACED["api/v1 events"], ns), "series": series})
     assert (await api.patch(f"{path}/e", {"series": {"count": 3}}))["series"]["count"] == 3
 
 
