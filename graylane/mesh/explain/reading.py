@@ -6,17 +6,19 @@ Pure. In: lists of objects by kind. Out: `Inputs` by the mesh's own reader, and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from graylane.chain.observed import KINDS as OBSERVED
 from graylane.chain.observed import observed
 from graylane.chain.requests import Dye
 from graylane.kit.cache import View
 from graylane.mesh import read
-from graylane.mesh.inputs import Inputs, MeshConfig
+from graylane.mesh.inputs import Credential, Inputs, MeshConfig
+from graylane.mesh.memo import Table
 from graylane.mesh.store import KINDS as MESH_KINDS
 from graylane.mesh.store import Store
-from graylane.model.kinds import POD, TRAFFIC_ROUTING, Kind
-from graylane.model.meta import Obj, annotations_of, dig, key_of
+from graylane.model.kinds import POD, SECRET, TRAFFIC_ROUTING, Kind
+from graylane.model.meta import Key, Obj, annotations_of, dig, key_of
 
 KINDS = (*MESH_KINDS, TRAFFIC_ROUTING)
 Lists = Mapping[Kind, list[Obj]]
@@ -25,12 +27,20 @@ __all__ = ["KINDS", "Lists", "as_router", "inputs_of", "view_of"]
 
 def inputs_of(lists: Lists) -> Inputs:
     store = Store(MeshConfig())
-    for kind in MESH_KINDS:
+    for kind in (*MESH_KINDS, SECRET):
         for obj in lists.get(kind, ()):
             store.take(kind, key_of(obj), None, as_router(obj) if kind == POD else obj)
     dyes = (dye for item in lists.get(TRAFFIC_ROUTING, ()) for dye in Dye.all_of(item))
     store.take_lanes(frozenset(header.name for dye in dyes for header in dye.headers))
-    return store.inputs()
+    found = store.inputs()
+    return found if SECRET in lists else replace(found, credentials=_Assumed())
+
+
+class _Assumed(Table[Key, Credential]):
+    """Nobody needs to read private keys to ask where requests go: Secrets that are not given are taken to be right."""
+
+    def get(self, key: Key, default: object = None) -> Credential:
+        return Credential(key, b"-", b"-", b"-")
 
 
 def view_of(lists: Lists) -> View:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from graylane.kit.cache import View
 from graylane.mesh.compile.directory import parsed_cluster
 from graylane.mesh.compile.plan import Plan
+from graylane.mesh.inputs import Service
 from graylane.mesh.prove.lane import Cast
 from graylane.mesh.simulate import NO_CLUSTER, Decision, Lost, Reached, Refusal
 from graylane.model.kinds import POD
@@ -45,9 +46,11 @@ class Judge:
     plan: Plan
     cast: Cast
     _ready: dict[Key, Key] = field(init=False)
+    _services: dict[str, Service] = field(init=False)
 
     def __post_init__(self) -> None:
-        """For each family with a ready canary one of its pods."""
+        """`_ready`: for each family with a ready canary one of its pods."""
+        self._services = {service.host: service for service in self.plan.inputs.services}
         self._ready = {}
         for service, endpoints in self.plan.inputs.endpoints.items():
             for each in endpoints.each:
@@ -98,8 +101,7 @@ class Judge:
                 return
 
     def _could_serve(self, cluster: str) -> bool:
-        host, _, _ = parsed_cluster(cluster)
-        service = next((each for each in self.plan.inputs.services if each.host == host), None)
+        service = self._services.get(parsed_cluster(cluster)[0])
         endpoints = self.plan.inputs.endpoints.get(service.key) if service else None
         return endpoints is not None and bool(endpoints.each)
 
@@ -122,8 +124,7 @@ class Judge:
     def behind(self, part: Reached | Lost) -> Iterator[Obj]:
         if isinstance(part, Lost):
             return
-        host, _, _ = parsed_cluster(part.cluster)
-        service = next((each for each in self.plan.inputs.services if each.host == host), None)
+        service = self._services.get(parsed_cluster(part.cluster)[0])
         for each in part.endpoints if service else ():
             pod = self.view.get(POD, service.namespace, each.pod) if service else None
             if pod is not None:

@@ -29,7 +29,7 @@ from graylane.mesh.prove.classes import Values, samples
 from graylane.mesh.prove.imagine import imagined
 from graylane.mesh.prove.judge import CLAIMS, Claim, Fault, Judge, parts
 from graylane.mesh.prove.lane import Cast, Headers, Lane, lanes_of, spelled
-from graylane.mesh.simulate import Decision, choose_host, simulate
+from graylane.mesh.simulate import Decision, choose_host, simulate, table_of
 from graylane.mesh.table import Forward, VirtualHost
 from graylane.model.meta import Key, Obj, dig, key_of
 
@@ -147,9 +147,9 @@ class _Prover:
         self.judge = Judge(self.view, self.plan, Cast(self.view, self.lane))
 
     def proof(self) -> Proof:
-        for spec in self._gateways():
+        for table, spec in self._gateways().items():
             for dye in _Dye:
-                self._enter(_State(spec.table, dye), spec, f"gateway {spec.owner.key if spec.owner else ''}", ())
+                self._enter(_State(table, dye), spec, f"gateway {spec.owner.key if spec.owner else ''}", ())
         self._run()
         for state, spec, caller in self._unreached():
             self._enter(state, spec, caller, ())
@@ -173,15 +173,15 @@ class _Prover:
             self.seen[state] = None
             self.queue.append((state, spec, caller, trail))
 
-    def _gateways(self) -> Iterable[ListenerSpec]:
-        """One listener for each of the gateways' tables, on the node where there is one."""
+    def _gateways(self) -> dict[str, ListenerSpec]:
+        """A listener for each of the gateways' tables, on the node where there is one."""
         found: dict[str, ListenerSpec] = {}
         for spec in self.plan.listeners.values():
-            if spec.role is Role.GATEWAY and spec.table:
+            for table in spec.tables if spec.role is Role.GATEWAY else ():
                 on_node = spec.owner is not None and spec.address != spec.owner.ip
-                if spec.table not in found or on_node:
-                    found[spec.table] = spec
-        return found.values()
+                if table not in found or on_node:
+                    found[table] = spec
+        return found
 
     def _unreached(self) -> Iterator[tuple[_State, ListenerSpec, str]]:
         """Services that no way in leads to, each asked from every kind of pod in its namespace."""
@@ -239,16 +239,19 @@ class _Prover:
             matches = [route.match for route in host.routes if not route.match.connect] if host else []
             for fixed in self._fixed(state):
                 before = self.lane.matches if state.dye is _Dye.PLAIN and state.carried is None else ()
-                for sample in samples([*before, *matches], authority, fixed, below=state.path):
+                known = {":scheme": (_scheme(spec, authority),), **fixed}
+                for sample in samples([*before, *matches], authority, known, below=state.path):
                     if sample.index >= len(before):
                         plain = not {name for name, _ in sample.request.headers} - self.lane.names
                         yield sample.request, bool(state.host) and plain and sample.request.path == state.path
 
     def _hosts(self, state: _State, spec: ListenerSpec) -> Iterable[tuple[VirtualHost | None, str]]:
-        table = self.plan.tables[spec.table]
+        """Where connections are told apart by server name, only those that lead to the state's own table."""
+        table = self.plan.tables[state.table]
         if state.host:
             return [(choose_host(table, state.host), state.host)]
-        return [(host, _authority(domain, spec)) for host in table.hosts for domain in host.domains]
+        named = ((host, _authority(domain, spec)) for host in table.hosts for domain in host.domains)
+        return [(host, authority) for host, authority in named if table_of(spec, authority) == state.table]
 
     def _fixed(self, state: _State) -> Iterable[Mapping[str, Values]]:
         if state.carried is not None:
@@ -293,6 +296,11 @@ class _Prover:
         for call in calls_of_pod(self.view, pod):
             state = _State(spec.table, dye, call.authority, call.request.path, carried)
             self._enter(state, spec, f"pod {key_of(pod)}", trail)
+
+
+def _scheme(spec: ListenerSpec, authority: str) -> str:
+    chain = spec.chain(authority.partition(":")[0]) if spec.chains else None
+    return "https" if chain is not None and chain.tls is not None else "http"
 
 
 def _authority(domain: str, spec: ListenerSpec) -> str:

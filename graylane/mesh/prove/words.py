@@ -26,6 +26,9 @@ def curl(step: Step) -> str:
         namespace, _, name = step.caller.removeprefix("pod ").partition("/")
         return f"kubectl -n {namespace} exec {name} -- {shlex.join([*parts, _url(request.authority, request.path)])}"
     address, _, port = step.listener.rpartition("_")
+    if request.scheme == "https":
+        parts += ["-k", "--connect-to", f"::{address}:{port}"]
+        return shlex.join([*parts, f"https://{request.authority}{request.path}"])
     where = address if port == "80" else f"{address}:{port}"
     if request.authority != where:
         parts += ["-H", f"Host: {request.authority}"]

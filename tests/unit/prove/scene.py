@@ -16,7 +16,8 @@ from graylane.model.meta import Obj
 from graylane.model.rollout import CANARY_DEPLOYMENT
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "end-to-end-canary"
-KINDS = {kind.kind: kind for kind in vars(kinds).values() if isinstance(kind, Kind)}
+_OTHER = ("gateway.networking.k8s.io",)  # has a kind Gateway too
+KINDS = {kind.kind: kind for kind in vars(kinds).values() if isinstance(kind, Kind) and kind.group not in _OTHER}
 LANE = {"headers": {"my-request-id": {"exact": "canary"}}}
 
 

@@ -137,6 +137,22 @@ def test_a_rule_further_in_may_not_dye() -> None:
     assert failure.trail[1].rule == "VirtualService default/vs-mockb http[1]"
 
 
+def test_a_gateway_with_tls_is_proved_behind_its_certificate() -> None:
+    found = scenario("mocka")
+    server = found.get("Gateway", "sample-gateway")["spec"]["servers"][0]
+    server.update(
+        port={"name": "https", "number": 443, "protocol": "HTTPS"},
+        hosts=["shop.example.com"],
+        tls={"mode": "SIMPLE", "credentialName": "cert"},
+    )
+    found.get("VirtualService", "vs-mocka")["spec"]["hosts"] = ["shop.example.com"]
+    assert found.prove().holds
+    found.get("VirtualService", "vs-mocka")["spec"]["http"].pop(0)
+    (failure,) = found.prove().failures
+    assert curl(failure.last).startswith("curl -H 'my-request-id: canary' -k --connect-to ::203.0.113.")
+    assert curl(failure.last).endswith(":443 https://shop.example.com/")
+
+
 def test_too_many_combinations_are_admitted_not_guessed() -> None:
     found = scenario("mocka")
     rules = found.get("VirtualService", "vs-mocka")["spec"]["http"]
