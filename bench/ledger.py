@@ -1,8 +1,8 @@
-"""What the ledger costs: the same chain with and without it, asked in turns, so that the machine's mood is in both.
+"""What the ledger costs: one Envoy, two chains, one told of and one not, asked in turns: the machine's mood is in both.
 
-Shell. In: how many requests of each kind, in how many rounds. Out: latency of a request through the gateway and two
-hops with and without, their ratio, and the processor time of Envoy and of the mesh. Client and services are processes
-of their own, as they are in life. The services do nothing, so that no share could be larger than this one.
+Shell. In: how many requests of each kind. Out: latency of a request through the gateway and two hops with and without,
+their ratio, and the mesh's processor time. Client and services are processes of their own, as they are in life. The
+services do nothing, so that no share could be larger than this one.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ import contextlib
 import os
 import resource
 import socket
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
 
+from graylane.mesh.compiler import compile
 from graylane.mesh.debug.server import DebugServer
-from graylane.mesh.inputs import MeshConfig
+from graylane.mesh.inputs import Inputs, MeshConfig
+from graylane.mesh.snapshot import Resource, Snapshot, Type, by_name
 from graylane.testing import envoys, meshes
 
 _WARM = 300
@@ -39,7 +40,11 @@ spec: {ports: [{name: http, port: 8000}], selector: {app: b}}
 ---
 kind: Gateway
 metadata: {name: gw}
-spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+spec: {selector: {app: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+kind: Service
+metadata: {name: gw}
+spec: {type: NodePort, ports: [{name: http2, port: 80, targetPort: 8080, nodePort: NODE_PORT}], selector: {app: gw}}
 ---
 kind: VirtualService
 metadata: {name: vs}
@@ -53,39 +58,79 @@ spec:
 """
 
 
-@dataclass
-class Side:
-    """One chain: its gateway, its Envoy, and the ledger, which stays empty without."""
+@dataclass(frozen=True)
+class Chain:
+    """A gateway and two services in a namespace of its own."""
 
+    namespace: str
+    network: str
     port: int
-    envoy: int
-    ledger: DebugServer
+    ledger: bool
+
+    def inputs(self) -> Inputs:
+        cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger=self.ledger))
+        labels = {"gw": {"app": "gw"}, "a": {"app": "a"}, "b": {"app": "b"}}
+        cluster.pods = [
+            meshes.pod(
+                f"{name}-{self.namespace}",
+                f"{self.network}.{number}",
+                labels[name],
+                namespace=self.namespace,
+                host_ip="127.0.0.1",
+                router=name == "gw",
+            )
+            for number, name in enumerate(labels, 1)
+        ]
+        text = _MANIFESTS.replace("NODE_PORT", str(self.port))
+        cluster.apply(*meshes.manifests(text, namespace=self.namespace))
+        return replace(cluster.inputs(), lanes=frozenset({"my-request-id"}))
 
 
-@contextlib.asynccontextmanager
-async def side(*, ledger: bool) -> AsyncIterator[Side]:
-    network, port = envoys.own_network(), envoys.free_node_port()
-    cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger=ledger))
-    cluster.pods = [
-        meshes.gateway_pod(f"{network}.1", "127.0.0.1"),
-        meshes.pod("a", f"{network}.2", {"app": "a"}),
-        meshes.pod("b", f"{network}.3", {"app": "b"}),
-    ]
-    service = meshes.gateway_service(port)
-    cluster.apply(*meshes.manifests(_MANIFESTS), {**service, "metadata": {**service["metadata"], "generation": 1}})
+def chains() -> tuple[Chain, Chain]:
+    return tuple(  # type: ignore[return-value]
+        Chain(namespace, envoys.own_network(), envoys.free_node_port(), ledger)
+        for namespace, ledger in (("with", True), ("without", False))
+    )
+
+
+def together(parts: Iterable[Snapshot]) -> Snapshot:
+    """One configuration of both, for one Envoy: two of them differ by themselves, by where they lie in memory."""
+    found: dict[Type, dict[str, Resource]] = {type: {} for type in Type}
+    for part in parts:
+        for type in Type:
+            found[type] |= part.of(type)
+    return Snapshot(1, {type: by_name(each.values()) for type, each in found.items()})
+
+
+async def measure(count: int) -> None:
+    both = chains()
     told = DebugServer(lambda: ())
     async with contextlib.AsyncExitStack() as stack:
         rig = await stack.enter_async_context(envoys.rig(on_access=told.take))
-        compiled = await rig.push(replace(cluster.inputs(), lanes=frozenset({"my-request-id"})))
-        told.learn(compiled.plan)
-        stack.enter_context(_pod("a", f"{network}.2", {"upstream_url": "http://b:8000/"}))
-        stack.enter_context(_pod("b", f"{network}.3", {}))
-        yield Side(port, rig.process.pid, told)
+        compiled = [compile(chain.inputs()) for chain in both]
+        told.learn(compiled[0].plan)
+        rig.serial = 1
+        await rig.server.publish(together(each.snapshot for each in compiled))
+        await rig.acknowledged()
+        for chain in both:
+            for number, app, upstream in ((2, "a", "http://b:8000/"), (3, "b", "")):
+                stack.enter_context(_pod(app, f"{chain.network}.{number}", upstream))
+        await _ask(_WARM, both)
+        before = _own_cpu()
+        with_it, without = await _ask(count, both)
+        mesh = (_own_cpu() - before) / count * 1e6
+    print(
+        f"{count} requests through the gateway and two hops, with and without; {told.ledger.taken} told to the ledger"
+    )
+    for name, of in (("p10", 0.1), ("p25", 0.25), ("p50", 0.5), ("p99", 0.99)):
+        one, other = _quantile(with_it, of) * 1e3, _quantile(without, of) * 1e3
+        print(f"  latency, {name}: {one:.3f} ms with, {other:.3f} ms without ({(one / other - 1) * 100:+.1f} %)")
+    print(f"  processor time of the mesh, for the ledger: {mesh:.0f} µs per request")
 
 
 @contextlib.contextmanager
-def _pod(app: str, address: str, more: dict[str, str]):  # type: ignore[no-untyped-def]
-    variables = {"app": app, "POD_IP": address, "http_proxy": f"http://{address}:15001", **more}
+def _pod(app: str, address: str, upstream: str) -> Iterator[None]:
+    variables = {"app": app, "POD_IP": address, "http_proxy": f"http://{address}:15001", "upstream_url": upstream}
     process = subprocess.Popen(
         [sys.executable, "-S", "-m", "graylane.sample.service"],
         env={**os.environ, **variables, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -99,50 +144,9 @@ def _pod(app: str, address: str, more: dict[str, str]):  # type: ignore[no-untyp
         process.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What one pair of fresh chains showed, each with the ledger and without; latencies and times in seconds."""
-
-    latencies: tuple[list[float], list[float]]
-    envoy: tuple[float, float]
-    mesh: float
-    told: int
-
-    def more(self, of: float) -> float:
-        """How much longer that quantile is with the ledger, as a share."""
-        with_it, without = (_quantile(each, of) for each in self.latencies)
-        return with_it / without - 1
-
-
-async def one_round(count: int) -> Round:
-    async with side(ledger=True) as with_it, side(ledger=False) as without:
-        sides = (with_it, without)
-        await _ask(_WARM, sides)
-        before, mesh = [_cpu(each.envoy) for each in sides], _own_cpu()
-        first, second = await _ask(count, sides)
-        spent = [(_cpu(each.envoy) - early) / count for each, early in zip(sides, before, strict=True)]
-        taken = with_it.ledger.ledger.taken
-        return Round((first, second), (spent[0], spent[1]), (_own_cpu() - mesh) / count, taken)
-
-
-async def measure(count: int, rounds: int) -> None:
-    """Two Envoys differ by themselves, by where in memory they happen to lie: so fresh ones are asked each time."""
-    found = [await one_round(count) for _ in range(rounds)]
-    told = sum(each.told for each in found)
-    print(f"{rounds} rounds of {count} requests, through the gateway and two hops; {told} told to the ledger")
-    for name, of in (("p10", 0.1), ("p50", 0.5), ("p99", 0.99)):
-        shares = sorted(each.more(of) * 100 for each in found)
-        with_it, without = (statistics.median(_quantile(each.latencies[n], of) for each in found) for n in (0, 1))
-        spread = f"median {statistics.median(shares):+.1f} %, from {shares[0]:+.1f} to {shares[-1]:+.1f} %"
-        print(f"  latency, {name}: {with_it * 1e3:.3f} ms with, {without * 1e3:.3f} ms without; {spread}")
-    with_it, without = (statistics.median(each.envoy[n] for each in found) * 1e6 for n in (0, 1))
-    print(f"  Envoy's processor time per request: {with_it:.0f} µs with, {without:.0f} µs without")
-    print(f"  the mesh's, for the ledger: {statistics.median(each.mesh for each in found) * 1e6:.0f} µs per request")
-
-
-async def _ask(count: int, sides: tuple[Side, Side]) -> list[list[float]]:
+async def _ask(count: int, both: tuple[Chain, Chain]) -> list[list[float]]:
     """By a process of its own, first one then the other, turn about."""
-    arguments = [sys.executable, __file__, "--client", str(count), *(str(each.port) for each in sides)]
+    arguments = [sys.executable, __file__, "--client", str(count), *(str(each.port) for each in both)]
     process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
     told, _ = await process.communicate()
     found: list[list[float]] = orjson.loads(told)
@@ -169,11 +173,6 @@ def _quantile(values: list[float], of: float) -> float:
     return sorted(values)[int(len(values) * of)]
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def _own_cpu() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
@@ -181,14 +180,13 @@ def _own_cpu() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", nargs="?", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("count", nargs="?", type=int, default=5000)
     parser.add_argument("--client", nargs=3, type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.client:
         client(given.client[0], given.client[1:])
     else:
-        asyncio.run(measure(given.count, given.rounds))
+        asyncio.run(measure(given.count))
 
 
 if __name__ == "__main__":

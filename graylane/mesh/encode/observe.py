@@ -22,7 +22,7 @@ FILTER = "envoy.filters.http.header_to_metadata"
 NAMESPACE = "graylane.observed"
 _SERVER = "xds"
 _SECRET = ("authorization", "proxy-authorization", "cookie")
-_BATCH_BYTES, _BATCH_SECONDS = 16384, 0.1
+_BATCH_BYTES, _BATCH_SECONDS = 65536, 0.1
 
 
 def access_log() -> Any:
