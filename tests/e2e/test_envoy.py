@@ -82,8 +82,10 @@ async def test_users_find_the_gateway_as_on_istio(rig: Rig, envoy: EnvoySupervis
     assert dig(pod, "status", "podIP") == str(rig.config.pod_cidr[1])
     service = await rig.client.get(SERVICE, "istio-ingressgateway", NAMESPACE)
     assert service["spec"]["selector"] == LABELS
-    (port,) = service["spec"]["ports"]
-    assert (port["name"], port["port"], port["targetPort"], port["nodePort"]) == ("http2", 80, 8080, 30080)
+    plain, tls = service["spec"]["ports"]
+    assert (plain["name"], plain["port"], plain["targetPort"], plain["nodePort"]) == ("http2", 80, 8080, 30080)
+    assert (tls["name"], tls["port"], tls["targetPort"]) == ("https", 443, 8443)
+    assert 30000 <= tls["nodePort"] < 32768
     assert envoy.admin.stat().st_mode & 0o777 == 0o600
 
 

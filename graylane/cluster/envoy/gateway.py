@@ -16,6 +16,7 @@ SERVICE = "istio-ingressgateway"
 CONTAINER = "istio-proxy"
 LABELS = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
 TARGET_PORT = 8080
+TLS_TARGET_PORT = 8443
 GIVEN_PORT = "graylane.dev/node-port"
 
 
@@ -48,7 +49,9 @@ class Process:
 
 
 def service_object(gateway: Gateway) -> Obj:
-    port = {"name": "http2", "port": 80, "targetPort": TARGET_PORT, "nodePort": gateway.node_port, "protocol": "TCP"}
+    """The ports Istio's own gateway has. The API server chooses the node's port for TLS."""
+    plain = {"name": "http2", "port": 80, "targetPort": TARGET_PORT, "nodePort": gateway.node_port, "protocol": "TCP"}
+    tls = {"name": "https", "port": 443, "targetPort": TLS_TARGET_PORT, "protocol": "TCP"}
     return {
         "metadata": {
             "name": SERVICE,
@@ -56,7 +59,7 @@ def service_object(gateway: Gateway) -> Obj:
             "labels": LABELS,
             "annotations": {GIVEN_PORT: str(gateway.node_port)},
         },
-        "spec": {"type": "NodePort", "selector": LABELS, "ports": [port]},
+        "spec": {"type": "NodePort", "selector": LABELS, "ports": [plain, tls]},
     }
 
 
@@ -80,7 +83,10 @@ def pod_object(gateway: Gateway) -> Obj:
     container = {
         "name": CONTAINER,
         "image": gateway.image,
-        "ports": [{"name": "http2", "containerPort": TARGET_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http2", "containerPort": TARGET_PORT, "protocol": "TCP"},
+            {"name": "https", "containerPort": TLS_TARGET_PORT, "protocol": "TCP"},
+        ],
     }
     return {
         "metadata": {

@@ -80,6 +80,15 @@ def rules_for_others() -> Scene:
     return scene
 
 
+def behind_tls() -> Scene:
+    """The gateway's port 8443 ends TLS with a Secret that nobody shows to whoever explains."""
+    scene = both_released()
+    tls = {"mode": "SIMPLE", "credentialName": "shop"}
+    server = {"port": {"number": 8443, "name": "https", "protocol": "HTTPS"}, "hosts": ["shop.example.com"], "tls": tls}
+    scene.get("Gateway", "sample-gateway")["spec"]["servers"].append(server)
+    return scene
+
+
 ANSWERS: dict[str, tuple[Callable[[], Scene], Question]] = {
     "explain-dyed": (both_released, Question(LANE)),
     "explain-plain": (both_released, Question(BASE, method="POST", path="/pay?x=1")),
@@ -87,6 +96,7 @@ ANSWERS: dict[str, tuple[Callable[[], Scene], Question]] = {
     "explain-not-ready": (canary_not_ready, Question(LANE)),
     "explain-no-host": (other_host, Question()),
     "explain-no-gateway": (base, Question(port=8443)),
+    "explain-tls": (behind_tls, Question(LANE, port=8443, host="shop.example.com")),
     "explain-weights": (rules_for_others, Question(LANE)),
     "explain-from-pod": (both_released, Question(LANE, pod="mocka-base-pod")),
     "explain-elsewhere": (both_released, Question(pod="pod/mocka-base-pod", host="example.com")),
