@@ -10,7 +10,6 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from graylane.chain.document import document
 from graylane.chain.observed import KINDS, observed
@@ -18,7 +17,8 @@ from graylane.chain.sightings import Sightings
 from graylane.chain.sightings import document as sightings_document
 from graylane.chain.view import ChainView, chain_view
 from graylane.cli.connect import connect
-from graylane.cli.exits import CheckFailed, GaveUp
+from graylane.cli.exits import GaveUp
+from graylane.cli.goals import Goal
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
 from graylane.cli.releasing import parse_name
@@ -32,9 +32,6 @@ from graylane.kit.loop import Manager, running
 from graylane.model.kinds import ROLLOUT, Kind
 from graylane.model.meta import Obj
 
-if TYPE_CHECKING:
-    from graylane.cli.status import Until
-
 _SETTLE_SECONDS = 0.05  # one cause changes several objects; draw once
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -45,7 +42,7 @@ class Screen:
 
     rollouts: tuple[str, ...]
     format: Format
-    until: Until | None = None
+    until: Goal | None = None
     timeout: float = 300
 
     @property
@@ -96,7 +93,7 @@ async def _redraw(screen: Screen, manager: Manager, namespace: str, changed: asy
             seen = await seen_by_proxies(manager.client, current)
             _print(screen, current, seen, clear=terminal, gap=shown is not None)
             shown = _essence(screen, current)
-        if screen.until and _reached(screen.until, current):
+        if screen.until and screen.until.reached(current):
             return
         if screen.until and asyncio.get_running_loop().time() > deadline:
             raise GaveUp(f"waited {screen.timeout:g} s: {_missing(current)}")
@@ -120,22 +117,6 @@ def _require(screen: Screen, view: View, namespace: str) -> None:
     for name in screen.names:
         if view.get(ROLLOUT, namespace, name) is None:
             raise NotFound(f'rollouts.rollouts.kruise.io "{name}" not found in namespace {namespace}')
-
-
-def _reached(until: Until, view: ChainView) -> bool:
-    """Raises `CheckFailed` when a release ended badly, or has failed and stands."""
-    if not view.releases:
-        return False
-    if stands := [release for release in view.releases if release.failed]:
-        raise CheckFailed("; ".join(f"rollout {release.name} waits for {release.waits_for}" for release in stands))
-    if until.value == "paused":
-        return all(release.state == "StepPaused" and release.phase == "Progressing" for release in view.releases)
-    if any(release.phase != "Healthy" for release in view.releases):
-        return False
-    failed = [release for release in view.releases if "did not succeed" in release.outcome]
-    if failed:
-        raise CheckFailed("; ".join(f"rollout {release.name}: {release.outcome}" for release in failed))
-    return True
 
 
 def _missing(view: ChainView) -> str:

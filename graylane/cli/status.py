@@ -6,19 +6,11 @@ one after each change, ending with --until.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from graylane.cli.options import Context, Format, Kubeconfig, Namespace, Output, Scope
-
-
-class Until(StrEnum):
-    """What --until waits for, of every release shown."""
-
-    PAUSED = "paused"
-    DONE = "done"
 
 
 def command(
@@ -28,9 +20,13 @@ def command(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show every change; Ctrl-C ends it.")] = False,
     until: Annotated[
-        Until | None,
-        typer.Option(help="Watch until all wait for approval, or have ended; 1 if one failed."),
-    ] = None,
+        str,
+        typer.Option(
+            metavar="paused|done|step=N",
+            help="Watch until all wait for approval, have ended, or came to a step; 1 if one failed.",
+            show_default=False,
+        ),
+    ] = "",
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long --until waits.")] = 300,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -40,7 +36,8 @@ def command(
     """Show who serves dyed and plain requests at each hop, and what the releases wait for."""
     from graylane.cli.connect import run_async
     from graylane.cli.following import Screen, follow, show
+    from graylane.cli.goals import parse
 
-    screen = Screen(tuple(rollouts or ()), output, until, timeout)
+    screen = Screen(tuple(rollouts or ()), output, parse(until) if until else None, timeout)
     scope = Scope(kubeconfig, context, namespace)
     run_async(follow(screen, scope) if watch or until else show(screen, scope))

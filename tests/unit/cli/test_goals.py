@@ -1,0 +1,63 @@
+"""`graylane status --until`: when it ends, and with what."""
+
+from __future__ import annotations
+
+import pytest
+
+from graylane.chain.view import ChainView
+from graylane.cli.exits import CheckFailed
+from graylane.cli.goals import Goal, parse
+from graylane.errors import UserError
+from graylane.testing.joint_stage import JointStage
+
+STEPS = tuple({"replicas": number, "pause": {}} for number in (1, 2, 3))
+
+
+def viewed(stage: JointStage) -> ChainView:
+    from graylane.chain.view import chain_view
+
+    return chain_view(stage.world.view(), "shop")
+
+
+def staged() -> JointStage:
+    return JointStage(replicas=3, steps=STEPS).begin()
+
+
+@pytest.mark.parametrize(
+    ("until", "moments"),
+    [
+        ("paused", [False, True, True, True, False]),
+        ("step=1", [True, True, True, True, True]),
+        ("step=2", [True, False, True, True, True]),
+        ("step=3", [True, False, False, True, True]),
+        ("done", [True, False, False, False, True]),
+    ],
+)
+def test_each_goal_is_reached_at_its_moment(until: str, moments: list[bool]) -> None:
+    """At rest, paused in each of three steps, at rest again."""
+    stage, goal = staged(), parse(until)
+    found = [goal.reached(viewed(stage))]
+    stage.push("v2").settle()
+    for _ in range(4):
+        found.append(goal.reached(viewed(stage)))
+        if stage.state() == "Progressing StepPaused":
+            stage.approve().settle(seconds=30)
+    assert found == moments
+
+
+def test_a_release_that_was_taken_back_fails_what_waits_for_its_end() -> None:
+    stage = staged().push("v2").settle()
+    stage.abort().settle(seconds=30)
+    for until in ("done", "step=2"):
+        with pytest.raises(CheckFailed, match="rollout web: last release did not succeed"):
+            parse(until).reached(viewed(stage))
+
+
+def test_nothing_is_reached_where_there_is_no_release() -> None:
+    assert not Goal().reached(ChainView("shop", (), (), (), ()))
+
+
+@pytest.mark.parametrize("text", ["over", "step=0", "step=", "step=two"])
+def test_anything_else_is_refused_by_name(text: str) -> None:
+    with pytest.raises(UserError, match="not one of paused, done, step=N"):
+        parse(text)
