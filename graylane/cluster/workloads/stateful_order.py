@@ -123,7 +123,7 @@ def _fill(facts: Facts, ordinal: int) -> Move:
     if is_finished(pod):
         return Move(() if is_deleting(pod) else tuple(_recreate(facts, pod)))
     if not facts.available(pod):
-        return Move()
+        return Move(tuple(_create_claims(facts, ordinal, pod)))  # one it waits for may have been deleted
     return Move(restored(pod), waits=False)
 
 

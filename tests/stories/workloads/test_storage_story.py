@@ -129,6 +129,30 @@ def test_a_claim_stays_until_no_pod_uses_it_and_its_volume_goes_with_it() -> Non
     assert finalizers_of(left) == ["graylane.dev/directory"], "it stays until its directory is removed"
 
 
+def test_a_pod_that_has_no_node_holds_no_claim() -> None:
+    cast = Archive(stateful_set(0))
+    cast.put_claim("files")
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "files"}}]
+    spec = {"containers": [{"image": "v1"}], "volumes": volumes, "nodeSelector": {"disk": "fast"}}
+    cast.world.put(POD, {"metadata": {"name": "one", "namespace": NS}, "spec": spec})
+    cast.settle()
+    cast.world.delete(PERSISTENT_VOLUME_CLAIM, NS, "files")
+    cast.settle()
+    assert cast.claims() == ""
+
+
+def test_a_pod_whose_claim_was_deleted_while_it_waited_gets_another() -> None:
+    start = stateful_set(1, volumeClaimTemplates=DATA)
+    start["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "fast"}
+    cast = Archive(start)
+    cast.act("create")
+    before = uid_of(cast.claim("data-web-0"))
+    cast.world.delete(PERSISTENT_VOLUME_CLAIM, NS, "data-web-0")
+    cast.pass_time(5)
+    assert cast.claims() == "data-web-0:Bound"
+    assert uid_of(cast.claim("data-web-0")) != before
+
+
 def test_a_volume_that_is_to_be_retained_is_only_released() -> None:
     cast = Archive(stateful_set(0))
     volume = cast.volume(cast.put_claim("files"))

@@ -14,7 +14,18 @@ from pathlib import Path
 from graylane.cluster.kubelet.storage.volumes import directory_volume, is_for, provisioned_name
 from graylane.kit import Create, Effect, Event, Outcome, Patch, View
 from graylane.model.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
-from graylane.model.meta import Key, Obj, dig, finalizers_of, is_deleting, key_of, labels_of, name_of, uid_of
+from graylane.model.meta import (
+    Key,
+    Obj,
+    dig,
+    finalizers_of,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
 from graylane.model.quantity import amount
 from graylane.model.selectors import LabelSelector
 
@@ -36,9 +47,12 @@ def reconcile(view: View, key: Key, root: Path) -> Outcome:
 
 
 def users_of(view: View, claim: Obj) -> list[Obj]:
-    """Pods that have the claim as a volume and have not ended."""
-    pods = view.list(POD, claim["metadata"]["namespace"])
-    return [pod for pod in pods if name_of(claim) in claims_of(pod) and not _is_over(pod)]
+    """Pods with the claim as a volume that have a node and have not ended.
+
+    One without a node must not count: it may wait for this very claim to go, so that another one can take its place.
+    """
+    pods = (pod for pod in view.list(POD, namespace_of(claim)) if name_of(claim) in claims_of(pod))
+    return [pod for pod in pods if dig(pod, "spec", "nodeName") and not _is_over(pod)]
 
 
 def claims_of(pod: Obj) -> list[str]:
