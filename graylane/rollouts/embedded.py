@@ -14,10 +14,10 @@ from collections.abc import Iterator
 
 from graylane.kit.effects import Create, Delete, Effect, Patch
 from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
-from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, name_of, uid_of
+from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, key_of, name_of, uid_of
 from graylane.model.patches import create_merge_patch
 from graylane.model.revisions import POD_TEMPLATE_HASH
-from graylane.model.rollout import PINNED_BY
+from graylane.model.rollout import PINNED_BY, Embedded
 from graylane.rollouts.canary import owner_of
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD
@@ -30,6 +30,9 @@ _NOT_COPIED = (  # allocated for, or meant for, the user's Service alone
 
 def route(facts: Facts) -> Iterator[Effect]:
     """The TrafficRouting of our own: there while a release wants routes, gone when none of its routes is left."""
+    for routing in facts.former:
+        if routing not in facts.strays and not is_deleting(routing):
+            yield Delete(TRAFFIC_ROUTING, key_of(routing), uid=uid_of(routing))
     embedded, lane = facts.rollout.embedded, facts.lane
     if embedded is None or lane is None or lane.trouble_of_name:
         return
@@ -39,23 +42,22 @@ def route(facts: Facts) -> Iterator[Effect]:
             yield Delete(TRAFFIC_ROUTING, key, uid=uid_of(lane.obj))
     elif lane.obj is None:
         if facts.services_ready():
-            yield Create(TRAFFIC_ROUTING, _traffic_routing(facts, key))
-    elif (strategy := _strategy(facts)) != lane.strategy:
-        change = create_merge_patch({"strategy": lane.strategy}, {"strategy": strategy})
+            yield Create(TRAFFIC_ROUTING, _traffic_routing(facts, key, embedded))
+    elif change := create_merge_patch(lane.obj["spec"], _spec(embedded, _strategy(facts))):
         yield Patch(TRAFFIC_ROUTING, key, _guarded(lane.obj, {"spec": change}), reason="the step's share")
 
 
-def _traffic_routing(facts: Facts, key: Key) -> Obj:
-    embedded = facts.rollout.embedded
-    assert embedded is not None
-    canary = {"canaryService": embedded.canary_service} if embedded.own_service else {}
-    spec = {"objectRef": [embedded.entry | canary], "strategy": facts.step.strategy or {}}
+def _traffic_routing(facts: Facts, key: Key, embedded: Embedded) -> Obj:
+    """Held from the first where routes are there already: it would take them out before it puts them in again."""
     metadata: Obj = {"namespace": key.namespace, "name": key.name, "ownerReferences": [owner_of(facts.rollout)]}
-    if (
-        facts.listed and facts.canary_serves() and facts.step.strategy
-    ):  # or it would first restore what is routed already
+    if facts.listed and facts.canary_serves() and facts.step.strategy:
         metadata["finalizers"] = [facts.rollout.finalizer]
-    return {"metadata": metadata, "spec": spec}
+    return {"metadata": metadata, "spec": _spec(embedded, facts.step.strategy or {})}
+
+
+def _spec(embedded: Embedded, strategy: Obj) -> Obj:
+    canary = {"canaryService": embedded.canary_service} if embedded.own_service else {}
+    return {"objectRef": [embedded.entry | canary], "strategy": strategy}
 
 
 def _strategy(facts: Facts) -> Obj:
@@ -99,8 +101,8 @@ def serve(facts: Facts) -> Iterator[Effect]:
     if pair is None or pair.foreign:
         return
     key = Key(facts.rollout.key.namespace, pair.canary_name)
-    if not world.canary:
-        if pair.canary and facts.lane_clear() and not is_deleting(pair.canary):
+    if pair.unwanted or not world.canary:
+        if pair.canary and facts.canary_service_free() and not is_deleting(pair.canary):
             yield Delete(SERVICE, key, uid=uid_of(pair.canary))
         return
     mark = facts.served_hash

@@ -35,6 +35,7 @@ class Facts:
     services: Services | None = None
     exposed: str = ""  # how plain requests would reach canary pods
     watched_since: datetime | None = None
+    former: tuple[Obj, ...] = ()  # TrafficRoutings we made for routes that the spec has no longer
     batch: tuple[Kind, Obj] | None = None  # the BatchRelease of a release that OpenKruise began
 
     @property
@@ -290,14 +291,22 @@ class Facts:
         pair, stage = self.services, self.release.stage
         if pair is None or pair.claimed_by:
             return None
+        if pair.unwanted:
+            return ""
         if stage in (Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED):
-            able = not pair.trouble and self.stable_suffices()
+            able = not pair.trouble and self.stable_suffices() and self._lane_avoids_stable(pair)
             return self.release.stable_revision or None if able else None
         return "" if stage is Stage.PROMOTING or self.no_canary() else None
 
+    def _lane_avoids_stable(self, pair: Services) -> bool:
+        """No route reaches canary pods through the stable Service, as a subset of it would."""
+        lane = self.lane
+        return lane is None or lane.clear or (lane.confirmed and pair.canary_name in lane.leads_to)
+
     def pinned(self) -> bool:
         """No canary pod can be reached through the stable Service."""
-        return self.services is None or (not self.services.trouble and self.services.pin in self._stable_hashes)
+        pair = self.services
+        return pair is None or pair.unwanted or (not pair.trouble and pair.pin in self._stable_hashes)
 
     def unpinned(self) -> bool:
         return self.services is None or not self.services.pin
@@ -315,7 +324,15 @@ class Facts:
         return present if present and alive and not self.canary_ready() else wanted
 
     def services_ready(self) -> bool:
-        return self.services is None or (self.services.canary is not None and not self.services.foreign)
+        pair = self.services
+        return pair is None or pair.unwanted or (pair.canary is not None and not pair.foreign)
+
+    def canary_service_free(self) -> bool:
+        """No route leads to the canary's Service any more."""
+        if self.services is None or not self.services.unwanted:
+            return self.lane_clear()
+        lane = self.lane
+        return not self.strays and (lane is None or (lane.confirmed and self.services.canary_name not in lane.leads_to))
 
     def services_back(self) -> bool:
         """The user's Service is as it was, and the canary's is gone."""
@@ -372,7 +389,9 @@ class Facts:
         return self.lane_let_go() and self.no_canary() and self.services_back() and ours
 
     def own_routing(self) -> bool:
-        """The TrafficRouting made for embedded routes is still there."""
+        """The TrafficRouting made for embedded routes is still there, also one that the spec asks for no longer."""
+        if self.former:
+            return True
         lane = self.lane
         made = self.rollout.embedded is not None and lane is not None and not lane.trouble_of_name
         return made and lane is not None and lane.obj is not None

@@ -51,7 +51,15 @@ def _own_lane(obj: Obj | None, rollout: Rollout) -> Lane:
     current = int(dig(obj, "status", "observedGeneration", default=0)) == generation_of(obj)
     confirmed = (condition(obj, "RoutesConfirmed") or {}).get("status") != "False"
     strategy = dig(obj, "spec", "strategy", default={})
-    return replace(_lane(obj, rollout), strategy=strategy, confirmed=current and confirmed)
+    entries = dig(obj, "spec", "objectRef", default=[])
+    leads_to = tuple(str(entry["canaryService"]) for entry in entries if entry.get("canaryService"))
+    return replace(_lane(obj, rollout), strategy=strategy, confirmed=current and confirmed, leads_to=leads_to)
+
+
+def former_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:
+    """Ours, for routes that were in the Rollout before its spec was changed."""
+    made: list[Obj] = view.owned_by(TRAFFIC_ROUTING, rollout.uid)
+    return tuple(obj for obj in made if name_of(obj) != rollout.routing)
 
 
 def _lane(obj: Obj, rollout: Rollout) -> Lane:

@@ -44,6 +44,7 @@ from graylane.model.rollout import (
     PINNED_BY,
     STABLE_REVISION,
     WORKLOAD_TYPE,
+    Embedded,
     Rollout,
 )
 from graylane.model.selectors import LabelSelector
@@ -51,7 +52,7 @@ from graylane.rollouts import canary as canaries
 from graylane.rollouts.adoption import is_of_batch_release
 from graylane.rollouts.exposure import exposure, read_by
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.lane import lane_of, services_of, strays_of
+from graylane.rollouts.lane import former_of, lane_of, services_of, strays_of
 from graylane.rollouts.listed import listed_pods, ready_pods, service_lists
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
 from graylane.rollouts.release import OVERDUE, Release
@@ -103,14 +104,15 @@ def observe(
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
         services=_services(view, rollout, frozenset(item.name for item in found)),
         exposed=exposure(view, rollout, lane.obj if lane else None, stable.obj) if stable else "",
+        former=former_of(view, rollout),
         batch=known.batch,
         watched_since=known.watched_since,
     )
-    return Observation(facts, frozenset(_sources(rollout, lane, services, found)))
+    return Observation(facts, frozenset(_sources(view, rollout, lane, services, found)))
 
 
 def _sources(
-    rollout: Rollout, lane: Lane | None, services: tuple[str, ...], found: Iterable[Canary]
+    view: View, rollout: Rollout, lane: Lane | None, services: tuple[str, ...], found: Iterable[Canary]
 ) -> Iterable[Source]:
     namespace = rollout.key.namespace
     yield DEPLOYMENT, Key(namespace, rollout.workload.name)
@@ -121,14 +123,14 @@ def _sources(
         yield from ((kind, Key(namespace, name)) for kind, name in read_by(lane.obj))
     for service in services:
         yield SERVICE, Key(namespace, service)
-    if rollout.embedded:
-        yield SERVICE, Key(namespace, rollout.embedded.service)
+    for routes in filter(None, (rollout.embedded, _routes(view, rollout))):
+        yield SERVICE, Key(namespace, routes.service)
 
 
 def _services(view: View, rollout: Rollout, canary_names: frozenset[str]) -> Services | None:
     """None: stable and canary share a Service, or the routes are not the Rollout's own."""
-    routes = rollout.embedded
-    if routes is None or not routes.own_service:
+    routes = _routes(view, rollout)
+    if routes is None:
         return None
     stable = view.get(SERVICE, rollout.key.namespace, routes.service)
     canary = view.get(SERVICE, rollout.key.namespace, routes.canary_service)
@@ -145,7 +147,16 @@ def _services(view: View, rollout: Rollout, canary_names: frozenset[str]) -> Ser
         foreign=canary is not None and (controller_of(canary) or {}).get("uid") != rollout.uid,
         claimed_by=claimed_by if claimed_by != rollout.key.name and claimant else "",
         stranger="" if _pin(stable) else _stranger(view, Key(rollout.key.namespace, routes.service), ours),
+        unwanted=routes is not rollout.embedded,
     )
+
+
+def _routes(view: View, rollout: Rollout) -> Embedded | None:
+    """The spec's, if the canary has a Service of its own; else a former spec's, while that Service is still there."""
+    if rollout.embedded and rollout.embedded.own_service:
+        return rollout.embedded
+    left: list[Obj] = view.owned_by(SERVICE, rollout.uid)
+    return Embedded(name_of(left[0]).removesuffix("-canary"), {}) if left else None
 
 
 def _stranger(view: View, service: Key, deployments: frozenset[str]) -> str:

@@ -87,7 +87,7 @@ class Lane:
     its own words while it is at work on routes. `shared_with`: other Rollouts that hold it.
 
     For routes embedded in the Rollout: `strategy` is what it routes by, `confirmed` that the proxies have just that,
-    `trouble_of_name` that its name is taken by another's.
+    `leads_to` names the canary's Services, `trouble_of_name` that its name is taken by another's.
     """
 
     name: str
@@ -101,6 +101,7 @@ class Lane:
     shared_with: tuple[str, ...] = ()
     strategy: Obj | None = None
     confirmed: bool = True
+    leads_to: tuple[str, ...] = ()
     trouble_of_name: bool = False
 
 
@@ -110,6 +111,7 @@ class Services:
 
     `foreign`: the canary's name is taken by a Service that is not this Rollout's. `claimed_by`: another Rollout that
     has pinned the stable one. `stranger`: a pod it lists that is not of this release and that a pin would cut off.
+    `unwanted`: they are left from a spec that had routes of its own; the present one does not ask for them.
     """
 
     stable_name: str
@@ -121,10 +123,13 @@ class Services:
     foreign: bool
     claimed_by: str = ""
     stranger: str = ""
+    unwanted: bool = False
 
     @property
     def trouble(self) -> str:
         """Why the two cannot be told apart; "" when they can."""
+        if self.unwanted:
+            return ""
         if self.stable is None:
             return f"Service {self.stable_name} not found; create it or correct trafficRoutings[0].service"
         if not dig(self.stable, "spec", "selector", default={}):

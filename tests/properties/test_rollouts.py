@@ -247,7 +247,7 @@ def test_killed_before_or_after_a_write_a_release_with_own_routes_ends_the_same(
     calm = act(flow, settle)
     chance = random.Random(flow.name)
     writes = calm.world.writes
-    for point in chance.sample(range(writes), 12):
+    for point in chance.sample(range(writes), 6):
         stage = act(flow, lambda stage, point=point: _killed_once(stage, point, after=chance.random() < 0.5))  # type: ignore[misc]
         assert stage.harms == []
         assert final(stage) == final(calm)

@@ -240,6 +240,32 @@ def test_a_service_that_is_missing_or_lost_is_named_and_pinned_again() -> None:
     assert stage.status("canaryStatus", "currentStepState") == "StepPaused"
 
 
+def test_a_canary_service_may_be_given_up_and_asked_for_in_the_middle() -> None:
+    stage = RoutedStage(embedded={"service": "web", "customNetworkRefs": ISTIO}).begin().push("v2")
+    stage.settle()
+    stage.edit({"strategy": {"canary": {"disableGenerateCanaryService": True}}}).settle()
+    assert stage.shares() == {"web": 80, "web/canary": 20}
+    assert (stage.get(SERVICE, "web-canary"), stage.selector()) == (None, {"app": "web"})
+    stage.edit({"strategy": {"canary": {"disableGenerateCanaryService": False}}}).settle()
+    assert stage.shares() == {"web": 80, "web-canary": 20}
+    assert "pod-template-hash" in stage.selector()
+    assert not [harm for harm in stage.harms if "leads" in harm], "no request of ours met nobody"
+    stage.harms.clear()
+    stage.abort().settle()
+    is_as_before(stage)
+
+
+def test_routes_taken_out_of_the_spec_in_the_middle_leave_nothing_behind() -> None:
+    """Admission refuses that during a release; it may have been down."""
+    stage = paused()
+    stage.edit({"strategy": {"canary": {"trafficRoutings": None}}}).settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane off | stable v1 paused"
+    stage.abort().settle()
+    assert not [harm for harm in stage.harms if "leads" in harm]
+    stage.harms.clear()  # without routes, canary pods are simply more pods of the Service
+    is_as_before(stage)
+
+
 def test_a_service_that_lists_pods_of_others_is_not_pinned() -> None:
     """OpenKruise would cut them off."""
     stage = RoutedStage().begin()
