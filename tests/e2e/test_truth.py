@@ -150,3 +150,15 @@ async def test_a_controller_can_wait_for_our_proxies_as_it_does_for_istios(up: U
             return await answer() is Answer.YES
 
         await eventually(confirmed, 30, "our proxies have taken the change")
+
+
+async def test_the_meshs_own_pod_comes_back_when_somebody_deletes_it(up: Up) -> None:
+    before = up.get("pod/istiod-graylane", "-n", "istio-system")["metadata"]["uid"]
+    up.kubectl("delete", "pod", "istiod-graylane", "-n", "istio-system", "--wait=false")
+
+    def answers() -> bool:
+        found = up.get("pods", "-n", "istio-system", "-l", "app=istiod")["items"]
+        return bool(found) and found[0]["metadata"]["uid"] != before and found[0].get("status", {}).get("podIP") != ""
+
+    await eventually(answers, 30, "another pod for the same mesh")
+    await eventually(lambda: graylane(up, "verify -H agent=pc -c 1").stdout.startswith("gateway"), 30, "verify asks it")
