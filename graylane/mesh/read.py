@@ -31,6 +31,7 @@ from graylane.mesh.inputs import (
     Subset,
     VirtualService,
 )
+from graylane.mesh.numbers import natural
 from graylane.model.meta import (
     Key,
     Obj,
@@ -236,7 +237,7 @@ def gateway(obj: Obj) -> Gateway:
 def _server(server: Obj, namespace: str) -> Server:
     port = server.get("port") or {}
     return Server(
-        number=int(port.get("number") or 0),
+        number=natural(port.get("number") or 0),
         protocol=str(port.get("protocol") or "").upper(),
         name=str(port.get("name") or ""),
         hosts=tuple(_server_host(str(host), namespace) for host in server.get("hosts") or ()),
@@ -283,9 +284,9 @@ def _entry_service(host: str, config: dict[str, Any]) -> Service:
 
 def _entry_port(port: Obj) -> ServicePort:
     told = str(port.get("protocol") or "").lower()
-    number = int(port["number"])
+    number = natural(port["number"])
     protocol = _PROTOCOLS.get(told) or protocol_of({"name": told, "port": number})
-    return ServicePort(str(port.get("name") or ""), number, protocol, int(port.get("targetPort") or number), 0)
+    return ServicePort(str(port.get("name") or ""), number, protocol, natural(port.get("targetPort") or number), 0)
 
 
 def _entry_endpoints(
@@ -300,7 +301,7 @@ def _entry_endpoints(
             ports=tuple(sorted((str(port.get("name") or ""), _entry_number(port, entry)) for port in ports)),
             labels=tuple(sorted((name, str(value)) for name, value in (entry.get("labels") or {}).items())),
             pod="",
-            weight=max(int(entry.get("weight") or 1), 1),
+            weight=max(natural(entry.get("weight") or 1), 1),
         )
         for entry in written
         if _has_address(entry, resolution)
@@ -314,7 +315,7 @@ def _has_address(entry: Obj, resolution: Resolution) -> bool:
 
 
 def _entry_number(port: Obj, entry: Obj) -> int:
-    return int((entry.get("ports") or {}).get(port.get("name")) or port.get("targetPort") or port["number"])
+    return natural((entry.get("ports") or {}).get(port.get("name")) or port.get("targetPort") or port["number"])
 
 
 def sidecar(obj: Obj) -> Sidecar:

@@ -12,6 +12,7 @@ from typing import Any
 from graylane.chain.match import Text, text_match
 from graylane.mesh import durations
 from graylane.mesh.inputs import Block
+from graylane.mesh.numbers import natural
 from graylane.mesh.table import FOREVER, ISTIO_RETRY, NO_EDITS, Cors, Fault, HeaderEdits, Retry, Rewrite
 
 _AUTHORITY = (":authority", "host")
@@ -71,7 +72,7 @@ def retry(block: Block | None, *, spread: bool) -> Retry | None:
     """
     if block is None:
         return replace(ISTIO_RETRY, avoid=spread)
-    attempts = int(block.get("attempts") or 0)
+    attempts = natural(block.get("attempts") or 0)
     if attempts == 0:
         return None
     on, statuses = (
@@ -95,7 +96,7 @@ def retry(block: Block | None, *, spread: bool) -> Retry | None:
 
 def _conditions(text: str) -> tuple[str, tuple[int, ...]]:
     words = [word.strip() for word in text.split(",") if word.strip()]
-    statuses = tuple(int(word) for word in words if word.isdigit())
+    statuses = tuple(natural(word) for word in words if word.isdigit())
     named = [word for word in words if not word.isdigit()]
     if statuses and "retriable-status-codes" not in named:
         named.append("retriable-status-codes")
@@ -127,7 +128,7 @@ def fault(block: Block | None) -> Fault | None:
     status, grpc = abort.get("httpStatus"), abort.get("grpcStatus")
     return Fault(
         delay=(wait, percent(delay.get("percentage"))) if wait is not None else None,
-        abort_status=(int(status), percent(abort.get("percentage"))) if status else None,
+        abort_status=(natural(status), percent(abort.get("percentage"))) if status else None,
         abort_grpc=(GRPC_STATUSES[grpc], percent(abort.get("percentage"))) if grpc in GRPC_STATUSES else None,
     )
 

@@ -11,6 +11,7 @@ from graylane.chain import hosts
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.compile.routes import unmet_by_caller
 from graylane.mesh.inputs import Block, VirtualService
+from graylane.mesh.numbers import natural
 from graylane.mesh.table import Target
 
 
@@ -56,4 +57,4 @@ def _target(service: VirtualService, entry: Block, client: Client, port: int, do
     host = hosts.resolve(str(destination.get("host") or ""), service.namespace, domain)
     number = (destination.get("port") or {}).get("number")
     name, _ = client.cluster(host, str(destination.get("subset") or ""), number, port)
-    return Target(name, int(entry.get("weight") or 1))
+    return Target(name, max(natural(entry.get("weight") or 1), 1))

@@ -7,6 +7,7 @@ Who asks is decided here (port, gateway, source labels); what is asked is left t
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from graylane.mesh.compile import actions
 from graylane.mesh.compile.delegates import HOME, place_of
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.inputs import Block, VirtualService, selects
+from graylane.mesh.numbers import natural
 from graylane.mesh.table import (
     DirectResponse,
     Forward,
@@ -107,7 +109,7 @@ class _Rule:
         return self._forward() if self.rule.get("route") else None
 
     def _redirect(self, block: Block) -> Redirect:
-        port = int(block.get("port") or 0)
+        port = natural(block.get("port") or 0)
         if block.get("derivePort") == "FROM_REQUEST_PORT" and self.port not in (80, 443):
             port = self.port
         return Redirect(
@@ -115,7 +117,7 @@ class _Rule:
             host=str(block.get("authority") or ""),
             scheme=str(block.get("scheme") or ""),
             port=port,
-            code=int(block.get("redirectCode") or 301),
+            code=natural(block.get("redirectCode") or 301),
         )
 
     def _forward(self) -> Forward | None:
@@ -143,7 +145,11 @@ class _Rule:
     def _target(self, entry: Block, cluster: str) -> Target:
         request, response = actions.header_edits(entry.get("headers"))
         return Target(
-            cluster, int(entry.get("weight") or 1), request, response, actions.authority(entry.get("headers"))
+            cluster,
+            max(natural(entry.get("weight") or 1), 1),
+            request,
+            response,
+            actions.authority(entry.get("headers")),
         )
 
     def _reach(self, destination: Block) -> tuple[str, tuple[HashKey, ...]]:
@@ -167,8 +173,15 @@ class _Rule:
 
 def _direct(block: Block) -> DirectResponse:
     body = block.get("body") or {}
-    content = base64.b64decode(body["bytes"]) if body.get("bytes") else str(body.get("string") or "").encode()
-    return DirectResponse(int(block.get("status") or 200), content)
+    content = _bytes(str(body["bytes"])) if body.get("bytes") else str(body.get("string") or "").encode()
+    return DirectResponse(natural(block.get("status") or 200), content)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except binascii.Error:
+        return b""
 
 
 def default_route(client: Client, host: str, port: int) -> Route:

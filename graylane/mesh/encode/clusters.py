@@ -25,10 +25,10 @@ from graylane.mesh.encode.protos import (
 from graylane.mesh.filters.merge import merge
 from graylane.mesh.filters.patches import Patch
 from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution
+from graylane.mesh.numbers import MOST, natural
 from graylane.mesh.snapshot import Resource, Type, resource
 from graylane.mesh.table import PASSTHROUGH, SELF
 
-_UNLIMITED = (1 << 32) - 1
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BALANCERS = {
     "ROUND_ROBIN": cluster_pb2.Cluster.ROUND_ROBIN,
@@ -98,21 +98,21 @@ def _balancer(message: Any, block: Block) -> None:
     elif hashing.get("maglev") is not None:
         message.lb_policy = cluster_pb2.Cluster.MAGLEV
         if hashing["maglev"].get("tableSize"):
-            message.maglev_lb_config.table_size.value = int(hashing["maglev"]["tableSize"])
+            message.maglev_lb_config.table_size.value = natural(hashing["maglev"]["tableSize"])
     else:
         message.lb_policy = cluster_pb2.Cluster.RING_HASH
         size = (hashing.get("ringHash") or {}).get("minimumRingSize") or hashing.get("minimumRingSize") or 1024
-        message.ring_hash_lb_config.minimum_ring_size.value = int(size)
+        message.ring_hash_lb_config.minimum_ring_size.value = natural(size)
 
 
 def _breakers(message: Any, pool: Block) -> None:
     """Istio lifts Envoy's own limits (1024) unless a rule sets some."""
     tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
     limits = message.circuit_breakers.thresholds.add()
-    limits.max_connections.value = int(tcp.get("maxConnections") or _UNLIMITED)
-    limits.max_pending_requests.value = int(http.get("http1MaxPendingRequests") or _UNLIMITED)
-    limits.max_requests.value = int(http.get("http2MaxRequests") or _UNLIMITED)
-    limits.max_retries.value = int(http.get("maxRetries") or _UNLIMITED)
+    limits.max_connections.value = natural(tcp.get("maxConnections") or MOST)
+    limits.max_pending_requests.value = natural(http.get("http1MaxPendingRequests") or MOST)
+    limits.max_requests.value = natural(http.get("http2MaxRequests") or MOST)
+    limits.max_retries.value = natural(http.get("maxRetries") or MOST)
 
 
 def _http_options(message: Any, protocol: Protocol, pool: Block) -> None:
@@ -129,10 +129,10 @@ def _http_options(message: Any, protocol: Protocol, pool: Block) -> None:
     if http2 is not None:
         http2.SetInParent()
         if http.get("maxConcurrentStreams"):
-            http2.max_concurrent_streams.value = int(http["maxConcurrentStreams"])
+            http2.max_concurrent_streams.value = natural(http["maxConcurrentStreams"])
     common = options.common_http_protocol_options
     if http.get("maxRequestsPerConnection"):
-        common.max_requests_per_connection.value = int(http["maxRequestsPerConnection"])
+        common.max_requests_per_connection.value = natural(http["maxRequestsPerConnection"])
     for field, text in (
         ("idle_timeout", http.get("idleTimeout") or tcp.get("idleTimeout")),
         ("max_connection_duration", tcp.get("maxConnectionDuration")),
@@ -159,14 +159,14 @@ def _outlier(message: Any, block: Block) -> None:
         ),
     ):
         if value is not None:
-            getattr(found, field).value = int(value)
-            getattr(found, enforcing).value = 100 if int(value) else 0
+            getattr(found, field).value = natural(value)
+            getattr(found, enforcing).value = 100 if natural(value) else 0
     found.split_external_local_origin_errors = bool(block.get("splitExternalLocalOriginErrors"))
     for field, name in (("interval", "interval"), ("base_ejection_time", "baseEjectionTime")):
         if (length := _seconds(block.get(name))) is not None:
             set_seconds(getattr(found, field), length)
     if block.get("maxEjectionPercent"):
-        found.max_ejection_percent.value = int(block["maxEjectionPercent"])
+        found.max_ejection_percent.value = natural(block["maxEjectionPercent"])
     message.common_lb_config.healthy_panic_threshold.value = float(block.get("minHealthPercent") or 0)
 
 
