@@ -66,8 +66,17 @@ METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD")
 SERVICES = ("b", "two", "c", "d")
 MESH_HOSTS = (
     *("b:8000", "b.shop:8000", "b.shop.svc:8000", "b.shop.svc.cluster.local:8000", "B:8000", "b", "b:9000"),
-    *("two:8000", "two:9000", "two.shop:9000", "c", "c:80", "c.shop", "d:8000", "d.other:8000", "10.96.0.10:8000"),
+    *("two:8000", "two:9000", "two.shop:9000", "c", "c:80", "c.shop", "d:8000", "d.other:8000", "NETWORK.210:8000"),
     *("book.example.com", "a.example.com", "a.b.example.com", "book.example.com:80", "b.shop:80", "empty:8000"),
+    *(
+        "ext.example.org",
+        "ext.example.org:8000",
+        "x.wild.example.org",
+        "ext.example.org:9",
+        "NETWORK.250",
+        "NETWORK.4:8000",
+        "nobody.test",
+    ),
 )
 EDGE_HOSTS = (
     "book.example.com",
@@ -79,14 +88,14 @@ EDGE_HOSTS = (
 )
 VS_HOSTS = (
     *("b", "b.shop.svc.cluster.local", "two", "c", "d.other.svc.cluster.local", "*.shop.svc.cluster.local"),
-    *("book.example.com", "*.example.com", "a.example.com", "*.b.example.com"),
+    *("book.example.com", "*.example.com", "a.example.com", "*.b.example.com", "ext.example.org"),
 )
 SOURCES = ("client", "stranger", "c-1", "gateway")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One request; `source` is a pod, or the gateway that it comes to."""
+    """One request; `source` is a pod, or the gateway that it comes to. `NETWORK` is where the town is."""
 
     source: str
     host: str
@@ -107,6 +116,7 @@ def case(seed: int, requests: int) -> Case:
     draw = random.Random(seed)
     maker = _Maker(draw)
     objects = [maker.gateway(), *maker.virtual_services(), *maker.destination_rules()]
+    objects += [*maker.service_entries(), *maker.sidecars()]
     return Case(objects, [maker.request() for _ in range(requests)])
 
 
@@ -256,7 +266,8 @@ class _Maker:
         draw = self.draw
         host = draw.choice(["b", "b.shop.svc.cluster.local", "two.shop.svc.cluster.local", "c.shop.svc.cluster.local"])
         if self.maybe(0.1):
-            host = draw.choice(["nowhere", "d.other.svc.cluster.local", "empty.shop.svc.cluster.local"])
+            others = ["nowhere", "d.other.svc.cluster.local", "empty.shop.svc.cluster.local", "ext.example.org"]
+            host = draw.choice(others)
         found: Obj = {"host": host}
         if self.maybe(0.5):
             found["subset"] = draw.choice(["v1", "v1", "v2", "none", "missing"])
@@ -303,12 +314,50 @@ class _Maker:
             found["sourceNamespace"] = draw.choice(["shop", "other"])
         return found
 
+    def service_entries(self) -> list[Obj]:
+        return [self._service_entry() for _ in range(self.draw.choice([0, 0, 1, 1, 2]))]
+
+    def _service_entry(self) -> Obj:
+        """`NETWORK` is where the town's pods are."""
+        draw = self.draw
+        ports = [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8000}]
+        if self.maybe(0.5):
+            ports.append({"number": 8000, "name": "http-alt", "protocol": "HTTP"})
+        hosts = draw.choice([["ext.example.org"], ["ext.example.org", "other.example.org"], ["*.wild.example.org"]])
+        spec: Obj = {"hosts": hosts, "ports": ports, "resolution": "STATIC", "location": "MESH_EXTERNAL"}
+        labels = [{"version": "v1"}, {"version": "v2"}, {}]
+        count = draw.choice([0, 1, 2])
+        spec["endpoints"] = [{"address": f"NETWORK.{4 + each}", "labels": draw.choice(labels)} for each in range(count)]
+        if self.maybe(0.3):
+            spec["addresses"] = ["NETWORK.250"]
+        return self._object("ServiceEntry", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
+
+    def sidecars(self) -> list[Obj]:
+        return [self._sidecar() for _ in range(self.draw.choice([0, 0, 0, 1, 2]))]
+
+    def _sidecar(self) -> Obj:
+        draw = self.draw
+        every = ["./*", "*/*", "~/*", "shop/b.shop.svc.cluster.local", "other/*", "*/ext.example.org", "shop/*"]
+        egress: list[Obj] = [{"hosts": draw.sample(every, draw.randint(1, 3))}]
+        if self.maybe(0.3):
+            port = {"number": draw.choice([8000, 9000, 80]), "protocol": "HTTP", "name": "p"}
+            egress.insert(0, {"port": port, "hosts": draw.sample(every, 1)})
+        for each in egress:
+            each["hosts"].append("*/probe.test")
+        spec: Obj = {"egress": egress}
+        if self.maybe(0.4):
+            spec["workloadSelector"] = {"labels": draw.choice([{"tier": "front"}, {"app": "c"}])}
+        if self.maybe(0.3):
+            spec["outboundTrafficPolicy"] = {"mode": draw.choice(["REGISTRY_ONLY", "ALLOW_ANY"])}
+        return self._object("Sidecar", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
+
     def destination_rules(self) -> list[Obj]:
         return [self._destination_rule() for _ in range(self.draw.randint(0, 3))]
 
     def _destination_rule(self) -> Obj:
         draw = self.draw
-        host = draw.choice(["b.shop.svc.cluster.local", "two.shop.svc.cluster.local", "*.shop.svc.cluster.local"])
+        hosts = ["b.shop.svc.cluster.local", "two.shop.svc.cluster.local", "*.shop.svc.cluster.local"]
+        host = draw.choice([*hosts, "ext.example.org"])
         whole: dict[str, Any] = {"v1": {"version": "v1"}, "v2": {"version": "v2"}, "none": {"version": "v9"}}
         names = draw.sample(list(whole), draw.randint(1, 3))
         spec: Obj = {"host": host, "subsets": [{"name": name, "labels": whole[name]} for name in names]}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import orjson
 
 from graylane.chain.match import Request
 from graylane.mesh.compile.plan import Plan
@@ -30,26 +31,26 @@ from .reality import Asked, Case
 SERVICES = """
 kind: Service
 metadata: {name: b, namespace: shop}
-spec: {selector: {app: b}, clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
+spec: {selector: {app: b}, clusterIP: NETWORK.210, ports: [{name: http, port: 8000}]}
 ---
 kind: Service
 metadata: {name: two, namespace: shop}
 spec:
   selector: {app: b}
-  clusterIP: 10.96.0.12
+  clusterIP: NETWORK.212
   ports: [{name: http, port: 8000}, {name: http-alt, port: 9000, targetPort: 8000}]
 ---
 kind: Service
 metadata: {name: c, namespace: shop}
-spec: {selector: {app: c}, clusterIP: 10.96.0.11, ports: [{name: http, port: 80, targetPort: 8000}]}
+spec: {selector: {app: c}, clusterIP: NETWORK.211, ports: [{name: http, port: 80, targetPort: 8000}]}
 ---
 kind: Service
 metadata: {name: d, namespace: other}
-spec: {selector: {app: d}, clusterIP: 10.96.0.13, ports: [{name: http, port: 8000}]}
+spec: {selector: {app: d}, clusterIP: NETWORK.213, ports: [{name: http, port: 8000}]}
 ---
 kind: Service
 metadata: {name: empty, namespace: shop}
-spec: {selector: {app: empty}, clusterIP: 10.96.0.14, ports: [{name: http, port: 8000}]}
+spec: {selector: {app: empty}, clusterIP: NETWORK.214, ports: [{name: http, port: 8000}]}
 ---
 kind: Gateway
 metadata: {name: probe, namespace: shop}
@@ -105,7 +106,12 @@ class Reality:
 
     def cluster(self, objects: list[Obj]) -> meshes.Cluster:
         found = meshes.Cluster(mesh=MeshConfig(access_log=str(self.log)))
-        found.apply(*meshes.manifests(SERVICES), meshes.gateway_service(self.node_port), *copy.deepcopy(objects))
+        placed = orjson.loads(orjson.dumps(objects).replace(b"NETWORK", self.network.encode()))
+        found.apply(
+            *meshes.manifests(SERVICES.replace("NETWORK", self.network)),
+            meshes.gateway_service(self.node_port),
+            *placed,
+        )
         found.pods = [
             meshes.gateway_pod(f"{self.network}.1", "127.0.0.1"),
             *(
@@ -120,7 +126,8 @@ class Reality:
         mark = str(next(self.numbers))
         compiled = await self.rig.push(self.cluster([*case.objects, probe(mark)]).inputs())
         assert not self.rig.refused, f"Envoy refuses {self.rig.refused[0]} of {case.objects}"
-        numbered = [(f"r{next(self.numbers)}", asked) for asked in case.asked]
+        placed = [replace(asked, host=asked.host.replace("NETWORK", self.network)) for asked in case.asked]
+        numbered = [(f"r{next(self.numbers)}", asked) for asked in placed]
         by_source: dict[str, list[tuple[str, Asked]]] = {}
         for agent, asked in numbered:
             by_source.setdefault(asked.source, []).append((agent, asked))
@@ -176,8 +183,8 @@ def _possible(plan: Plan, decision: Decision) -> Iterator[Seen]:
     if fault and fault.abort_status and aborts(fault):
         for cluster in _chosen(plan, decision):
             yield Seen(fault.abort_status[0], ",".join([*delay, "FI"]), cluster)
-    elif isinstance(outcome, PassedThrough):  # an address answers; a name is not to be found here
-        yield Seen(200 if is_address(outcome.host) else 503, "-" if is_address(outcome.host) else "DF", PASSTHROUGH)
+    elif isinstance(outcome, PassedThrough):
+        yield _passed_on(outcome.host)
     elif isinstance(outcome, Refusal):
         yield Seen(outcome.status, outcome.flag, "-")
     elif isinstance(outcome, Redirect):
@@ -209,8 +216,12 @@ def _logged_cluster(part: Reached | Lost) -> str:
     return "-" if isinstance(part, Lost) and part.refusal == NO_CLUSTER else part.cluster
 
 
-def is_address(host: str) -> bool:
-    return host[0].isdigit()
+def _passed_on(host: str) -> Seen:
+    """A pod's address answers, another refuses; a name is not to be found here."""
+    if not host[0].isdigit():
+        return Seen(503, "DF", PASSTHROUGH)
+    answers = any(host.endswith(f".{number}:8000") for number in NUMBERS.values())
+    return Seen(200, "-", PASSTHROUGH) if answers else Seen(503, "UF", PASSTHROUGH)
 
 
 PROBE = "probe.test"
