@@ -25,7 +25,7 @@ _ROUTES = {
 }
 _ASSUMED = (
     "Assumed: each service passes on the headers that it receives, "
-    "and calls what its pods' environment and arguments name."
+    "and calls what its pods' environment and arguments name; `graylane verify` tries that."
 )
 _UNKNOWN = "An EnvoyFilter's own code may change a request; what it does is not known here."
 
