@@ -61,6 +61,12 @@ class Judge:
     def has_canaries(self) -> bool:
         return bool(self._ready)
 
+    def serves_everybody(self, service: Key) -> bool:
+        """A Service with pods that are not all canaries; a canary's own is for its lane, and nobody calls it."""
+        endpoints = self.plan.inputs.endpoints.get(service)
+        pods = [self.view.get(POD, service.namespace, each.pod) for each in endpoints.each] if endpoints else []
+        return any(pod is not None and not self.cast.is_canary(pod) for pod in pods)
+
     def dyed(self, decision: Decision, twin: Decision, *, certain: bool) -> Iterator[Fault]:
         """`certain` requests are known to be sent, not only possible."""
         lost = list(self._lost(decision, certain=certain))

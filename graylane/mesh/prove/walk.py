@@ -31,7 +31,7 @@ from graylane.mesh.prove.judge import CLAIMS, Claim, Fault, Judge, parts
 from graylane.mesh.prove.lane import Cast, Headers, Lane, lanes_of, spelled
 from graylane.mesh.simulate import Decision, choose_host, simulate, table_of
 from graylane.mesh.table import Forward, VirtualHost
-from graylane.model.meta import Key, Obj, dig, key_of
+from graylane.model.meta import Obj, dig, key_of
 
 MAX_CLASSES = 10_000
 
@@ -193,15 +193,11 @@ class _Prover:
             for service in self.plan.inputs.services:
                 if service.namespace != proxy.namespace or service.host in self.reached:
                     continue
-                for port in service.ports if self._has_pods(service.key) else ():
+                for port in service.ports if self.judge.serves_everybody(service.key) else ():
                     if port.protocol.is_http:
                         host = service.name if port.number == 80 else f"{service.name}:{port.number}"
                         for dye in _Dye:
                             yield _State(spec.table, dye, host), spec, f"pod {proxy.key}"
-
-    def _has_pods(self, service: Key) -> bool:
-        endpoints = self.plan.inputs.endpoints.get(service)
-        return bool(endpoints and endpoints.each)
 
     def _hop(self, state: _State, spec: ListenerSpec, caller: str, trail: tuple[Step, ...]) -> None:
         for request, certain in self._requests(state, spec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graylane.mesh.prove.judge import Claim
-from graylane.mesh.prove.walk import Proof
+from graylane.mesh.prove.walk import Proof, prove_lists
 from graylane.mesh.prove.words import curl, lines, sentence
 
 from .scene import LANE, canary, release, scenario
@@ -135,6 +135,29 @@ def test_a_rule_further_in_may_not_dye() -> None:
     (failure,) = found.prove().failures
     assert (failure.claim, failure.hop) == (Claim.PLAIN, 3)
     assert failure.trail[1].rule == "VirtualService default/vs-mockb http[1]"
+
+
+def test_a_canary_behind_a_service_of_its_own_is_the_same_workload() -> None:
+    found = scenario()
+    canary(found, "mocka")
+    service = {"ports": [{"port": 8000, "name": "http"}], "selector": {"app": "mocka", "version": "canary"}}
+    found.put({"kind": "Service", "metadata": {"name": "mocka-canary"}, "spec": service})
+    rules = found.get("VirtualService", "vs-mocka")["spec"]["http"]
+    rules.insert(0, {"match": [dict(LANE)], "route": [{"destination": {"host": "mocka-canary"}}]})
+    assert found.prove().holds
+    rules[0]["route"] = [{"destination": {"host": "mockb"}}]
+    assert broken(found.prove()) == {Claim.ANSWERED}
+    assert "goes astray" in found.prove().failures[0].says
+
+
+def test_only_the_promises_asked_for_are_judged() -> None:
+    found = scenario()
+    canary(found, "mockb")
+    (proof,) = prove_lists(found.lists(), claims=frozenset({Claim.ANSWERED, Claim.PLAIN}))
+    assert proof.holds
+    (failure,) = found.prove().of(Claim.CANARY)
+    assert found.prove().of(Claim.PLAIN) == ()
+    assert failure.claim is Claim.CANARY
 
 
 def test_a_gateway_with_tls_is_proved_behind_its_certificate() -> None:

@@ -32,6 +32,28 @@ def test_a_mesh_that_reports_is_believed_whatever_the_time(obj: Any, answer: Ans
         assert verdict(obj, SINCE, GRACE, SINCE + timedelta(seconds=seconds)).answer is answer
 
 
+def routed(*parents: tuple[str, int]) -> Any:
+    """An HTTPRoute with what was said for each of its parents, and for which generation."""
+    entries = [
+        {"conditions": [{"type": "Reconciled", "status": status, "reason": "x", "observedGeneration": generation}]}
+        for status, generation in parents
+    ]
+    return {"metadata": {"generation": 2}, "status": {"parents": [{"conditions": []}, *entries]}}
+
+
+@pytest.mark.parametrize(
+    ("obj", "answer"),
+    [
+        (routed(("True", 2)), Answer.YES),
+        (routed(("True", 2), ("True", 1)), Answer.LAGS),
+        (routed(("True", 2), ("False", 2)), Answer.LAGS),
+        (routed(), Answer.WAITS),
+    ],
+)
+def test_a_route_is_confirmed_when_it_is_at_all_of_its_parents(obj: Any, answer: Answer) -> None:
+    assert verdict(obj, SINCE, GRACE, SINCE).answer is answer
+
+
 def test_a_mesh_that_refuses_is_quoted() -> None:
     found = verdict(reported("False", "RefusedByProxy", message="duplicate domain"), SINCE, GRACE, SINCE)
     assert (found.may_go_on, found.words) == (False, "is not on all proxies: duplicate domain")
