@@ -67,7 +67,7 @@ def _step(reader: Reader, weight: int | None, *, routed: bool) -> Step:
     matches = tuple(match.value for match in reader.items("matches"))
     modifier = reader.at("requestHeaderModifier").value or None
     for name in ("matches", "requestHeaderModifier"):
-        if reader.has(name) and not routed:
+        if reader.value.get(name) and not routed:
             why = "routes of a step need trafficRoutings; or put them into a TrafficRouting's strategy"
             reader.unsupported(name, why)
     pause = reader.at("pause").number("duration")
@@ -117,7 +117,8 @@ def routes_of(canary: Reader, steps: tuple[Step, ...], named: str) -> Embedded |
     if len(routings) > 1:
         canary.wrong("trafficRoutings", len(routings), "Rollout currently only support single TrafficRouting.")
     if named:
-        why = f"the Rollout names TrafficRouting {named} ({TRAFFIC_ROUTING_NAME}) too; keep one of the two"
+        where = f"the annotation {TRAFFIC_ROUTING_NAME}, in v1beta1 trafficRoutingRef"
+        why = f"the Rollout names TrafficRouting {named} too; keep one of the two ({where})"
         canary.unsupported("trafficRoutings", why)
     shared = canary.flag("disableGenerateCanaryService")
     first, *_ = [_routing(routing, shared=shared) for routing in routings]

@@ -6,8 +6,8 @@ The numbers are those of the checklist kept with the project's notes on OpenKrui
 from __future__ import annotations
 
 from graylane.kit.effects import Effect
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT, TRAFFIC_ROUTING
-from graylane.model.meta import dig, finalizers_of, labels_of, name_of, owner_refs
+from graylane.model.kinds import DEPLOYMENT, POD, ROLLOUT, TRAFFIC_ROUTING
+from graylane.model.meta import dig, finalizers_of, is_true, labels_of, name_of, owner_refs
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, HASH, IN_PROGRESSING, ROLLOUT_FINALIZER
 from graylane.rollouts.controller import controllers
 from graylane.testing.release_stage import NAMESPACE, ONE_STEP, ReleaseStage, deployment_spec, image
@@ -173,6 +173,11 @@ def test_row_43_a_tolerated_unready_pod_does_not_hold_the_step() -> None:
     stage.edit({"strategy": {"canary": {"failureThreshold": "50%"}}})
     stage.push(BROKEN).settle()
     assert stage.status("canaryStatus", "currentStepState") == "StepUpgrade", "at least one must be ready"
+    pod = next(pod for pod in stage.world.list(POD, NAMESPACE) if not is_true(pod, "Ready"))
+    status = {"conditions": [{"type": "Ready", "status": "True"}]}
+    stage.world.patch(POD, NAMESPACE, name_of(pod), {"status": status}, "status")
+    assert stage.settle().status("canaryStatus", "currentStepState") == "StepPaused"
+    assert stage.status("canaryStatus", "canaryReadyReplicas") == 1
 
 
 def test_rows_44_and_45_only_the_status_subresource_approves() -> None:

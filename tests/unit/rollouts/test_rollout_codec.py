@@ -157,9 +157,13 @@ REFUSED = {
         "metadata.annotations.graylane.dev/on-failure",
         "'hold' or 'abort'",
     ),
-    "step matches": (steps({"replicas": 1, "matches": [{}]}), "steps[0].matches: Forbidden", "TrafficRouting"),
+    "step matches": (
+        steps({"replicas": 1, "matches": [{"headers": []}]}),
+        "steps[0].matches: Forbidden",
+        "TrafficRouting",
+    ),
     "step headers": (
-        steps({"replicas": 1, "requestHeaderModifier": {}}),
+        steps({"replicas": 1, "requestHeaderModifier": {"remove": ["x"]}}),
         "steps[0].requestHeaderModifier: Forbidden",
         "TrafficRouting",
     ),
@@ -174,6 +178,10 @@ def test_what_cannot_be_carried_out_is_refused_by_field_and_reason(obj: dict[str
     message = refusal(obj)
     assert where in message
     assert why in message
+
+
+def test_routes_of_a_step_that_say_nothing_are_no_routes() -> None:
+    assert decode(steps({"replicas": 1, "matches": [], "requestHeaderModifier": {}})).steps == (Step(1),)
 
 
 def test_every_problem_is_named_at_once() -> None:
