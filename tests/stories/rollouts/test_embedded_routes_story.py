@@ -6,9 +6,12 @@ import pytest
 
 from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, dig, name_of, owner_refs
+from graylane.model.patches import json_patch, merge_patch
+from graylane.model.rollout import ABORT
 from graylane.testing.release_stage import NAMESPACE, deployment_spec
 from graylane.testing.releases import BROKEN
 from graylane.trafficrouting.providers.ingress import INGRESS
+from graylane.webhooks.deployments import mutate_deployment
 from tests.stories.rollouts.routed import ISTIO, LANE, RoutedStage, virtual_service
 from tests.stories.trafficrouting.test_gateway_story import HTTP_ROUTE, crd
 
@@ -310,3 +313,56 @@ def test_a_rollout_removed_by_force_gives_the_service_back() -> None:
     assert stage.selector() == {"app": "web"}
     assert [name_of(item) for item in stage.canaries()] == []
     assert not stage.lane()
+
+
+@pytest.mark.parametrize("first", ["web", "api"])
+def test_two_rollouts_on_one_virtual_service_end_in_either_order(first: str) -> None:
+    stage = RoutedStage(2, ({"replicas": 1, "weight": 20, "pause": {}},)).begin()
+    both = {"hosts": ["web"], "http": [rule("web"), rule("api")]}
+    stage.put(VIRTUAL_SERVICE, "web", both)
+    add_neighbour(stage, "api")
+    stage.push("v2").settle()
+    release(stage, "api", "v2")
+    assert weights(stage) == [{"web": 80, "web-canary": 20}, {"api": 80, "api-canary": 20}]
+    second = {"web": "api", "api": "web"}[first]
+    for name in (first, second):
+        revision = dig(stage.get(ROLLOUT, name), "status", "canaryStatus", "canaryRevision")
+        stage.world.patch(ROLLOUT, NAMESPACE, name, {"metadata": {"annotations": {ABORT: revision}}})
+        stage.settle()
+        assert dig(stage.get(ROLLOUT, name), "status", "phase") == "Healthy", "it waits for nobody else"
+        if name == first:
+            left = {"web": {"web": 100}, "api": {"api": 100}} | {second: {second: 80, f"{second}-canary": 20}}
+            assert weights(stage) == [left["web"], left["api"]]
+    assert (stage.get(VIRTUAL_SERVICE) or {})["spec"] == both
+    assert (stage.selector(), stage.selector("api")) == ({"app": "web"}, {"app": "api"})
+
+
+def rule(service: str) -> Obj:
+    match = [{"uri": {"prefix": f"/{service}"}}]
+    return {"match": match, "route": [{"destination": {"host": service}}]}
+
+
+def weights(stage: RoutedStage) -> list[dict[str, int]]:
+    return [{route["destination"]["host"]: route.get("weight", 100) for route in r["route"]} for r in stage.rules()]
+
+
+def add_neighbour(stage: RoutedStage, name: str) -> None:
+    """Another service with a Rollout of its own that routes through the same VirtualService."""
+    stage.put(SERVICE, name, {"selector": {"app": name}, "ports": [{"port": 80}]})
+    spec = deployment_spec("v1", 2)
+    spec |= {"selector": {"matchLabels": {"app": name}}}
+    spec["template"]["metadata"]["labels"] = {"app": name}
+    stage.put(DEPLOYMENT, name, spec)
+    rollout = stage.manifest()["spec"]
+    rollout["objectRef"] = {"workloadRef": rollout["objectRef"]["workloadRef"] | {"name": name}}
+    canary = rollout["strategy"]["canary"] | {"trafficRoutings": [{"service": name, "customNetworkRefs": ISTIO[:1]}]}
+    stage.put(ROLLOUT, name, rollout | {"strategy": {"canary": canary}})
+    stage.settle()
+
+
+def release(stage: RoutedStage, name: str, version: str) -> None:
+    old = stage.get(DEPLOYMENT, name) or {}
+    new = merge_patch(old, {"spec": {"template": {"spec": {"containers": [{"name": "default", "image": version}]}}}})
+    request = {"operation": "UPDATE", "namespace": NAMESPACE, "object": new, "oldObject": old}
+    stage.world.put(DEPLOYMENT, json_patch(new, list(mutate_deployment(request, stage.world.view()).patch)))
+    stage.settle()
