@@ -474,7 +474,7 @@ async def test_what_is_not_served_is_refused_by_name(kubectl: Kubectl) -> None:
     assert "Metrics API not available" in await kubectl.fails("top", "pods")
     assert "pods/ephemeralcontainers" in await kubectl.fails("debug", "p", "--image=x:1")
     assert "doesn't have a resource type" in await kubectl.fails("get", "volcanoes")
-    assert "doesn't have a resource type" in await kubectl.fails("certificate", "approve", "x")
+    assert "doesn't have a resource type" in await kubectl.fails("get", "componentstatuses")
 
 
 async def test_a_definition_comes_and_goes(kubectl: Kubectl) -> None:
