@@ -205,6 +205,14 @@ def require_current(call: Call, asked: Obj, old: Obj) -> None:
         raise failures.conflict(resource, name, why)
 
 
+def require_same(call: Call, new: Obj, old: Obj) -> None:
+    """A PUT of another object is a conflict, which may pass; a patch that makes it another one never will."""
+    if new.get("uid") and new["uid"] != old["uid"]:
+        errors = [invalid("metadata.uid", new["uid"], "field is immutable")]
+        resource = call.resource
+        raise as_api_error(resource.group, resource.version, resource.kind, old["name"], errors)
+
+
 def require_end(call: Call, asked: Obj, old: Obj) -> None:
     errors = metadata.check_end(asked, old)
     if errors:

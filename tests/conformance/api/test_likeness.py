@@ -9,7 +9,7 @@ import pytest
 
 from graylane.model.meta import dig
 from graylane.testing.api.objects import Obj, config_map, deployment, pod, service
-from graylane.testing.api.rig import APPLY, MERGE, Rig, expect
+from graylane.testing.api.rig import APPLY, MERGE, STRATEGIC, Rig, expect
 
 from .test_kinds import CLUSTERED, NAMESPACED, about
 
@@ -351,3 +351,81 @@ async def test_a_kind_is_printed_in_these_columns(api: Rig, ns: str, kind: str) 
 async def test_a_service_says_which_families_it_has_and_nobody_owns_that(api: Rig, ns: str) -> None:
     spec = (await api.create(at(ns, "api/v1 services"), service("a")))["spec"]
     assert (spec["ipFamilies"], spec["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+
+
+# kind → a change that says nothing, and where it would be
+NOTHING: list[tuple[str, Obj, tuple[str, ...]]] = [
+    ("api/v1 configmaps", {"data": {}}, ("data",)),
+    ("api/v1 configmaps", {"binaryData": {}}, ("binaryData",)),
+    ("api/v1 services", {"spec": {"externalIPs": [], "selector": {}}}, ("spec", "selector")),
+    ("apis/networking.k8s.io/v1 networkpolicies", {"spec": {"ingress": []}}, ("spec", "ingress")),
+    (
+        "apis/apps/v1 replicasets",
+        {"spec": {"template": {"spec": {"volumes": []}}}},
+        ("spec", "template", "spec", "volumes"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "where"), NOTHING, ids=[f"{k.split()[1]}-{w[-1]}" for k, _, w in NOTHING])
+async def test_an_empty_map_or_list_is_not_written(
+    api: Rig, ns: str, kind: str, change: Obj, where: tuple[str, ...]
+) -> None:
+    await made(api, ns, kind)
+    answer = await api.call("PATCH", f"{at(ns, kind)}/{ns}", change, content_type=MERGE)
+    if answer.status == 200:  # a template may be told so only when it is made
+        assert dig(answer.json, *where[:-1], default={}).get(where[-1]) in (None, {"a": "1"})
+
+
+async def test_an_empty_struct_says_something_and_is_written(api: Rig, ns: str) -> None:
+    spec = (await api.create(at(ns, "api/v1 pods"), pod("a", securityContext={}, affinity={"podAffinity": {}})))["spec"]
+    assert (spec["securityContext"], spec["affinity"]) == ({}, {"podAffinity": {}})
+
+
+async def test_one_object_is_got_and_not_watched(api: Rig, ns: str) -> None:
+    created = await made(api, ns, "api/v1 configmaps")
+    assert await api.get(f"{at(ns, 'api/v1 configmaps')}/{ns}", watch="true", timeoutSeconds=1) == created
+    assert (await api.call("GET", f"{at(ns, 'api/v1 configmaps')}/nothing", watch="true")).status == 404
+
+
+async def test_an_apply_to_another_object_is_refused_and_to_none_is_a_conflict(api: Rig, ns: str) -> None:
+    where = f"{at(ns, 'api/v1 configmaps')}/a"
+
+    async def applied(**metadata: Any) -> int:
+        body = config_map("a", **metadata)
+        return (await api.call("PATCH", where, body, content_type=APPLY, fieldManager="me")).status
+
+    assert await applied(uid="x") == 409
+    assert await applied(resourceVersion="5") == 201
+    assert await applied(uid="x") == 422
+    assert await applied(resourceVersion="5") == 409
+
+
+async def test_kubectls_own_note_of_what_it_applied_is_kept_up(api: Rig, ns: str) -> None:
+    where, note = f"{at(ns, 'api/v1 configmaps')}/a", "kubectl.kubernetes.io/last-applied-configuration"
+    old = '{"apiVersion":"v1","data":{"a":"1"},"kind":"ConfigMap","metadata":{"name":"a"}}'
+    await api.create(at(ns, "api/v1 configmaps"), config_map("a", annotations={note: old}))
+    for manager, expected in (("me", '"a":"1"'), ("kubectl", '"a":"2"')):
+        body = config_map("a", {"a": "1" if manager == "me" else "2"}, namespace=ns)
+        answer = await api.call("PATCH", where, body, content_type=APPLY, fieldManager=manager, force="true")
+        assert expected in expect(answer, 200)["metadata"]["annotations"][note]
+
+
+PATCHED_WRONG: dict[str, Obj] = {
+    "an element without its key": {"containers": [{"image": "x"}]},
+    "an unknown directive": {"containers": [{"name": "main", "$patch": "explode"}]},
+    "another order": {
+        "$setElementOrder/containers": [{"name": "other"}],
+        "containers": [{"name": "main", "image": "y"}],
+    },
+}
+
+
+@pytest.mark.parametrize("case", PATCHED_WRONG)
+async def test_a_strategic_patch_that_makes_no_sense_changes_nothing(api: Rig, ns: str, case: str) -> None:
+    path = at(ns, "apis/apps/v1 deployments")
+    created = await api.create(path, deployment("a"))
+    change = {"spec": {"template": {"spec": PATCHED_WRONG[case]}}}
+    answer = await api.call("PATCH", f"{path}/a", change, content_type=STRATEGIC)
+    assert (answer.status, answer.json["status"]) == (500, "Failure")
+    assert await api.get(f"{path}/a") == created

@@ -13,7 +13,7 @@ from graylane.cluster.apiserver.patch.fieldset import decode, encode, in_order, 
 from graylane.cluster.apiserver.patch.tracking import Writer
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.errors import BadRequest, Conflict
+from graylane.errors import ApiError, Conflict
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
@@ -210,7 +210,7 @@ def test_eleven_updaters_become_ten() -> None:
     ],
 )
 def test_a_configuration_that_cannot_be_applied_is_refused(config: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadRequest, match=message):
+    with pytest.raises(ApiError, match=message):
         applied(None, config, "ci")
 
 

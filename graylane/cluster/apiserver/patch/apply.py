@@ -65,7 +65,7 @@ def server_side(
     managers = _settled(changes(root, before, after, ignored), managers, who, force, inherited)
     if after != before and who in managers:
         managers[who] = Owned(managers[who].fields, version, format_time(now))
-    return write(after, managers)
+    return write(lastapplied.renewed(after, config, manager), managers)
 
 
 def _check(config: Obj, structural: Structural) -> None:
@@ -76,11 +76,11 @@ def _check(config: Obj, structural: Structural) -> None:
     unknown = structural.unknown(config)
     if unknown:
         problems = ", ".join(f".{path}: field not declared in schema" for path in unknown)
-        raise BadRequest(f"failed to create typed patch object ({_named(config)}): {problems}")
+        raise Unclassified(f"failed to create typed patch object ({_named(config)}): {problems}")
     twice = list(duplicates(structural.root, config))
     if twice:
         problems = ", ".join(f"{text(path[:-1])}: duplicate entries for key {text(path[-1:])}" for path in twice)
-        raise BadRequest(f"failed to create typed patch object ({_named(config)}): {problems}")
+        raise Unclassified(f"failed to create typed patch object ({_named(config)}): {problems}")
 
 
 def _wrong_type(structural: Structural, config: Obj) -> str:

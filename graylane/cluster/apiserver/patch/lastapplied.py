@@ -19,6 +19,15 @@ ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 HEIR = "kubectl"  # the only manager that inherits; others opt out by their name
 
 
+def renewed(obj: Obj, config: Obj, manager: str) -> Obj:
+    """`obj` with the annotation saying what was applied now, so that a way back to client-side apply stays open."""
+    if manager != HEIR or ANNOTATION not in annotations_of(obj):
+        return obj
+    text = orjson.dumps(config, option=orjson.OPT_SORT_KEYS).decode() + "\n"
+    annotations = {**annotations_of(obj), ANNOTATION: text}
+    return {**obj, "metadata": {**obj["metadata"], "annotations": annotations}}
+
+
 def inherited(root: Node, live: Obj | None, manager: str) -> FieldSet:
     """Nothing when there is no such annotation or it makes no sense."""
     written = annotations_of(live).get(ANNOTATION) if live is not None else None

@@ -16,7 +16,7 @@ from typing import Any
 from graylane.cluster.apiserver.patch.order import sort_merged
 from graylane.cluster.apiserver.schema.node import ANYTHING, Node
 from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.errors import BadRequest, Invalid
+from graylane.errors import Invalid, Unclassified
 from graylane.model.meta import Obj
 
 DIRECTIVE = "$patch"
@@ -28,7 +28,7 @@ ORDER = "$setElementOrder/"
 def apply(obj: Obj, patch: Obj, structural: Structural) -> Obj:
     """`obj` after `patch`. The same patch applied again changes nothing."""
     if not isinstance(patch, dict):
-        raise BadRequest("invalid JSON document")
+        raise Unclassified("invalid JSON document")
     merged: Obj = _merge_map(structural.root, obj, patch)
     return merged
 
@@ -40,7 +40,7 @@ def _merge_map(node: Node, live: Obj, patch: Obj) -> Any:
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
-        raise BadRequest(f"unknown patch type: {directive} in map: {patch}")
+        raise Unclassified(f"unknown patch type: {directive} in map: {patch}")
     result = _retained(live, patch)
     for name, order in _directives(patch, ORDER):
         _check_order(node.child(name) or ANYTHING, name, order, patch.get(name))
@@ -86,10 +86,10 @@ def _retained(live: Obj, patch: Obj) -> Obj:
         return dict(live)
     keep = patch[RETAIN]
     if not isinstance(keep, list):
-        raise BadRequest("invalid patch format of retainKeys")
+        raise Unclassified("invalid patch format of retainKeys")
     for name, value in patch.items():
         if not name.startswith("$") and value is not None and name not in keep:
-            raise BadRequest("invalid patch format of retainKeys")
+            raise Unclassified("invalid patch format of retainKeys")
     return {name: value for name, value in live.items() if name in keep}
 
 
@@ -134,12 +134,12 @@ def _merge_map_list(node: Node, live: list[Any], patch: list[Any]) -> list[Any]:
 def _checked_directive(item: Any, key: str) -> str | None:
     """The element's directive; an element without one, or one to delete, must say which element it means."""
     if not isinstance(item, dict):
-        raise BadRequest(f"expected a map in a list that merges by {key}, found: {item!r}")
+        raise Unclassified(f"expected a map in a list that merges by {key}, found: {item!r}")
     directive = item.get(DIRECTIVE)
     if directive not in (None, "delete", "replace"):
-        raise BadRequest(f"unknown patch type: {directive} in map: {item}")
+        raise Unclassified(f"unknown patch type: {directive} in map: {item}")
     if key not in item and directive != "replace":
-        raise BadRequest(f"map: {item} does not contain declared merge key: {key}")
+        raise Unclassified(f"map: {item} does not contain declared merge key: {key}")
     return directive
 
 
@@ -157,7 +157,7 @@ def _merge_element(node: Node, merged: list[Any], item: Obj, key: str) -> None:
 
 def _delete_primitives(result: Obj, name: str, values: Any) -> None:
     if not isinstance(values, list):
-        raise BadRequest("invalid patch format of primitive list")
+        raise Unclassified("invalid patch format of primitive list")
     if isinstance(result.get(name), list):
         result[name] = [value for value in result[name] if value not in values]
 
@@ -174,14 +174,14 @@ def _put_in_order(node: Node, live: Obj, result: Obj, name: str, order: list[Any
 def _check_order(node: Node, name: str, order: Any, items: Any) -> None:
     """What the patch sets must stand in the order directive, in that order."""
     if not isinstance(order, list) or not isinstance(items, list | None):
-        raise BadRequest("invalid patch format of setElementOrder list")
+        raise Unclassified("invalid patch format of setElementOrder list")
     key = node.merge_key if _is_map_list(node) else ""
     wanted = iter([_identity(item, key) for item in order])
     for item in items or ():
         if _is_directed(item):
             continue
         if _identity(item, key) not in wanted:  # consumes, so the order counts too
-            raise BadRequest(f"The order in patch list:\n{items}\n doesn't match {ORDER}{name} list:\n{order}\n")
+            raise Unclassified(f"The order in patch list:\n{items}\n doesn't match {ORDER}{name} list:\n{order}\n")
 
 
 def _identity(item: Any, key: str) -> Any:

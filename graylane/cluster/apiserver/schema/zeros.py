@@ -1,6 +1,7 @@
-"""What Go writes of a built-in kind even when nobody said it: `status: {}`, `resources: {}`, `replicas: 0`.
+"""What Go writes of a built-in kind even when nobody said it: `status: {}`, `resources: {}`, `replicas: 0`; and what it
+does not write though somebody did: maps and lists that are empty.
 
-Pure. In: a `Node`. Out: a function that fills in what is missing, sharing with its input what was complete. A field
+Pure. In: a `Node`. Out: a function that puts both right, sharing with its input what was so already. A field
 that has a default in Kubernetes' OpenAPI is no pointer and not omitted when empty; so clients find it in every answer,
 and whoever creates an object does not come to own it.
 """
@@ -14,6 +15,7 @@ from graylane.cluster.apiserver.schema.node import ABSENT, Node
 
 Fill = Callable[[Any], Any]
 
+_TELLING = ("managedFields",)  # an empty list of them is a wish; whoever hears it removes the list
 # Their default is said in a comment of Kubernetes' source; the field is left out when it is empty.
 _OMITTED = ("name", "minReadySeconds", "optional", "start")
 
@@ -47,7 +49,8 @@ class _Compiler:
     def _struct(self, node: Node) -> Fill | None:
         fills = {name: fill for name, child in node.fields.items() if (fill := self.fill(child)) is not None}
         zeros = {name: _zero(child, fills.get(name)) for name, child in node.fields.items() if is_written(node, name)}
-        return _fields(fills, zeros) if fills or zeros else None
+        empty = frozenset(name for name, child in node.fields.items() if _is_left_out(node, name, child))
+        return _fields(fills, zeros, empty) if fills or zeros or empty else None
 
 
 def is_written(parent: Node, name: str) -> bool:
@@ -56,20 +59,31 @@ def is_written(parent: Node, name: str) -> bool:
     return zero is not ABSENT and not zero and (name in parent.required or name not in _OMITTED)
 
 
+def _is_left_out(parent: Node, name: str, node: Node) -> bool:
+    """Whether Go omits the field when it is an empty map or list; an empty struct behind a pointer says something."""
+    collection = node.items is not None or (node.extra is not None and not node.fields)
+    return collection and name not in (*parent.required, *_TELLING) and node.default is ABSENT
+
+
 def _zero(node: Node, fill: Fill | None) -> Any:
     return fill(node.default) if fill is not None and node.default == {} else node.default
 
 
-def _fields(fills: dict[str, Fill], zeros: dict[str, Any]) -> Fill:
+def _fields(fills: dict[str, Fill], zeros: dict[str, Any], empty: frozenset[str]) -> Fill:
     def fill(value: Any) -> Any:
         if type(value) is not dict:
             return value
         changed = {name: zero for name, zero in zeros.items() if value.get(name) is None}
+        gone = False
         for name, child in value.items():
-            if name in fills and child is not None:
+            if not child and name in empty and child is not None:
+                gone = True
+            elif name in fills and child is not None:
                 filled = fills[name](child)
                 if filled is not child:
                     changed[name] = filled
+        if gone:
+            value = {name: child for name, child in value.items() if child or child is None or name not in empty}
         return {**value, **changed} if changed else value
 
     return fill

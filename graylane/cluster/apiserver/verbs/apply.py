@@ -40,16 +40,29 @@ async def _upsert(call: Call, config: Obj) -> tuple[Entry, int]:
     """The object may come and go between our attempts to change it and to create it."""
     for _ in range(_TRIES):
         try:
-            return await pipeline.update(call, call.key, lambda old: _applied(call, old, config)), 200
+            return await pipeline.update(call, call.key, lambda old: _again(call, old, config)), 200
         except NotFound:
-            if call.target.subresource or config["metadata"].get("resourceVersion"):
+            if call.target.subresource:
                 raise
+        if uid := config["metadata"].get("uid"):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise failures.conflict(call.resource, call.target.name, why)
         call.require("create")
         try:
-            return await pipeline.create(call, _applied(call, None, config)), 201
+            return await pipeline.create(call, _applied(call, None, _unversioned(config))), 201
         except AlreadyExists:
             continue
     raise failures.conflict(call.resource, call.target.name)
+
+
+def _again(call: Call, live: Obj, config: Obj) -> Obj:
+    pipeline.require_same(call, config["metadata"], live["metadata"])
+    return _applied(call, live, config)
+
+
+def _unversioned(config: Obj) -> Obj:
+    """A version says which object is meant to be changed; there is none."""
+    return {**config, "metadata": {name: v for name, v in config["metadata"].items() if name != "resourceVersion"}}
 
 
 def _applied(call: Call, live: Obj | None, config: Obj) -> Obj:

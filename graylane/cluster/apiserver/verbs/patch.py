@@ -17,7 +17,7 @@ from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Reply
 from graylane.cluster.apiserver.options import FieldValidation, WriteOptions
 from graylane.cluster.apiserver.patch import strategic
-from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid, strict
+from graylane.cluster.apiserver.schema.fielderror import strict
 from graylane.cluster.apiserver.selection import view_of
 from graylane.cluster.apiserver.verbs import apply
 from graylane.cluster.apiserver.verbs.incoming import warn_of_limits
@@ -96,21 +96,13 @@ def _checked(call: Call, patched: Obj, old: Obj) -> Obj:
         raise failures.bad_patch(patched, f"a patch may not change apiVersion or kind of a {old['kind']}")
     if metadata.get("namespace") and metadata["namespace"] != old["metadata"].get("namespace"):
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
-    _require_same(call, metadata, old["metadata"])
+    pipeline.require_same(call, metadata, old["metadata"])
     name = metadata.get("name")
     if name and name != old["metadata"]["name"]:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
     bodies.require_whole(call.structural, patched, call.request.body)
     _check_fields(call, patched)
     return patched
-
-
-def _require_same(call: Call, new: Obj, old: Obj) -> None:
-    """A PUT of another object is a conflict, which may pass; a patch that makes it another one never will."""
-    if new.get("uid") and new["uid"] != old["uid"]:
-        errors = [invalid("metadata.uid", new["uid"], "field is immutable")]
-        resource = call.resource
-        raise as_api_error(resource.group, resource.version, resource.kind, old["name"], errors)
 
 
 def _check_fields(call: Call, patched: Obj) -> None:

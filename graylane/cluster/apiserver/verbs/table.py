@@ -33,7 +33,7 @@ VERBS: dict[str, Callable[[Call], Awaitable[Answer]]] = {
 def verb_of(method: str, *, named: bool, watching: bool) -> str:
     """HTTP's method and the shape of the path, as Kubernetes' verb; "" for methods that have none."""
     if method in ("GET", "HEAD"):
-        return "watch" if watching else ("get" if named else "list")
+        return "get" if named else "watch" if watching else "list"
     if method == "DELETE":
         return "delete" if named else "deletecollection"
     return {"POST": "create", "PUT": "update", "PATCH": "patch"}.get(method, "")
