@@ -6,13 +6,14 @@ Pure. In: a change and the answer's bytes. Out: the review to send; a `Verdict`,
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from graylane.model.meta import Obj, name_of
 
+_LEAST = 400  # a refusal is never a success, whatever its code says
 API_VERSION = "admission.k8s.io/v1"
 
 
@@ -27,7 +28,7 @@ class Verdict:
     allowed: bool
     patch: list[Obj]
     warnings: tuple[str, ...] = ()
-    code: int = 403
+    code: int = 400
     message: str = ""
     reason: str = ""
 
@@ -45,11 +46,14 @@ class Question:
     namespace: str
     user: Obj
     dry_run: bool
+    options: Obj = field(default_factory=dict)
+    kind_version: str = ""  # of a subresource that is a kind of its own, like Scale
 
 
 def ask(question: Question, obj: Obj | None, old: Obj | None) -> Obj:
     group, _, version = question.api_version.rpartition("/")
-    kind = {"group": group, "version": version, "kind": question.kind}
+    kind_group, _, kind_version = (question.kind_version or question.api_version).rpartition("/")
+    kind = {"group": kind_group, "version": kind_version, "kind": question.kind}
     resource = {"group": group, "version": version, "resource": question.plural}
     subject = obj or old or {}
     request: Obj = {
@@ -65,7 +69,11 @@ def ask(question: Question, obj: Obj | None, old: Obj | None) -> Obj:
         "object": obj,
         "oldObject": old,
         "dryRun": question.dry_run,
-        "options": {"kind": f"{question.operation.capitalize()}Options", "apiVersion": "meta.k8s.io/v1"},
+        "options": {
+            "kind": f"{question.operation.capitalize()}Options",
+            "apiVersion": "meta.k8s.io/v1",
+            **question.options,
+        },
     }
     if question.subresource:
         request |= {"subResource": question.subresource, "requestSubResource": question.subresource}
@@ -79,7 +87,7 @@ def verdict(body: bytes, uid: str) -> Verdict:
         allowed=bool(response.get("allowed")),
         patch=_patch(response),
         warnings=tuple(str(text) for text in response.get("warnings") or ()),
-        code=int(status.get("code") or 403),
+        code=max(int(status.get("code") or 0), _LEAST),
         message=str(status.get("message") or ""),
         reason=str(status.get("reason") or ""),
     )

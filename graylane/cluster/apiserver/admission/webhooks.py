@@ -12,6 +12,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 
@@ -21,7 +22,8 @@ from graylane.cluster.apiserver.admission.chain import Admitted
 from graylane.cluster.apiserver.admission.rules import Subject, wants
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.store import Store
-from graylane.errors import ApiError, BadRequest, Invalid
+from graylane.cluster.apiserver.subresources import scale
+from graylane.errors import ApiError, BadRequest, Invalid, Unclassified
 from graylane.errors import InternalError as ServerError
 from graylane.model.kinds import MUTATING_WEBHOOK, VALIDATING_WEBHOOK
 from graylane.model.meta import Key, Obj, labels_of, namespace_of
@@ -43,11 +45,23 @@ class Webhooks:
 
     async def mutate(self, call: Call, admitted: Admitted) -> Obj:
         obj = admitted.obj
+        left: list[tuple[Obj, Obj | None]] = []  # each webhook, and the object as it left it
         for webhook in self._interested(str(MUTATING_WEBHOOK), call, admitted):
-            changed = await self._ask(webhook, call, Admitted(admitted.operation, obj, admitted.old))
-            if obj is not None and changed:
-                obj = _patched(obj, changed, webhook["name"])
+            obj = await self._changed(webhook, call, replace(admitted, obj=obj))
+            left.append((webhook, obj))
+        for webhook, seen in left:  # once more, for those who want to know what became of it
+            if seen is not obj and webhook.get("reinvocationPolicy") == "IfNeeded":
+                obj = await self._changed(webhook, call, replace(admitted, obj=obj))
         return obj if obj is not None else admitted.old or {}
+
+    async def _changed(self, webhook: Obj, call: Call, admitted: Admitted) -> Obj | None:
+        """The object as the webhook leaves it; the same one when it changes nothing."""
+        obj, changes = admitted.obj, await self._ask(webhook, call, admitted)
+        if obj is None or not changes:
+            return obj
+        if call.target.subresource != "scale":
+            return _patched(obj, changes, webhook["name"])
+        return scale.applied(call, obj, _patched(scale.shown(call, obj), changes, webhook["name"]))
 
     async def validate(self, call: Call, admitted: Admitted) -> None:
         webhooks = list(self._interested(str(VALIDATING_WEBHOOK), call, admitted))
@@ -69,7 +83,11 @@ class Webhooks:
         if call.options.dry_run and webhook.get("sideEffects") not in _HARMLESS:
             raise BadRequest(f'admission webhook "{webhook["name"]}" does not support dry run')
         question = question_of(call, admitted)
-        asked = review.ask(question, admitted.obj, admitted.old)
+        obj, old = admitted.obj, admitted.old
+        if call.target.subresource == "scale":  # a kind of its own, whatever it is the scale of
+            obj, old = (each and scale.shown(call, each) for each in (obj, old))
+            question = replace(question, kind=scale.SCALE.kind, kind_version=scale.SCALE.api_version)
+        asked = review.ask(question, obj, old)
         try:
             if not conditions.hold(webhook, asked["request"]):
                 return []
@@ -125,7 +143,15 @@ def question_of(call: Call, admitted: Admitted) -> review.Question:
         namespace=namespace_of(admitted.obj or admitted.old or {}),
         user=call.user.info(),
         dry_run=call.options.dry_run,
+        options=_options(call),
     )
+
+
+def _options(call: Call) -> Obj:
+    """What the client asked for besides."""
+    query = call.request.query
+    said: Obj = {name: query.text(name) for name in ("fieldManager", "fieldValidation") if query.text(name)}
+    return said | ({"dryRun": ["All"]} if call.options.dry_run else {})
 
 
 def _failed(webhook: Obj, error: Exception) -> list[Obj]:
@@ -136,9 +162,10 @@ def _failed(webhook: Obj, error: Exception) -> list[Obj]:
 
 
 def _refusal(name: str, verdict: review.Verdict) -> ApiError:
-    why = f": {verdict.message}" if verdict.message else " without explanation"
-    status = {"message": f'admission webhook "{name}" denied the request{why}', "reason": verdict.reason}
-    return ApiError.from_status(status, verdict.code)
+    why = verdict.message or verdict.reason
+    text = f'admission webhook "{name}" denied the request{f": {why}" if why else " without explanation"}'
+    status = {"message": text, "reason": verdict.reason}
+    return ApiError.from_status(status, verdict.code) if verdict.reason else Unclassified(text, code=verdict.code)
 
 
 def _patched(obj: Obj, operations: list[Obj], name: str) -> Obj:

@@ -72,6 +72,16 @@ async def _write(call: Call, change: Callable[[Obj], Obj]) -> Reply:
     return await _reply(call, entry)
 
 
+def shown(call: Call, obj: Obj) -> Obj:
+    """The Scale of an object, as admission sees it."""
+    return _scale(obj, Paths.of(call))
+
+
+def applied(call: Call, obj: Obj, scale: Obj) -> Obj:
+    """The object with the replicas of a Scale that admission has changed."""
+    return _applied(call, Paths.of(call), scale, obj)
+
+
 def _applied(call: Call, paths: Paths, scale: Obj, old: Obj) -> Obj:
     """`old` with the scale's replicas, carrying the scale's resourceVersion so that a stale PUT is a conflict."""
     replicas = dig(bodies.decoded(scale, "io.k8s.api.autoscaling.v1.Scale"), "spec", "replicas", default=0)
