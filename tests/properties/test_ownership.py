@@ -6,7 +6,8 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import assume, given
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from graylane.cluster.apiserver.patch import apply, fieldtree, managedfields, tracking
@@ -15,8 +16,10 @@ from graylane.cluster.apiserver.patch.compare import compare
 from graylane.cluster.apiserver.patch.fieldset import FieldSet, decode, encode
 from graylane.cluster.apiserver.patch.places import field_set
 from graylane.cluster.apiserver.patch.tracking import Writer
+from graylane.cluster.apiserver.schema.node import Node
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
+from graylane.errors import Conflict
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -148,3 +151,63 @@ def test_trees_of_fields_follow_the_algebra_of_sets(one: FieldSet, other: FieldS
 def test_the_tree_of_a_new_object_holds_all_that_a_comparison_with_nothing_finds(config: dict[str, Any]) -> None:
     root = schema().root
     assert fieldtree.whole(root, config, frozenset()) == encode(compare(root, {}, config).added)
+
+
+@settings(max_examples=50)
+@given(CONFIGS)
+def test_the_creator_of_a_built_in_object_owns_what_differs_from_its_zero_value(config: dict[str, Any]) -> None:
+    """Struct by struct, as if the object had been there, empty, before anybody said anything."""
+    root = schema().root
+    obj = schema().written(config)
+    found = compare(root, _zero(root), obj)
+    changed = {path for path in found.added | found.modified if not _is_zero(root, path, obj)}
+    owned = decode(fieldtree.born(root, obj, frozenset({"apiVersion", "kind", "status"})))
+    assert owned == {path for path in changed if path[0] not in ("f:apiVersion", "f:kind", "f:status")}
+
+
+def _zero(root: Node) -> dict[str, Any]:
+    """The object before anybody said anything: its structs, and a null where something is required."""
+    zero: dict[str, Any] = schema().written({})
+    zero["spec"] = {**zero["spec"], "selector": None, "template": {"metadata": {}, "spec": {"containers": None}}}
+    return zero
+
+
+def _is_zero(root: Node, path: tuple[str, ...], obj: dict[str, Any]) -> bool:
+    """A struct that is there in every object of its type, however empty."""
+    return path in {("f:spec",), ("f:spec", "f:strategy"), ("f:spec", "f:template")}
+
+
+@settings(max_examples=50)
+@given(CONFIGS, CONFIGS)
+def test_what_a_lone_applier_gives_up_is_gone(first: dict[str, Any], second: dict[str, Any]) -> None:
+    after = applied(applied(None, first, "one"), second, "one")
+    gone = field_set(schema().root, first) - field_set(schema().root, second)
+    left = field_set(schema().root, managedfields.without_managed(after))
+    assert left.isdisjoint({path for path in gone if not any(other[: len(path)] == path for other in left - {path})})
+
+
+@settings(max_examples=50)
+@given(CONFIGS, CONFIGS)
+def test_a_forced_field_has_one_owner_among_those_who_disagreed(first: dict[str, Any], second: dict[str, Any]) -> None:
+    after = applied(applied(None, first, "one"), second, "two")
+    changed = managedfields.changes(schema().root, applied(None, first, "one"), after, frozenset()).modified
+    one = {who.name: entry.fields for who, entry in managedfields.read(after).items()}.get("one", frozenset())
+    assert one.isdisjoint(changed)
+
+
+@settings(max_examples=50)
+@given(CONFIGS, CONFIGS)
+def test_an_apply_that_would_disagree_is_refused_and_changes_nothing(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    live = applied(None, first, "one")
+    before = deepcopy(live)
+    forced = applied(live, second, "two")
+    overruled = managedfields.changes(schema().root, live, forced, frozenset()).modified
+    if overruled:
+        with pytest.raises(Conflict) as refused:
+            apply.server_side(live, second, "two", False, schema(), NOW)
+        assert len(refused.value.details["causes"]) == len(overruled)
+    else:
+        assert apply.server_side(live, second, "two", False, schema(), NOW) == forced
+    assert live == before

@@ -6,6 +6,8 @@ from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
+import jsonpatch
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +15,8 @@ from graylane.cluster.apiserver.patch import strategic
 from graylane.cluster.apiserver.schema import defaults
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.errors import BadRequest, Invalid
-from graylane.model.patches import create_merge_patch, merge_patch
+from graylane.errors import BadRequest, Invalid, TooLarge, Unclassified
+from graylane.model.patches import create_merge_patch, json_patch, merge_patch
 
 KEYS = st.sampled_from(["a", "b", "c", "spec", "status"])
 SCALARS = st.one_of(st.booleans(), st.integers(-5, 5), st.text(max_size=3), st.floats(-1, 1))
@@ -52,6 +54,8 @@ METADATA = st.fixed_dictionaries(
         "finalizers": st.lists(NAMES, unique=True, max_size=3),
     },
 )
+OPERATIONS = st.sampled_from(["add", "remove", "replace", "copy", "move", "test", "explode"])
+PATHS = st.sampled_from(["", "/a", "/a/b", "/a/0", "/a/-", "a/b", "/spec/a/b", "/x~1y", "/x~0y"])
 DEPLOYMENTS = st.fixed_dictionaries({"metadata": METADATA, "spec": SPECS})
 
 
@@ -125,7 +129,7 @@ DIRECTIVES = st.recursive(
 
 @given(DEPLOYMENTS, DIRECTIVES)
 def test_any_patch_is_either_obeyed_or_refused(live: dict[str, Any], patch: Any) -> None:
-    with suppress(BadRequest, Invalid):
+    with suppress(BadRequest, Invalid, Unclassified):
         strategic.apply(live, patch, schema())
 
 
@@ -175,3 +179,43 @@ def test_checking_any_json_gives_an_answer(obj: dict[str, Any]) -> None:
     schema().check(obj)
     schema().unknown(obj)
     schema().prune(obj)
+
+
+@given(OBJECTS, OBJECTS)
+def test_a_json_patch_leads_from_one_object_to_the_other_and_touches_no_input(
+    old: dict[str, Any], new: dict[str, Any]
+) -> None:
+    before, operations = deepcopy(old), jsonpatch.make_patch(old, new).patch
+    if any(not operation["path"] for operation in operations):
+        return  # the whole object at once, which no API takes
+    assert json_patch(old, operations) == new
+    assert old == before
+
+
+@given(
+    OBJECTS,
+    st.lists(st.fixed_dictionaries({"op": OPERATIONS, "path": PATHS}, optional={"value": VALUES, "from": PATHS})),
+)
+def test_any_json_patch_is_obeyed_or_refused_as_a_whole(old: dict[str, Any], operations: list[dict[str, Any]]) -> None:
+    before, sent = deepcopy(old), deepcopy(operations)
+    with suppress(Invalid, BadRequest, TooLarge):
+        assert isinstance(json_patch(old, operations), dict)
+    assert (old, operations) == (before, sent)
+
+
+@given(OBJECTS, KEYS, VALUES)
+def test_a_test_that_fails_undoes_what_came_before_it(old: dict[str, Any], name: str, value: Any) -> None:
+    before = deepcopy(old)
+    operations = [{"op": "add", "path": f"/{name}", "value": value}, {"op": "test", "path": "/nothing", "value": "x"}]
+    with pytest.raises(Invalid):
+        json_patch(old, operations)
+    assert old == before
+
+
+@given(DEPLOYMENTS)
+def test_zero_values_are_filled_in_once_and_touch_no_input(obj: dict[str, Any]) -> None:
+    before = deepcopy(obj)
+    written = schema().written(obj)
+    assert schema().written(written) is written, "what is complete is shared, not copied"
+    assert obj == before
+    assert merge_patch(written, create_merge_patch(written, obj)) == obj
