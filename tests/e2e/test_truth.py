@@ -162,3 +162,8 @@ async def test_the_meshs_own_pod_comes_back_when_somebody_deletes_it(up: Up) -> 
 
     await eventually(answers, 30, "another pod for the same mesh")
     await eventually(lambda: graylane(up, "verify -H agent=pc -c 1").stdout.startswith("gateway"), 30, "verify asks it")
+
+
+def test_the_meshs_own_pod_says_that_it_keeps_no_log(up: Up) -> None:
+    done = up.shell("kubectl logs -n istio-system istiod-graylane", ok=False)
+    assert "writes no log of its own: it is part of graylane" in done.stderr

@@ -73,9 +73,17 @@ class Logs:
             if len(found) < 2:
                 raise BadRequest(f'previous terminated container "{container}" in pod "{name}" not found')
             return pod, found[-2]
+        if not found and _runs(pod, container):
+            raise NotFound(f'container "{container}" in pod "{name}" writes no log of its own: it is part of graylane')
         if not found:
             raise BadRequest(f'container "{container}" in pod "{name}" is waiting to start: {_waiting(pod, container)}')
         return pod, found[-1]
+
+
+def _runs(pod: Obj, container: str) -> bool:
+    """Of a container without a log: it is none of this kubelet's, but of a pod that mirrors a process."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    return any(each.get("name") == container and (each.get("state") or {}).get("running") for each in statuses)
 
 
 def _waiting(pod: Obj, container: str) -> str:

@@ -78,6 +78,7 @@ def pod_status(pod: Obj, post: Post, now: datetime, *, ready: bool) -> Obj:
         "name": _CONTAINER,
         "image": "graylane",
         "imageID": "graylane",
+        "containerID": f"graylane://{post.key.name}/{_CONTAINER}/0",
         "ready": ready,
         "started": ready,
         "restartCount": 0,
