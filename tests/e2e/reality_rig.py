@@ -98,7 +98,7 @@ class Reality:
     network: str
     node_port: int
     log: Path
-    clients: dict[str, _Client] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(1 << 62)))
     agents: dict[str, Seen] = field(default_factory=dict)
     read_to: int = 0
@@ -139,7 +139,7 @@ class Reality:
     async def _send(self, source: str, asked: list[tuple[str, Asked]], mark: str) -> None:
         at_gateway = source == "gateway"
         address = ("127.0.0.1", self.node_port) if at_gateway else (f"{self.network}.{NUMBERS[source]}", 15001)
-        client = self.clients.setdefault(source, _Client(*address, absolute=not at_gateway))
+        client = self.clients.setdefault(source, Client(*address, absolute=not at_gateway))
         # Envoy acknowledges a moment before its worker has the new routes; what the worker answers is the fact.
         await eventually(lambda: client.has(mark), 30, f"{source} has configuration {mark}")
         for agent, each in asked:
@@ -234,7 +234,7 @@ def probe(mark: str) -> Obj:
     return {"kind": "VirtualService", "metadata": {"name": "probe", "namespace": "shop", "generation": 1}, "spec": spec}
 
 
-class _Client:
+class Client:
     """HTTP/1.1 over a connection that is kept, spelled exactly as asked."""
 
     def __init__(self, host: str, port: int, *, absolute: bool) -> None:

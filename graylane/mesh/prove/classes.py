@@ -16,6 +16,8 @@ from graylane.mesh.prove.samples import candidates
 Values = tuple[str | None, ...]
 _PATH, _METHOD, _SCHEME, _AUTHORITY = ":path", ":method", ":scheme", ":authority"
 
+_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")  # proxies refuse made-up ones
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -61,7 +63,7 @@ class _Dimension:
         if self.name == _PATH:
             return [below, *(each for each in candidates(texts, path=True) if _is_path(each, below))]
         if self.name == _METHOD:
-            return ["GET", *filter(_is_method, candidates(texts))]
+            return _METHODS
         fits = _is_query if self.name.startswith("?") else _is_header
         return [None, *filter(fits, candidates(texts))]
 
@@ -149,10 +151,6 @@ def _is_query(text: str) -> bool:
 
 def _is_header(text: str) -> bool:
     return _is_printable(text) and text == text.strip()
-
-
-def _is_method(text: str) -> bool:
-    return text.isascii() and text.isalpha() and text != "CONNECT"
 
 
 def _is_printable(text: str) -> bool:
