@@ -6,7 +6,7 @@ never mutated, so a view is consistent for as long as nothing is awaited.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,6 +16,8 @@ from graylane.model.selectors import LabelSelector
 
 Objects = list[Obj]  # spelled out here, since View has a method called list
 B = TypeVar("B", bound=Hashable)
+Indexer = Callable[[Obj], Iterable[str]]
+"""A function of a module, of the object alone: what it gives is what the object is found by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Cache:
     _by_owner: dict[str, dict[Key, Obj]] = field(default_factory=dict)
     _by_label: dict[tuple[str, str, str], dict[Key, Obj]] = field(default_factory=dict)
     _buried: set[str] = field(default_factory=set)
+    _indexes: dict[Indexer, dict[str, dict[Key, Obj]]] = field(default_factory=dict)
 
     def put(self, obj: Obj) -> Change | None:
         """Take in `obj` unless something newer is known or we saw it deleted; None when nothing changed.
@@ -56,6 +59,8 @@ class Cache:
             self._by_owner.setdefault(str(reference.get("uid")), {})[key] = obj
         for name, value in labels_of(obj).items():
             self._by_label.setdefault((key.namespace, name, value), {})[key] = obj
+        for indexer, index in self._indexes.items():
+            _enter(index, indexer, key, obj)
         return Change(key, old, obj)
 
     def remove(self, key: Key, uid: str = "") -> Change | None:
@@ -95,12 +100,29 @@ class Cache:
     def owned_by(self, uid: str) -> Mapping[Key, Obj]:
         return self._by_owner.get(uid, {})
 
+    def indexed(self, indexer: Indexer, value: str) -> Mapping[Key, Obj]:
+        """Everything for which `indexer` gives `value`; from the first question on the answer is kept up to date."""
+        index = self._indexes.get(indexer)
+        if index is None:
+            index = self._indexes[indexer] = {}
+            for key, obj in self.objects.items():
+                _enter(index, indexer, key, obj)
+        return index.get(value, {})
+
     def _unindex(self, key: Key, old: Obj) -> None:
         _drop(self._by_namespace, key.namespace, key)
         for reference in owner_refs(old):
             _drop(self._by_owner, str(reference.get("uid")), key)
         for name, value in labels_of(old).items():
             _drop(self._by_label, (key.namespace, name, value), key)
+        for indexer, index in self._indexes.items():
+            for value in indexer(old):
+                _drop(index, value, key)
+
+
+def _enter(index: dict[str, dict[Key, Obj]], indexer: Indexer, key: Key, obj: Obj) -> None:
+    for value in indexer(obj):
+        index.setdefault(value, {})[key] = obj
 
 
 def _drop(index: dict[B, dict[Key, Obj]], bucket: B, key: Key) -> None:

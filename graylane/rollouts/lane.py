@@ -12,6 +12,7 @@ from dataclasses import replace
 from graylane.kit.cache import View
 from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
 from graylane.model.meta import (
+    Key,
     Obj,
     condition,
     controller_of,
@@ -87,19 +88,21 @@ def _others(obj: Obj, rollout: Rollout) -> Iterator[str]:
 def strays_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:
     """Other TrafficRoutings that hold or serve this Rollout: its annotation was changed or removed meanwhile.
 
-    Reads the cache without sorting or digging: every look passes all TrafficRoutings of the namespace, and with a
-    thousand of them that was nine tenths of a look's time.
+    By an index, since each of a thousand looks would otherwise pass all TrafficRoutings of the namespace.
     """
     cache = view.caches.get(TRAFFIC_ROUTING)
-    found = cache.in_namespace(rollout.key.namespace).values() if cache else ()
-    finalizer, name = rollout.finalizer, rollout.key.name
-    ours = [
-        obj
-        for obj in found
-        if finalizer in (obj["metadata"].get("finalizers") or ())
-        or name in ((obj.get("status") or {}).get("activeFor") or ())
-    ]
-    return tuple(sorted((obj for obj in ours if name_of(obj) != rollout.routing), key=name_of))
+    found = cache.indexed(_users, str(rollout.key)).values() if cache else ()
+    return tuple(sorted((obj for obj in found if name_of(obj) != rollout.routing), key=name_of))
+
+
+def _users(routing: Obj) -> set[str]:
+    """The Rollouts, as `namespace/name`, that hold a TrafficRouting or that it serves."""
+    holders = {
+        name.removeprefix(PROGRESSING_FINALIZER)
+        for name in finalizers_of(routing)
+        if name.startswith(PROGRESSING_FINALIZER)
+    }
+    return {str(Key(namespace_of(routing), name)) for name in holders | set(active_for(routing))}
 
 
 def services_of(view: View, rollout: Rollout, routing: Obj | None) -> tuple[str, ...]:

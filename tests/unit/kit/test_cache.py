@@ -65,3 +65,28 @@ def test_a_selector_with_an_exact_label_looks_only_at_objects_that_have_it() -> 
     assert len(View({POD: cache}).list(POD, "d", selector)) == 10
     cache.put(pod("p1", 99, app="db"))
     assert len(View({POD: cache}).list(POD, "d", selector)) == 9
+
+
+def colours(obj: Obj) -> list[str]:
+    return list(obj.get("colours", ()))
+
+
+def coloured(name: str, version: int, *found: str) -> Obj:
+    return {"metadata": {"name": name, "uid": name, "resourceVersion": str(version)}, "colours": found}
+
+
+def test_an_index_of_ones_own_begins_with_what_is_known_and_follows_every_change() -> None:
+    cache = Cache()
+    cache.put(coloured("a", 1, "red"))
+
+    def names(value: str) -> list[str]:
+        return [key.name for key in cache.indexed(colours, value)]
+
+    assert names("red") == ["a"]
+    cache.put(coloured("b", 2, "red", "blue"))
+    cache.put(coloured("a", 3, "blue"))
+    assert (names("red"), sorted(names("blue"))) == (["b"], ["a", "b"])
+    cache.remove(Key("", "b"))
+    assert (names("red"), names("blue")) == ([], ["a"])
+    cache.replace_all([coloured("c", 9, "red")])
+    assert (names("red"), names("blue")) == (["c"], [])
