@@ -77,9 +77,16 @@ _BALANCER = {
         "maglev": {"tableSize": ...},
         "minimumRingSize": ...,
     },
+    "warmupDurationSecs": ...,
 }
 _POOL = {
-    "tcp": {"maxConnections": ..., "connectTimeout": ..., "idleTimeout": ..., "maxConnectionDuration": ...},
+    "tcp": {
+        "maxConnections": ...,
+        "connectTimeout": ...,
+        "idleTimeout": ...,
+        "maxConnectionDuration": ...,
+        "tcpKeepalive": {"time": ..., "interval": ..., "probes": ...},
+    },
     "http": {
         "http1MaxPendingRequests": ...,
         "http2MaxRequests": ...,

@@ -146,6 +146,15 @@ async def test_a_connection_that_takes_too_long_to_make_is_given_up(town: Town) 
         assert (answer.status, "timeout" in answer.text) == (503, True)
 
 
+@pytest.mark.parametrize("balancer", ["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"])
+async def test_a_pod_may_warm_up_and_connections_be_kept_alive(town: Town, balancer: str) -> None:
+    alive = {"tcp": {"tcpKeepalive": {"time": "60s", "interval": "10s", "probes": 3}}}
+    warm = {"simple": balancer, "warmupDurationSecs": "60s"}
+    await town.follow({"connectionPool": alive, "loadBalancer": warm})
+    assert not town.rig.refused
+    assert {await town.who() for _ in range(30)} == {"v1", "v2"}
+
+
 async def test_gateway_errors_alone_may_eject(town: Town) -> None:
     eject = {"consecutiveGatewayErrors": 2, "consecutive5xxErrors": 0, "interval": "1s", "maxEjectionPercent": 100}
     await town.follow({"outlierDetection": eject}, vs(to("v1", ", retries: {attempts: 0}")))

@@ -96,6 +96,7 @@ def _fields(config: Config) -> tuple[Finding, ...]:
     if isinstance(config, VirtualService):
         faults = (regex_fault(pattern) for pattern in _patterns(config))
         findings += [invalid(fault) for fault in dict.fromkeys(faults) if fault]
+        findings += map(unsupported, dict.fromkeys(_claims(config)))
     if isinstance(config, DestinationRule):
         if not config.host:
             findings.append(invalid("spec.host is missing"))
@@ -103,6 +104,15 @@ def _fields(config: Config) -> tuple[Finding, ...]:
     if isinstance(config, ServiceEntry):
         findings += map(invalid, _bad_addresses(config))
     return tuple(findings)
+
+
+def _claims(service: VirtualService) -> Iterable[str]:
+    """Matches of a token's claims, which are written like headers; nobody here looks at tokens."""
+    for rule in service.http:
+        for match in rule.get("match") or ():
+            for field in ("headers", "withoutHeaders"):
+                names = (name for name in match.get(field) or () if name.startswith("@request.auth."))
+                yield from (f"spec.http[].match[].{field}[{name}]" for name in names)
 
 
 def _patterns(service: VirtualService) -> Iterable[str]:

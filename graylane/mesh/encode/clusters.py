@@ -44,6 +44,8 @@ def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
     if spec.service.resolution is not Resolution.NONE:
         _balancer(message, policy.balancer)
     _breakers(message, policy.pool)
+    if tcp.get("tcpKeepalive") is not None:
+        _keep_alive(message, tcp["tcpKeepalive"])
     _http_options(message, spec.protocol, policy.pool)
     if policy.outlier is not None:
         _outlier(message, policy.outlier)
@@ -95,6 +97,7 @@ def _balancer(message: Any, block: Block) -> None:
     hashing = block.get("consistentHash")
     if not hashing:
         message.lb_policy = _BALANCERS.get(str(block.get("simple")), cluster_pb2.Cluster.LEAST_REQUEST)
+        _warm_up(message, _seconds(block.get("warmupDurationSecs")))
     elif hashing.get("maglev") is not None:
         message.lb_policy = cluster_pb2.Cluster.MAGLEV
         if hashing["maglev"].get("tableSize"):
@@ -103,6 +106,26 @@ def _balancer(message: Any, block: Block) -> None:
         message.lb_policy = cluster_pb2.Cluster.RING_HASH
         size = (hashing.get("ringHash") or {}).get("minimumRingSize") or hashing.get("minimumRingSize") or 1024
         message.ring_hash_lb_config.minimum_ring_size.value = natural(size)
+
+
+def _warm_up(message: Any, length: float | None) -> None:
+    """A new endpoint gets its full share only after this long."""
+    if not length:
+        return
+    if message.lb_policy == cluster_pb2.Cluster.ROUND_ROBIN:
+        set_seconds(message.round_robin_lb_config.slow_start_config.slow_start_window, length)
+    elif message.lb_policy == cluster_pb2.Cluster.LEAST_REQUEST:
+        set_seconds(message.least_request_lb_config.slow_start_config.slow_start_window, length)
+
+
+def _keep_alive(message: Any, block: Block) -> None:
+    found = message.upstream_connection_options.tcp_keepalive
+    found.SetInParent()
+    if block.get("probes"):
+        found.keepalive_probes.value = natural(block["probes"])
+    for field, name in (("keepalive_time", "time"), ("keepalive_interval", "interval")):
+        if (length := _seconds(block.get(name))) is not None:
+            getattr(found, field).value = natural(length)
 
 
 def _breakers(message: Any, pool: Block) -> None:

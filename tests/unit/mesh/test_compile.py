@@ -157,6 +157,7 @@ LOOKAHEAD = {"match": [{"uri": {"regex": "(?=a)"}}], "delegate": {"name": "d"}}
         ({"gateways": ["none"], "http": []}, ["IST0101"]),
         ({"tls": [{"match": [{"destinationSubnets": ["10.0.0.0/8"]}], "route": []}]}, ["GRL0001"]),
         ({"http": [LOOKAHEAD]}, ["IST0106", "IST0101"]),
+        ({"http": [{"match": [{"headers": {"@request.auth.claims.group": {}}}], **to(host="mocka")}]}, ["GRL0001"]),
     ],
 )
 def test_what_a_virtual_service_cannot_have_is_told(spec: Obj, said: list[str]) -> None:
