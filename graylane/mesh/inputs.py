@@ -109,7 +109,8 @@ def sees(export_to: tuple[str, ...], owner: str, namespace: str) -> bool:
 class Service:
     """A Service, or a host of a ServiceEntry (then `entry` says of which, and `listed` are its endpoints).
 
-    `host` is its full name. `addresses` are those by which requests may call it, empty when headless.
+    `host` is its full name; `alias_of` what an ExternalName Service stands for. `addresses` are those by which requests
+    may call it, empty when headless.
     """
 
     namespace: str
@@ -123,6 +124,7 @@ class Service:
     resolution: Resolution = Resolution.STATIC
     entry: Source | None = None
     listed: Endpoints | None = None
+    alias_of: str = ""
 
     @property
     def key(self) -> Key:

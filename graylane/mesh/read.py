@@ -7,6 +7,7 @@ Odd values are read as absent, never raised: what is wrong with an object is `fi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from graylane.chain import hosts
@@ -81,22 +82,30 @@ def protocol_of(port: Obj) -> Protocol:
     return known
 
 
-def service(obj: Obj, domain: str) -> Service | None:
-    """None for ExternalName services, which have no endpoints of their own."""
+def service(obj: Obj, domain: str) -> Service:
     spec = obj.get("spec") or {}
-    if spec.get("type") == "ExternalName":
-        return None
-    addresses = [address for address in spec.get("clusterIPs") or [spec.get("clusterIP")] if address]
-    return Service(
+    ports = tuple(_service_port(port) for port in spec.get("ports") or [])
+    found = Service(
         namespace=namespace_of(obj),
         name=name_of(obj),
         host=hosts.fqdn(name_of(obj), namespace_of(obj), domain),
-        ports=tuple(_service_port(port) for port in spec.get("ports") or []),
-        addresses=tuple(address for address in addresses if address != "None"),
+        ports=ports,
+        addresses=(),
         selector=dict(spec.get("selector") or {}),
-        headless="None" in addresses,
+        headless=False,
         export_to=tuple(scope.strip() for scope in annotations_of(obj).get(EXPORT_TO, "").split(",") if scope.strip()),
     )
+    if spec.get("type") == "ExternalName":
+        return _elsewhere(found, str(spec.get("externalName") or "").lower().rstrip("."))
+    addresses = [address for address in spec.get("clusterIPs") or [spec.get("clusterIP")] if address]
+    told = tuple(address for address in addresses if address != "None")
+    return replace(found, addresses=told, headless="None" in addresses)
+
+
+def _elsewhere(found: Service, name: str) -> Service:
+    """An ExternalName Service: another name for a service that is known, else for a host to be looked up."""
+    there = Endpoint(name, tuple(sorted((port.name, port.number) for port in found.ports)), (), "")
+    return replace(found, selector={}, alias_of=name, resolution=Resolution.DNS, listed=Endpoints((there,)))
 
 
 def _service_port(port: Obj) -> ServicePort:

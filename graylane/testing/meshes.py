@@ -126,7 +126,7 @@ class Cluster:
         ]
         ports = [
             {"name": port.get("name", ""), "port": self.ports.get(key.name, port.get("targetPort", port["port"]))}
-            for port in service["spec"]["ports"]
+            for port in service["spec"].get("ports", [])
         ]
         return [{"metadata": service["metadata"], "ports": ports, "endpoints": list(self._entries(backing))}]
 

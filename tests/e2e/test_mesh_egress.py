@@ -117,6 +117,19 @@ async def test_a_service_may_be_shown_to_its_own_namespace_only(town: Town) -> N
     assert await town.who("http://b.shop:8000/", "stranger") == 503
 
 
+async def test_an_external_name_is_another_name_of_a_service_with_its_rules(town: Town) -> None:
+    spec = {"type": "ExternalName", "externalName": "b.shop.svc.cluster.local"}
+    await town.have(obj("Service", "nick", "elsewhere", **spec), vs(to("v2")))
+    assert {await town.who("http://nick:8000/", "stranger") for _ in range(4)} == {"v2"}
+    assert {await town.who("http://nick.elsewhere:8000/") for _ in range(4)} == {"v2"}
+
+
+async def test_an_external_name_of_no_service_is_looked_up(town: Town) -> None:
+    ports = [{"name": "http", "port": town.local_port}]
+    await town.have(obj("Service", "abroad", type="ExternalName", externalName="localhost", ports=ports))
+    assert await town.reached(f"http://abroad:{town.local_port}/") == "local"
+
+
 # -- ServiceEntry ---------------------------------------------------------------------------------------------------
 
 

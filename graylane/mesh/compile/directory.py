@@ -41,13 +41,19 @@ def concerned(edits: tuple[Patch, ...], host: str, port: int, subset: str) -> tu
 class Services:
     """The services by full name, with each one's default rule. A host that several define is the first one's.
 
-    `edits` are what EnvoyFilters do to the clusters of every pod.
+    `edits` are what EnvoyFilters do to the clusters of every pod; `aliases` the other names of a service, by its host.
     """
 
     def __init__(self, services: Iterable[Service], book: RuleBook, edits: tuple[Patch, ...] = ()) -> None:
         self.book = book
         self.edits = edits
-        self.each = tuple(services)
+        every = tuple(services)
+        known = {service.host for service in every if not service.alias_of}
+        self.aliases: dict[str, tuple[Service, ...]] = {}
+        for service in every:
+            if service.alias_of in known:
+                self.aliases[service.alias_of] = (*self.aliases.get(service.alias_of, ()), service)
+        self.each = tuple(service for service in every if service.alias_of not in known)
         self.by_host: dict[str, Service] = {}
         self._named: dict[str, list[Service]] = {}
         for service in self.each:

@@ -207,7 +207,9 @@ def _service_hosts(world: World, client: Client, rules: Rules) -> Iterable[Virtu
                 continue
             candidates = tuple(rules.at(port.number).candidates(service.host))
             reached = tuple(world.reached(each, client) for each in candidates)
-            key = ("vhost", client.identity, client.edits, service, port, client.rule(service), candidates, reached)
+            names = world.services.aliases.get(service.host, ())
+            rule = client.rule(service)
+            key = ("vhost", client.identity, client.edits, service, names, port, rule, candidates, reached)
             yield world.memo.get(key, partial(_service_host, world, client, service, port, candidates))
 
 
@@ -215,6 +217,8 @@ def _service_host(
     world: World, client: Client, service: Service, port: ServicePort, candidates: tuple[VirtualService, ...]
 ) -> VirtualHost:
     names = _names(world, service, client)
+    for alias in world.services.aliases.get(service.host, ()):
+        names += _names(world, alias, client) if alias.visible_from(client.namespace) else []
     if service.headless:
         names += [f"*.{name}" for name in names]
     domains = _with_port([*names, *service.addresses], port.number)

@@ -110,7 +110,8 @@ def _common_edits(inputs: Inputs, filters: Filters) -> tuple[Patch, ...]:
 def _services(inputs: Inputs, book: RuleBook, edits: tuple[Patch, ...]) -> Services:
     """A Service comes before a ServiceEntry for its host, an older ServiceEntry before a younger one."""
     entries = sorted(inputs.service_entries, key=lambda entry: entry.age)
-    return Services((*inputs.services, *(service for entry in entries for service in entry.services)), book, edits)
+    every = (*inputs.services, *(service for entry in entries for service in entry.services))
+    return Services(every, book, edits)
 
 
 def _book(inputs: Inputs, memo: Memo) -> RuleBook:
