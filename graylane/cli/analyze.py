@@ -26,7 +26,7 @@ def command(
     ] = None,
     lane: Annotated[
         list[str] | None,
-        typer.Option("--lane", metavar="NAME=VALUE", help="Prove the lane that this header opens; may be repeated."),
+        typer.Option("--lane", metavar="NAME=VALUE", help="Prove the lane of this header, or N=V,N=V; repeatable."),
     ] = None,
     everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Not only of one namespace.")] = False,
     kubeconfig: Kubeconfig = None,

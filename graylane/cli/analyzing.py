@@ -46,10 +46,11 @@ class Question:
 
 
 def _dye(text: str) -> Dye:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
+    """`name=value`, and `name=value,name=value` for a lane that needs several headers."""
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and value for name, _, value in parts):
         raise UserError(f"--lane {text}: not NAME=VALUE; type e.g. --lane my-request-id=canary")
-    return Dye((DyeHeader(name.strip().lower(), value),))
+    return Dye(tuple(DyeHeader(name.strip().lower(), value) for name, _, value in parts))
 
 
 async def show(question: Question, scope: Scope, form: Format) -> None:

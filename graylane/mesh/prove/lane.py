@@ -20,7 +20,7 @@ from graylane.chain.workloads import deployment_of
 from graylane.kit.cache import View
 from graylane.mesh.inputs import NO_ENDPOINTS, Inputs, VirtualService, selects
 from graylane.mesh.prove.samples import OTHER, matching
-from graylane.model.kinds import ROLLOUT, TRAFFIC_ROUTING
+from graylane.model.kinds import ROLLOUT, SERVICE, TRAFFIC_ROUTING
 from graylane.model.meta import Key, Obj, annotations_of, dig, key_of, labels_of, name_of, namespace_of
 from graylane.model.rollout import CANARY_DEPLOYMENT, TRAFFIC_ROUTING_NAME
 
@@ -77,8 +77,9 @@ def lanes_of(view: View, namespace: str = "") -> tuple[Lane, ...]:
 
 def lane_of(view: View, inputs: Inputs, dye: Dye) -> Lane:
     """The lane that a dye opens. Where no TrafficRouting makes it, its canaries are what rules for it lead to."""
+    headers = tuple((header.name, header.value) for header in dye.headers)
     for lane in lanes_of(view):
-        if dye in lane.dyes:
+        if dye in lane.dyes or lane.is_dyed(headers):
             return lane
     return Lane((dye,), pods=frozenset(_led_to(inputs, dye)))
 
@@ -118,7 +119,7 @@ def _behind(inputs: Inputs, owner: VirtualService, destination: Mapping[str, Any
 
 @dataclass(slots=True)
 class Cast:
-    """Who a pod is to a lane. `family` is its stable Deployment, the same for base and canary."""
+    """Who a pod is to a lane. `family` is the same for base and canary: their stable Deployment."""
 
     view: View
     lane: Lane
@@ -141,7 +142,17 @@ class Cast:
         return not self.lane.routings or bool(self._routings.get(self.family(pod), frozenset()) & self.lane.routings)
 
     def family(self, pod: Obj) -> Key:
+        """In a lane made by hand nothing says which Deployment is whose canary: those behind one Service belong."""
+        if self.lane.pods and (service := self._service_of(pod)) is not None:
+            return key_of(service)
         deployment = deployment_of(self.view, pod)
         if deployment is None:
             return key_of(pod)
         return Key(namespace_of(pod), labels_of(deployment).get(CANARY_DEPLOYMENT) or name_of(deployment))
+
+    def _service_of(self, pod: Obj) -> Obj | None:
+        for service in self.view.list(SERVICE, namespace_of(pod)):
+            selector = dig(service, "spec", "selector", default={})
+            if selector and selects(selector, labels_of(pod)):
+                return service
+        return None

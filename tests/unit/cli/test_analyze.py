@@ -43,6 +43,12 @@ spec:
     route: [{destination: {host: web, subset: v2}}]
   - route: [{destination: {host: web, subset: v1}}]
 """
+ROUTING = """---
+apiVersion: rollouts.kruise.io/v1alpha1
+kind: TrafficRouting
+metadata: {name: web}
+spec: {strategy: {matches: [{headers: [{type: RegularExpression, name: x-lane, value: 'blue.*'}]}]}}
+"""
 
 
 def shipped() -> list[str]:
@@ -90,7 +96,21 @@ def test_a_lane_made_by_hand_is_proved_too(tmp_path: Path, capsys: pytest.Captur
     assert found["request"][0].endswith("curl http://web/pay")
 
 
-@pytest.mark.parametrize("lane", ["x-lane", "=blue", "x-lane="])
+def test_a_lane_may_need_several_headers_or_go_by_an_expression(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers = "headers: {x-lane: {exact: blue}, x-team: {exact: pay}}"
+    (tmp_path / "web.yaml").write_text(BY_HAND.replace("headers: {x-lane: {exact: blue}}", headers))
+    assert run(["analyze", "-f", str(tmp_path), "--lane", "x-lane=blue,x-team=pay"]) == 0
+    assert "lane x-lane:blue x-team:pay: holds for" in capsys.readouterr().out
+    assert run(["analyze", "-f", str(tmp_path), "--lane", "x-lane=blue"]) == 1
+    (tmp_path / "web.yaml").write_text(BY_HAND + ROUTING)
+    capsys.readouterr()
+    run(["analyze", "-f", str(tmp_path), "--lane", "x-lane=blue-7"])
+    assert "lane x-lane~blue.*" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lane", ["x-lane", "=blue", "x-lane=", "x-lane=blue,"])
 def test_a_lane_is_a_name_and_a_value(lane: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["analyze", *shipped(), "--lane", lane]) == 2
     assert "--lane my-request-id=canary" in capsys.readouterr().err
