@@ -127,7 +127,10 @@ def tell_how_it_came(answers: list[Answer], timeline: Timeline, walkers: list[Wa
         if answer.sent < until:
             continue
         until = answer.sent + 2
-        lines = [(answer.sent, f"  >>> {fault}"), (answer.done, "  <<< answered")]
+        lines = [
+            (answer.sent, f"  >>> {fault}"),
+            (answer.done, f"  <<< answered {answer.status} {answer.body} {answer.error}"),
+        ]
         lines += [(at, f"{walker.service}: {act}") for walker in walkers for at, act in walker.diary]
         lines += [(moment.time, told(moment)) for moment in recorder.moments]
         near = [line for line in sorted(lines) if answer.sent - 1.5 < line[0] < answer.done + 0.5]

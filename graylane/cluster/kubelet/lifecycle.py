@@ -15,7 +15,7 @@ from enum import StrEnum
 from graylane.cluster.kubelet.ends import completed, done, passed
 from graylane.cluster.kubelet.states import Container, Restart, Running, Terminated, Waiting
 
-DRAIN_WITHIN = timedelta(seconds=2)
+DRAIN_WITHIN = timedelta(seconds=10)  # a busy machine's proxies take seconds; none answers where the mesh is down
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +324,7 @@ def _instants(do: Doing, facts: Facts, now: datetime) -> Iterator[datetime]:
 def drained_by(facts: Facts) -> datetime:
     """When waiting for the proxies ends in any case: a mesh that is down must not keep pods alive."""
     assert facts.leaving_since is not None
-    return facts.leaving_since + min(facts.grace, DRAIN_WITHIN)
+    return facts.leaving_since + min(facts.grace / 2, DRAIN_WITHIN)
 
 
 def stopped_by(facts: Facts) -> datetime:

@@ -140,11 +140,13 @@ def test_a_deleted_pod_first_loses_its_traffic_then_its_processes() -> None:
     running = pod(Container("a", WELL, runs=1), proxied=True, proxy_ready=True, leaving_since=NOW)
     draining = decide(running, NOW)
     assert draining == Decision(
-        "it was deleted, but proxies may still send it requests", (), NOW + timedelta(seconds=2)
+        "it was deleted, but proxies may still send it requests", (), NOW + timedelta(seconds=10)
     )
     stop = Stop("a", NOW + timedelta(seconds=30), "Stopping container a")
     assert decide(replace(running, drained=True), NOW).actions == (stop,)
-    assert decide(running, NOW + timedelta(seconds=2)).actions == (stop,), "a mesh that is down does not hold it"
+    assert decide(running, NOW + timedelta(seconds=10)).actions == (stop,), "a mesh that is down does not hold it"
+    short = replace(running, grace=timedelta(seconds=6))
+    assert decide(short, NOW + timedelta(seconds=3)).actions == (Stop("a", NOW + timedelta(seconds=6), stop.message),)
 
 
 def test_without_a_mesh_it_is_stopped_at_once() -> None:
