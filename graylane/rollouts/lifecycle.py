@@ -94,7 +94,7 @@ LIFECYCLE = (
     Row(OVERDUE,         Facts.gives_up,           _S.CANCELLING,   failed,        "it failed and is taken back then"),
     Row(_S.FAILED,       Facts.recovered,          _S.ROLLING,      go_on,         "it moves again"),
     Row(_S.ROLLING,      Facts.pause_requested,    _S.PAUSED,       stay,          "pause was requested"),
-    Row(_S.PAUSED,       Facts.resumed,            _S.ROLLING,      resumed,        "pause was lifted"),
+    Row(_S.PAUSED,       Facts.resumed,            _S.ROLLING,      resumed,       "pause was lifted"),
     Row(_S.INITIALIZING, Facts.stable_held,        _S.ROLLING,      stay,          "the stable workload is held"),
     Row(_S.ROLLING,      Facts.overdue,            _S.FAILED,       stay,          "it stands still past its deadline"),
     Row(_S.ROLLING,      Facts.steps_done,         _S.PROMOTING,    stay,          "every step is approved"),
