@@ -58,6 +58,14 @@ def _not_pinned(facts: Facts) -> Wait:
     return Wait("StableNotSufficient", f"{text}: {available} of {total} pods of it are available")
 
 
+def _freed(facts: Facts) -> Wait:
+    """New stable pods have another hash, so none may start while the Service selects by the old one."""
+    name = facts.services.stable_name if facts.services else ""
+    return Wait(
+        "ServiceNotFreed", f"Service {name} is being freed of its pin before Deployment {_stable(facts)} goes on"
+    )
+
+
 def _pods(facts: Facts) -> Wait:
     canary = facts.canary
     if canary is None:
@@ -217,7 +225,7 @@ _BY_STAGE: dict[Stage, tuple[Reason, ...]] = {
     Stage.ROLLING: _STEP,
     Stage.FAILED: (Reason(lambda _: True, _mending),),
     Stage.PAUSED: (Reason(lambda _: True, _resume),),
-    Stage.PROMOTING: (Reason(lambda _: True, _stable_updated),),
+    Stage.PROMOTING: (Reason(lambda f: not f.unpinned(), _freed), Reason(lambda _: True, _stable_updated)),
     Stage.RETIRING: _AWAY,
     Stage.CANCELLING: (_AWAY[0], Reason(lambda f: not f.restored(), _stable_restored), *_AWAY[1:]),
     Stage.DISABLING: _AWAY,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
+from graylane.errors import Forbidden
+from graylane.kit.effects import Effect, Patch
 from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, dig, name_of, owner_refs
 from graylane.model.patches import json_patch, merge_patch
@@ -241,6 +245,41 @@ def test_a_service_that_is_missing_or_lost_is_named_and_pinned_again() -> None:
     stage.settle()
     assert stage.selector("web-canary")["pod-template-hash"] == stage.status(*CANARY_HASH)
     assert stage.status("canaryStatus", "currentStepState") == "StepPaused"
+
+
+def test_a_service_that_is_replaced_again_and_again_costs_one_write_each_and_nothing_runs_past_a_pin() -> None:
+    stage = paused()
+    watch, written = stage.world.after_write, list[Effect]()
+
+    def note(effect: Effect) -> None:
+        if isinstance(effect, Patch) and effect.kind == SERVICE:
+            written.append(effect)
+
+    stage.world.after_write = note
+    for count in range(1, 4):
+        stage.put(SERVICE, "web", {"selector": {"app": "web"}, "ports": [{"port": 80}]})
+        stage.settle()
+        assert len(written) == count
+        assert "pod-template-hash" in stage.selector()
+    stage.world.after_write = watch
+
+    def refuse(effect: Effect) -> None:
+        if isinstance(effect, Patch) and effect.kind == SERVICE:
+            raise Forbidden("services is forbidden")
+
+    stage.harms.clear()
+    stage.approve().settle()
+    stage.allowed.add("v2")
+    stage.world.before_write = refuse
+    stage.approve()
+    for _ in range(9):
+        outcome = stage.actors[0].reconcile(stage.world.view(), Key(NAMESPACE, "web"), stage.world.now())
+        with suppress(Forbidden):
+            stage.world.apply(outcome)
+    assert "Service shop/web is being freed of its pin" in stage.status("message")
+    stage.world.before_write = None
+    stage.settle()
+    is_as_before(stage)
 
 
 def test_a_canary_service_may_be_given_up_and_asked_for_in_the_middle() -> None:
