@@ -5,7 +5,7 @@ Pure. In: a volume of the pod and `Given`. Out: path → `File`, or `ConfigProbl
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -150,8 +150,8 @@ def _wish(reference: Mapping[str, Any]) -> Wish:
 
 
 def _path(part: Part, item: Mapping[str, Any]) -> str:
-    path = os.path.normpath(str(item.get("path", "")))
-    if os.path.isabs(path) or path.startswith(".."):
+    path = posixpath.normpath(str(item.get("path", "")))
+    if posixpath.isabs(path) or path.startswith(".."):
         raise ConfigProblem(f'volume "{part.volume}": path {item.get("path")!r} leads out of the volume')
     return path
 
