@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graylane.cluster.apiserver import media
+from graylane.cluster.apiserver import failures, media
 from graylane.cluster.apiserver.registry import Registry
 from graylane.cluster.apiserver.resources import REVIEWS, VERBS, Resource, Review
 from graylane.cluster.apiserver.subresources.table import verbs_of
-from graylane.errors import NotFound
 from graylane.model.meta import Obj
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -102,7 +101,7 @@ def group(registry: Registry, name: str) -> Obj:
     """`/apis/apps`."""
     versions = _groups(registry).get(name)
     if not name or versions is None:
-        raise NotFound("the server could not find the requested resource")
+        raise failures.no_such_path(f"/apis/{name}")
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)}
 
 
@@ -120,7 +119,7 @@ def resources(registry: Registry, group_name: str, version: str) -> Obj:
     """`/api/v1` or `/apis/apps/v1`: an APIResourceList."""
     served, reviews = list(_served(registry, group_name, version)), list(_reviews(group_name, version))
     if not served and not reviews:
-        raise NotFound("the server could not find the requested resource")
+        raise failures.no_such_path(f"/apis/{group_name}/{version}" if group_name else f"/api/{version}")
     group_version = f"{group_name}/{version}" if group_name else version
     found = [entry for resource in served for entry in _flat(resource)]
     found += map(_flat_review, reviews)

@@ -429,3 +429,34 @@ async def test_a_strategic_patch_that_makes_no_sense_changes_nothing(api: Rig, n
     answer = await api.call("PATCH", f"{path}/a", change, content_type=STRATEGIC)
     assert (answer.status, answer.json["status"]) == (500, "Failure")
     assert await api.get(f"{path}/a") == created
+
+
+async def test_a_scale_can_be_applied(api: Rig, ns: str) -> None:
+    path = at(ns, "apis/apps/v1 deployments")
+    await api.create(path, deployment("a"), fieldManager="creator")
+    body: Obj = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 6}}
+
+    async def applied(**query: Any) -> int:
+        where = f"{path}/a/scale"
+        return (await api.call("PATCH", where, body, content_type=APPLY, fieldManager="scaler", **query)).status
+
+    assert await applied() == 409, "the creator has said how many"
+    assert await applied(force="true") == 200
+    found = await api.get(f"{path}/a")
+    assert found["spec"]["replicas"] == 6
+    (entry,) = [entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "scaler"]
+    assert (entry["operation"], entry["subresource"]) == ("Apply", "scale")
+    assert entry["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+
+
+async def test_a_replacement_has_a_name(api: Rig, ns: str) -> None:
+    await api.create(at(ns, "api/v1 configmaps"), config_map("a"))
+    answer = await api.call("PUT", f"{at(ns, 'api/v1 configmaps')}/a", {"data": {"x": "y"}})
+    assert (answer.status, "name must be provided" in answer.message) == (400, True)
+
+
+@pytest.mark.bare("a node's lifecycle controller deletes the pod, whose node is not there")
+async def test_a_grace_below_nothing_is_a_second(api: Rig, ns: str) -> None:
+    await api.create(at(ns, "api/v1 pods"), pod("a", nodeName="somewhere"))
+    answer = await api.delete(f"{at(ns, 'api/v1 pods')}/a", {"gracePeriodSeconds": -1})
+    assert answer["metadata"]["deletionGracePeriodSeconds"] == 1

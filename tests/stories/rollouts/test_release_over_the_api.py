@@ -136,7 +136,8 @@ def _proxies(kind: Kind) -> Controller:
 async def _define(client: ApiClient) -> None:
     await client.create(NODE, NODE_OBJECT)
     for file in sorted(CRDS.rglob("*.yaml")):
-        await client.create(CRD, yaml.safe_load(file.read_text()))
+        for definition in yaml.safe_load_all(file.read_text()):
+            await client.create(CRD, definition)
 
 
 async def test_two_releases_approved_and_a_third_aborted(cluster: Cluster) -> None:

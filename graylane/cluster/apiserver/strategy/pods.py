@@ -102,7 +102,7 @@ def _grace(pod: Obj, asked: int | None) -> int:
     if not dig(pod, "spec", "nodeName") or dig(pod, "status", "phase") in _FINISHED:
         return 0
     if asked is not None:
-        return max(asked, 0)
+        return asked if asked >= 0 else 1  # as soon as can be, but not before the kubelet has ended it
     return int(dig(pod, "spec", "terminationGracePeriodSeconds", default=_DEFAULT_GRACE))
 
 

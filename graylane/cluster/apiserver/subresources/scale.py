@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graylane.cluster.apiserver import bodies, failures, pipeline, render
+from graylane.cluster.apiserver import bodies, failures, media, pipeline, render
 from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.exchange import Reply
 from graylane.cluster.apiserver.options import WriteOptions
+from graylane.cluster.apiserver.patch.apply import server_side
 from graylane.cluster.apiserver.render import View
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
@@ -20,9 +21,11 @@ from graylane.cluster.apiserver.selection import view_of
 from graylane.cluster.apiserver.store import Entry
 from graylane.cluster.apiserver.verbs.patch import read_patch
 from graylane.model.meta import Obj, dig
+from graylane.model.patches import PatchType
 from graylane.model.selectors import LabelSelector
 
 SCALE = Resource("autoscaling", "v1", "Scale", "scales")
+_COMPONENT = "io.k8s.api.autoscaling.v1.Scale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,30 @@ async def update(call: Call) -> Reply:
 
 
 async def patch(call: Call) -> Reply:
+    if media.content_type(call.request.headers.get("content-type", "")) == PatchType.APPLY:
+        return await _apply(call)
     call = replace(call, options=WriteOptions.of(call.request.query, "PatchOptions"))
     return await _write(call, read_patch(call))
+
+
+async def _apply(call: Call) -> Reply:
+    """Server-side apply of a Scale: its replicas, as a field of the object that they belong to."""
+    call = replace(call, options=WriteOptions.of_apply(call.request.query))
+    loaded = bodies.mapping(bodies.load_yaml(call.request.body))
+    wanted = bodies.decoded(bodies.expect_kind(loaded, SCALE.api_version, SCALE.kind, lenient=False), _COMPONENT)
+    paths = Paths.of(call)
+    named = {"name": call.target.name, "namespace": call.key.namespace}
+    config: Obj = {"apiVersion": call.resource.api_version, "kind": call.resource.kind, "metadata": named}
+    if (replicas := dig(wanted, "spec", "replicas")) is not None:
+        config = _placed(config, paths.wish, replicas)
+
+    def applied(live: Obj) -> Obj:
+        options = call.options
+        return server_side(
+            live, config, options.field_manager, options.force, call.structural, call.api.clock(), subresource="scale"
+        )
+
+    return await _reply(call, await pipeline.update(call, call.key, applied))
 
 
 async def _write(call: Call, change: Callable[[Obj], Obj]) -> Reply:
@@ -84,7 +109,7 @@ def applied(call: Call, obj: Obj, scale: Obj) -> Obj:
 
 def _applied(call: Call, paths: Paths, scale: Obj, old: Obj) -> Obj:
     """`old` with the scale's replicas, carrying the scale's resourceVersion so that a stale PUT is a conflict."""
-    replicas = dig(bodies.decoded(scale, "io.k8s.api.autoscaling.v1.Scale"), "spec", "replicas", default=0)
+    replicas = dig(bodies.decoded(scale, _COMPONENT), "spec", "replicas", default=0)
     if replicas < 0:
         errors = [invalid("spec.replicas", replicas, "must be greater than or equal to 0")]
         raise as_api_error("autoscaling", "v1", "Scale", call.target.name, errors)

@@ -48,6 +48,10 @@ def placed(call: Call, obj: Obj) -> Obj:
         raise BadRequest(
             f"the name of the object ({metadata.get('name')}) does not match the name on the URL ({call.target.name})"
         )
+    if call.target.name and not metadata.get("name"):
+        raise BadRequest(
+            f"the name of the object ({call.target.name} based on URL) was undeterminable: name must be provided"
+        )
     placed = {name: value for name, value in metadata.items() if name != "namespace"}
     if call.resource.namespaced:
         placed["namespace"] = namespace
