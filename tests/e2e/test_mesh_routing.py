@@ -6,10 +6,13 @@ Numbers are those of the list of behaviours the rows come from; `town.py` is whe
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import yaml
 
+from graylane.model.meta import Obj
+from graylane.testing import meshes
 from graylane.testing.waiting import eventually
 
 from .town import Town, to, vs
@@ -614,6 +617,22 @@ async def test_102_https_redirect(town: Town) -> None:
 async def test_104_a_gateway_port_is_opened_on_the_services_target_port(town: Town) -> None:
     await town.have(vs(to("v1"), gateways=["gw"], host="*"))
     assert (await town.rig.get(f"http://{town.address(1)}:8080/")).json["by"] == "v1"
+
+
+async def test_a_thousand_virtual_services_and_as_many_rules_are_served(town: Town) -> None:
+    def rule(number: int) -> Obj:
+        route = [{"destination": {"host": "b", "subset": "v2" if number == 999 else "v1"}}]
+        return {"match": [{"uri": {"exact": f"/{number}"}}], "route": route}
+
+    def service(name: str, *rules: Obj, **spec: Any) -> Obj:
+        return {"kind": "VirtualService", "metadata": {"name": name}, "spec": {"http": list(rules), **spec}}
+
+    each = [service(f"v{number}", rule(number), hosts=["*"], gateways=["gw"]) for number in range(1000)]
+    found = [*each, service("mesh", *map(rule, range(1000)), hosts=["b"])]
+    town.cluster.objects += [meshes.created(obj, "shop") for obj in found]
+    await town.push()
+    assert [(await town.enter(f"/{number}")).json["by"] for number in (0, 500, 999)] == ["v1", "v1", "v2"]
+    assert [await town.who(f"http://b:8000/{number}") for number in (0, 500, 999, 1000)] == ["v1", "v1", "v2", 404]
 
 
 # -- distribution ---------------------------------------------------------------------------------------------------
