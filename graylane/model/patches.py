@@ -63,11 +63,12 @@ def json_patch(obj: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
     """Apply RFC 6902 operations as kube-apiserver does: what cannot be applied raises `Invalid`, all or nothing.
 
     Its library is milder than the RFC: what precedes a path's first slash is ignored, `replace` may add, a missing
-    value is null, and what is not there equals null and can be copied. `TooLarge` where it says so: thirty copies of an
-    object into itself would fill all memory.
+    value is null, and what is not there equals null and can be copied. What copies add up to is limited: thirty copies
+    of an object into itself would fill all memory. `TooLarge` for more operations than it takes.
     """
     if len(operations) > _MOST_OPERATIONS:
-        raise TooLarge(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(operations)}")
+        found = f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(operations)}"
+        raise TooLarge(f"Request entity too large: {found}")
     if not all(isinstance(operation, dict) for operation in operations):
         raise BadRequest("error decoding patch: every operation of a JSON patch is an object")
     result, copied = obj, 0
@@ -84,13 +85,10 @@ def json_patch(obj: dict[str, Any], operations: list[Any]) -> dict[str, Any]:
 
 def _weighed(obj: Any, operation: dict[str, Any], before: int) -> int:
     """The bytes of all copies so far; each is weighed before it is made."""
-    source = jsonpatch.JsonPointer(_rooted(operation.get("from"))).resolve(obj, None)
+    source = jsonpatch.JsonPointer(_rooted(operation.get("from")) or "/").resolve(obj, None)
     copied = before + len(orjson.dumps(source))
     if copied > _MOST_COPIED:
-        raise TooLarge(
-            f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
-            f"exceeding the limit {_MOST_COPIED}"
-        )
+        raise jsonpatch.JsonPatchException(f"copies of {copied} bytes; the limit is {_MOST_COPIED}")
     return copied
 
 
@@ -109,6 +107,8 @@ def _strict(obj: dict[str, Any], operation: dict[str, Any]) -> Iterator[dict[str
         return
     elif kind in ("copy", "move"):
         plain["from"] = _rooted(operation.get("from"))
+        if not plain["from"]:
+            raise jsonpatch.JsonPatchException("a source inside the object is expected")
         if kind == "copy" and _is_missing(obj, plain["from"]):
             plain = {"op": "add", "path": path, "value": None}
     yield plain
@@ -122,8 +122,6 @@ def _rooted(path: Any) -> str:
 
 def _is_missing(obj: Any, path: str) -> bool:
     """Whether only the last step of a path leads nowhere, out of an object that is there."""
-    if not path:
-        return False
     *steps, last = jsonpatch.JsonPointer(path).parts
     parent = jsonpatch.JsonPointer.from_parts(steps).resolve(obj, None)
     return isinstance(parent, dict) and last not in parent

@@ -51,7 +51,6 @@ ONLY_YAML = {
     + b"".join(b"%c: &%c [%s]\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 9)) for n in b"bcdefghij"),
     "not a number": b"data: {a: .nan}",
     "a key that is a list": b"data: {? [a] : b}",
-    "bytes": b"data: {a: !!binary YQ==}",
     "an object of Python's": b"data: !!python/object/apply:os.system [true]",
     "deep": b"data: " + b"{a: " * 600 + b"1" + b"}" * 600,
     "invalid UTF-8": b"data: {a: \xff}",
@@ -64,8 +63,15 @@ async def test_yaml_that_json_cannot_say_is_a_bad_request(api: Rig, ns: str, nam
     posted = await api.call("POST", maps(ns), body, content_type="application/yaml")
     applied = await api.call("PATCH", f"{maps(ns)}/a", body, content_type=APPLY, fieldManager="me")
     assert (posted.status, posted.json["kind"]) == (400, "Status"), posted.body
-    assert (applied.status, applied.json["kind"]) == (400, "Status"), applied.body
+    assert applied.status in ((400,) if api.ours else (400, 500)), applied.body  # Go gets as far as the types of some
+    assert applied.json["kind"] == "Status"
     assert (await api.call("GET", f"{maps(ns)}/a")).status == 404
+
+
+async def test_bytes_in_yaml_are_the_text_they_encode(api: Rig, ns: str) -> None:
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: !!binary YQ==}\n"
+    answer = await api.call("POST", maps(ns), body, content_type="application/yaml")
+    assert (answer.status, answer.json["data"]) == (201, {"a": "a"})
 
 
 async def test_a_date_in_yaml_stays_text_and_an_alias_is_written_out(api: Rig, ns: str) -> None:
@@ -86,13 +92,12 @@ async def test_a_json_patch_that_leaves_no_object_is_refused(api: Rig, ns: str) 
 
 
 async def test_a_json_patch_may_not_grow_an_object_beyond_all_measure(api: Rig, ns: str) -> None:
-    made = await api.create(maps(ns), config_map("a"))
-    copies = [{"op": "copy", "from": "", "path": f"/x{number}"} for number in range(40)]
+    made = await api.create(maps(ns), config_map("a", {"a": "x" * 100_000}))
+    copies = [{"op": "copy", "from": "/data", "path": f"/x{number}"} for number in range(40)]
     tests = [{"op": "test", "path": "/kind", "value": "ConfigMap"}] * 10_001
-    for operations, told in ((copies, "size increase of copy"), (tests, "maximum operations in a JSON patch is 10000")):
+    for operations, status in ((copies, 422), (tests, 413)):
         answer = await api.call("PATCH", f"{maps(ns)}/a", operations, content_type=JSON_PATCH)
-        assert (answer.status, answer.reason) == (413, "RequestEntityTooLarge")
-        assert told in answer.message
+        assert (answer.status, answer.json["status"]) == (status, "Failure"), answer.message
     assert await api.get(f"{maps(ns)}/a") == made
 
 

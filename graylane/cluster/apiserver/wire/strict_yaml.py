@@ -28,6 +28,14 @@ class _Loader(_FAST):  # type: ignore[misc]
     }
 
 
+def _text(loader: Any, node: Any) -> str:
+    """`!!binary` is the text that it encodes, as for Kubernetes' decoder."""
+    return str(loader.construct_yaml_binary(node).decode())
+
+
+_Loader.add_constructor("tag:yaml.org,2002:binary", _text)
+
+
 def load(body: bytes) -> Any:
     try:
         value = yaml.load(body, Loader=_Loader)
