@@ -8,7 +8,7 @@ told.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -66,18 +66,21 @@ def history(rollout: Obj, deployment: Obj | None, replica_sets: Iterable[Obj], e
     told = [item for item in events if dig(item, "involvedObject", "uid") == uid_of(rollout)]
     releases = _with_status(_releases(told), rollout)
     sets = {revision_of(template_of(item)): item for item in own}
-    entries = [_entry(release, sets.get(release.revision)) for release in releases]
+    held = template_of(deployment or {})  # the version under release has no ReplicaSet of its own yet
+    names = {revision: name_of_template(template_of(item)) for revision, item in sets.items()}
+    names |= {revision_of(held): name_of_template(held)} if held else {}
+    entries = [_entry(release, sets.get(release.revision), names) for release in releases]
     known = {release.revision for release in releases}
-    silent = [_entry(_Release(revision, None), item) for revision, item in sets.items() if revision not in known]
+    silent = [_entry(_Release(revision, None), item, names) for revision, item in sets.items() if revision not in known]
     return sorted([*silent, *entries], key=lambda entry: (_time_of(entry, sets), entry.number))
 
 
-def _entry(release: _Release, replica_set: Obj | None) -> Entry:
+def _entry(release: _Release, replica_set: Obj | None, names: Mapping[str, str]) -> Entry:
     live = replica_set or {}
     text = annotations_of(live).get(DEPLOYMENT_REVISION, "")
     return Entry(
         number=int(text) if text.isdigit() else 0,
-        version=name_of_template(template_of(live)) if live else "",
+        version=names.get(release.revision, ""),
         hash=hash_of(live),
         revision=release.revision,
         began=release.began,

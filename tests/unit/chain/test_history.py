@@ -117,5 +117,6 @@ def test_without_events_the_status_still_tells_the_last_release() -> None:
 def test_a_version_is_called_what_its_image_is_called() -> None:
     stage, diary = staged()
     later(stage.push("shop/web:2.1"))
+    assert [entry.version for entry in diary.entries()] == ["latest", "2.1"]
     later(stage.approve())
     assert [entry.version for entry in diary.entries()] == ["latest", "2.1"]
