@@ -14,6 +14,7 @@ import yaml
 from graylane.cluster.apiserver.registry import Registry
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+from graylane.install import shipped_crds
 from graylane.testing.api.objects import Obj, config_map, deployment, pod, service, widget, widget_crd
 from graylane.testing.api.rig import APPLY, JSON, MERGE, STRATEGIC, InProcess, Rig
 
@@ -67,8 +68,8 @@ async def served(tmp_path: Path) -> Any:
     server = ApiServer(ApiServerConfig(tmp_path / "api", tokens={"t": User("fuzz", ("system:masters",))}))
     await server.open()
     api = Rig(InProcess(server.front), "t", "in-process")
-    for file in sorted((REPOSITORY / "graylane" / "model" / "crds").rglob("*.yaml")):
-        await api.create(CRDS, yaml.safe_load(file.read_text()))
+    for definition in shipped_crds():
+        await api.create(CRDS, definition)
     await api.create(CRDS, widget_crd("fuzz.example.com"))
     yield api, server.api.registry
     await server.stop()
