@@ -237,8 +237,8 @@ async def test_a_mesh_that_is_down_does_not_hold_a_pod(rig: Rig) -> None:
     proxy = await asyncio.start_server(lambda reader, writer: writer.close(), dig(pod, "status", "podIP"), 15001)
     await rig.ready("web")
     proxy.close()
-    await rig.client.delete(POD, "web", "default")
-    await rig.gone("web", 4)
+    await rig.client.delete(POD, "web", "default", grace_seconds=4)  # half of it for the proxies
+    await rig.gone("web", 12)
 
 
 async def test_stopping_leaves_objects_and_a_later_start_resumes_them(rig: Rig) -> None:
