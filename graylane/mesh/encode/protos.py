@@ -16,6 +16,8 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf import any_pb2, duration_pb2
 
+from graylane.mesh.numbers import natural
+
 __all__ = [
     "address_pb2",
     "base_pb2",
@@ -55,7 +57,7 @@ def pack(message: Any) -> Any:
 
 def set_percent(fraction: Any, percent: float) -> None:
     """`fraction` is an `envoy.type.v3.FractionalPercent`."""
-    fraction.numerator = round(percent * 10_000)
+    fraction.numerator = natural(round(percent * 10_000))
     fraction.denominator = 2  # MILLION
 
 
