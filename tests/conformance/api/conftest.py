@@ -13,6 +13,7 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,12 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    kubeconfig = load_kubeconfig(Path(request.config.getoption("--kubeconfig")))
-    with asyncio.Runner() as runner:
-        opened = cluster_of(kubeconfig)
-        yield runner.run(opened.__aenter__())
-        runner.run(opened.__aexit__(None, None, None))
+    """Opened and closed in a thread with a loop of its own: the scenarios' loops come and go."""
+    opened, runner = cluster_of(load_kubeconfig(Path(request.config.getoption("--kubeconfig")))), asyncio.Runner()
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(lambda: runner.run(opened.__aenter__())).result()
+        thread.submit(lambda: runner.run(opened.__aexit__(None, None, None))).result()
+        thread.submit(runner.close).result()
 
 
 @pytest.fixture
