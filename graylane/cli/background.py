@@ -54,7 +54,7 @@ class PipeReporter:
 
 def start(data: DataDir, arguments: list[str], tell: Callable[[str], None], lifeline: int | None = None) -> Running:
     """Returns once the cluster is ready. With a `lifeline` (a pipe's read end), it stops when that pipe closes."""
-    data.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data.make()
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "graylane.cli", "up", "--data", str(data.path), *arguments]
     command += ["--report-fd", str(writer)]

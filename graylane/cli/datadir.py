@@ -19,20 +19,9 @@ from graylane.cli.processes import Process
 from graylane.errors import UserError
 
 # Everything that a cluster writes into its directory: what --purge deletes, so that nothing else of the user's goes.
-_OURS = (
-    "api",
-    "envoy",
-    "kubelet",
-    "pki",
-    "pods",
-    "processes",
-    "graylane.log*",
-    "kubeconfig*",
-    "lock",
-    "pid",
-    "running.*",
-    "volumes",
-)
+_FOLDERS = ("api", "envoy", "kubelet", "pki", "pods", "processes", "volumes")
+_OURS = (*_FOLDERS, "graylane.log*", "kubeconfig*", "lock", "pid", "running.*")
+_OWNER_ALONE = 0o700
 
 
 def default_data() -> Path:
@@ -104,14 +93,23 @@ class DataDir:
     def withdraw(self) -> None:
         self._record.unlink(missing_ok=True)
 
+    def make(self) -> None:
+        """There, and for its owner alone, since Secrets and keys are in it. Raises `UserError`."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=_OWNER_ALONE)
+            self._shut()
+        except OSError as error:
+            raise UserError(
+                f"data directory {self.path} cannot be used: {error.strerror}; choose another with --data"
+            ) from error
+
     def purge(self) -> list[str]:
         """Delete what a cluster leaves, and the directory if nothing else is in it; returns what else there is."""
-        for pattern in _OURS:
-            for found in self.path.glob(pattern):
-                if found.is_dir() and not found.is_symlink():
-                    shutil.rmtree(found)
-                else:
-                    found.unlink()
+        for found in self._ours():
+            if found.is_dir() and not found.is_symlink():
+                shutil.rmtree(found)
+            else:
+                found.unlink()
         left = sorted(entry.name for entry in self.path.iterdir())
         if not left:
             self.path.rmdir()
@@ -120,7 +118,7 @@ class DataDir:
     @contextmanager
     def claim(self) -> Iterator[None]:
         """Be the one process of this directory for the length of the block; raises `UserError` if another is."""
-        self._make()
+        self.make()
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _take(descriptor, self)
@@ -142,13 +140,18 @@ class DataDir:
         self.withdraw()
         self._pid.unlink(missing_ok=True)
 
-    def _make(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise UserError(
-                f"data directory {self.path} cannot be used: {error.strerror}; choose another with --data"
-            ) from error
+    def _ours(self) -> set[Path]:
+        return {found for pattern in _OURS for found in self.path.glob(pattern)}
+
+    def _shut(self) -> None:
+        """A directory with other things of the user's stays as open as it is (`--data /tmp`): only our folders shut."""
+        if self._ours().issuperset(self.path.iterdir()):
+            self.path.chmod(_OWNER_ALONE)
+            return
+        for name in _FOLDERS:
+            folder = self.path / name
+            folder.mkdir(exist_ok=True, mode=_OWNER_ALONE)
+            folder.chmod(_OWNER_ALONE)
 
 
 def _take(descriptor: int, data: DataDir) -> None:

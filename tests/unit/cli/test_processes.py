@@ -100,6 +100,30 @@ def test_a_directory_has_one_owner_and_a_killed_one_leaves_it_free(tmp_path: Pat
         assert data.holder() == Process.own()
 
 
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("before", [(), ("kubelet", "graylane.log")])
+def test_a_directory_that_others_could_read_is_shut_when_claimed(tmp_path: Path, before: tuple[str, ...]) -> None:
+    tmp_path.chmod(0o755)
+    for name in before:
+        (tmp_path / name).mkdir()
+    with DataDir(tmp_path).claim():
+        assert mode(tmp_path) == 0o700
+
+
+def test_beside_other_things_of_the_user_only_what_is_ours_is_shut(tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir(mode=0o755)
+    (tmp_path / "kubelet").mkdir(mode=0o755)
+    tmp_path.chmod(0o755)
+    with DataDir(tmp_path).claim():
+        assert [mode(tmp_path), mode(tmp_path / "thesis")] == [0o755, 0o755]
+        assert {path.name: mode(path) for path in tmp_path.iterdir() if path.is_dir() and path.name != "thesis"} == (
+            dict.fromkeys(("api", "envoy", "kubelet", "pki", "pods", "processes", "volumes"), 0o700)
+        )
+
+
 def test_the_default_directory_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/s")
     assert default_data() == Path("/s/graylane")
