@@ -108,6 +108,11 @@ def test_what_is_no_character_is_replaced_and_what_is_one_is_kept(body: bytes, t
     assert strict_json.load(body) == text
 
 
+def test_a_text_without_an_end_is_not_mended_by_cutting_it_off() -> None:
+    with pytest.raises(BadRequest):
+        strict_json.load(b"[" * 201 + b'"]' + b"]" * 200)
+
+
 def test_many_brackets_side_by_side_or_in_strings_are_fine() -> None:
     body = orjson.dumps({"a": [[]] * 2000, "b": "[" * 2000, "c": '\\"[' * 300})
     assert strict_json.load(body)["b"] == "[" * 2000

@@ -8,6 +8,7 @@ is asked about duplicates alone, when a client wants to know and there are some.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,9 @@ MAX_DEPTH = 200
 ENDLESS = 10_000  # where kube-apiserver stops
 CUT = "\x00nested too deep"
 _CUT_TEXT = b'"\\u0000nested too deep"'
+# A string, or what there is of it, is one token, whatever brackets are in it.
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
+_QUOTE = ord('"')
 
 
 def load(body: bytes) -> Any:
@@ -80,22 +84,11 @@ def shallow(body: bytes) -> bytes:
 
 def _levels(body: bytes) -> Iterator[tuple[int, int]]:
     """Every bracket outside strings: where it is, and how deep one is behind it."""
-    here, in_string, escaped = 0, False, False
-    for at, byte in enumerate(body):
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"{[":
-            here += 1
-            yield at, here
-        elif byte in b"}]":
-            here -= 1
+    here = 0
+    for found in _TOKEN.finditer(body):
+        at = found.start()
+        if body[at] != _QUOTE:
+            here += 1 if body[at] in b"{[" else -1
             yield at, here
 
 
