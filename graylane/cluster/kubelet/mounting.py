@@ -7,8 +7,9 @@ a ConfigMap or Secret changes or a token grows old.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
@@ -23,6 +24,9 @@ from graylane.cluster.kubelet.storage.volumes import path_of
 from graylane.errors import NotFound
 from graylane.model.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, SERVICE_ACCOUNT
 from graylane.model.meta import Obj, dig, name_of, namespace_of, uid_of
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 def place_of(services: Services, ip: str) -> Place:
@@ -66,35 +70,21 @@ def _access_directory(services: Services, pod: Obj) -> Path:
 
 async def existing(client: ApiClient, namespace: str, wanted: Iterable[Source]) -> dict[Source, Obj]:
     """Those of `wanted` that exist."""
-
-    async def get(source: Source) -> Obj | None:
-        try:
-            return await client.get(source[0], source[1], namespace)
-        except NotFound:
-            return None
-
-    ordered = sorted(wanted, key=lambda source: (source[0].kind, source[1]))
-    found = await asyncio.gather(*map(get, ordered))
-    return {source: obj for source, obj in zip(ordered, found, strict=True) if obj is not None}
+    return await _those_found(wanted, lambda source: client.get(source[0], source[1], namespace))
 
 
 async def _claims(client: ApiClient, namespace: str, names: Iterable[str]) -> dict[str, Path]:
     """The directories of those that are bound to a kind of volume which this machine has."""
 
     async def find(name: str) -> Path | None:
-        try:
-            claim = await client.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
-            volume = dig(claim, "spec", "volumeName") if dig(claim, "status", "phase") == "Bound" else None
-            return path_of(await client.get(PERSISTENT_VOLUME, str(volume))) if volume else None
-        except NotFound:
-            return None
+        claim = await client.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+        volume = dig(claim, "spec", "volumeName") if dig(claim, "status", "phase") == "Bound" else None
+        return path_of(await client.get(PERSISTENT_VOLUME, str(volume))) if volume else None
 
-    ordered = sorted(set(names))
-    found = await asyncio.gather(*map(find, ordered))
-    return {name: path for name, path in zip(ordered, found, strict=True) if path is not None}
+    return await _those_found(names, find)
 
 
-async def _tokens(client: ApiClient, pod: Obj, wishes: Iterable[Wish]) -> Mapping[Wish, str]:
+async def _tokens(client: ApiClient, pod: Obj, wishes: Iterable[Wish]) -> dict[Wish, str]:
     """None for a service account that is not there."""
     account = str(dig(pod, "spec", "serviceAccountName", default="default"))
     path = SERVICE_ACCOUNT.path(namespace_of(pod), account, "token")
@@ -104,12 +94,21 @@ async def _tokens(client: ApiClient, pod: Obj, wishes: Iterable[Wish]) -> Mappin
         spec = {"audiences": [wish.audience] if wish.audience else [], "expirationSeconds": wish.seconds}
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
         body = orjson.dumps(request | {"spec": spec | {"boundObjectRef": bound}})
+        answer = orjson.loads(await client.request("POST", path, body=body))
+        return dig(answer, "status", "token")  # type: ignore[no-any-return]
+
+    return await _those_found(wishes, ask)
+
+
+async def _those_found(wanted: Iterable[K], find: Callable[[K], Awaitable[V | None]]) -> dict[K, V]:
+    """All are asked for at once; what does not exist is left out."""
+
+    async def found(each: K) -> V | None:
         try:
-            answer = orjson.loads(await client.request("POST", path, body=body))
+            return await find(each)
         except NotFound:
             return None
-        return str(dig(answer, "status", "token", default=""))
 
-    ordered = list(wishes)
-    found = await asyncio.gather(*map(ask, ordered))
-    return {wish: token for wish, token in zip(ordered, found, strict=True) if token}
+    keys = list(dict.fromkeys(wanted))
+    values = await asyncio.gather(*map(found, keys))
+    return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
