@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from graylane.cluster.apiserver import bodies, failures
 from graylane.cluster.apiserver.admission.chain import Admitted, Operation
@@ -21,7 +21,7 @@ from graylane.cluster.apiserver.context import Call
 from graylane.cluster.apiserver.patch import tracking
 from graylane.cluster.apiserver.patch.tracking import Writer
 from graylane.cluster.apiserver.schema import crd, shape
-from graylane.cluster.apiserver.schema.fielderror import as_api_error, invalid
+from graylane.cluster.apiserver.schema.fielderror import FieldError, as_api_error, invalid
 from graylane.cluster.apiserver.store import Entry, Stale
 from graylane.cluster.apiserver.strategy import metadata
 from graylane.cluster.apiserver.strategy.namespaces import is_empty
@@ -183,8 +183,7 @@ def _check(call: Call, new: Obj, old: Obj | None) -> None:
     errors += call.api.types.problems(resource, new, old)
     if not errors and call.target.subresource == "":  # the strategy may rely on the fields that must be there
         errors += call.strategy.check(new, old)
-    if errors:
-        raise as_api_error(resource.group, resource.version, resource.kind, name_of(new), errors)
+    _refuse(call, name_of(new), errors)
     if call.target.subresource == "":
         for warning in call.strategy.warnings(new):
             call.warn(warning)
@@ -195,8 +194,7 @@ def require_current(call: Call, asked: Obj, old: Obj) -> None:
     resource, name = call.resource, name_of(old)
     version = asked["metadata"].get("resourceVersion")
     if not version and resource.custom:
-        errors = [invalid("metadata.resourceVersion", 0, "must be specified for an update")]
-        raise as_api_error(resource.group, resource.version, resource.kind, name, errors)
+        _refuse(call, name, [invalid("metadata.resourceVersion", 0, "must be specified for an update")])
     if version and version != old["metadata"]["resourceVersion"]:
         raise failures.conflict(resource, name)
     uid = uid_of(asked)
@@ -208,16 +206,18 @@ def require_current(call: Call, asked: Obj, old: Obj) -> None:
 def require_same(call: Call, new: Obj, old: Obj) -> None:
     """A PUT of another object is a conflict, which may pass; a patch that makes it another one never will."""
     if new.get("uid") and new["uid"] != old["uid"]:
-        errors = [invalid("metadata.uid", new["uid"], "field is immutable")]
-        resource = call.resource
-        raise as_api_error(resource.group, resource.version, resource.kind, old["name"], errors)
+        _refuse(call, old["name"], [invalid("metadata.uid", new["uid"], "field is immutable")])
 
 
 def require_end(call: Call, asked: Obj, old: Obj) -> None:
-    errors = metadata.check_end(asked, old)
+    _refuse(call, name_of(old), metadata.check_end(asked, old))
+
+
+def _refuse(call: Call, name: str, errors: Sequence[FieldError]) -> None:
+    """422 that names the object and its fields, unless nothing is wrong with them."""
     if errors:
         resource = call.resource
-        raise as_api_error(resource.group, resource.version, resource.kind, name_of(old), errors)
+        raise as_api_error(resource.group, resource.version, resource.kind, name, errors)
 
 
 def require_namespace(call: Call, name: str) -> None:

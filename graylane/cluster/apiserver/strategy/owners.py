@@ -28,11 +28,9 @@ def check(metadata: Obj) -> list[FieldError]:
 
 def _check(reference: Obj) -> list[FieldError]:
     group, _, version = str(reference.get("apiVersion") or "").rpartition("/")
-    errors = (
-        []
-        if version
-        else [invalid(f"{_PATH}.apiVersion", reference.get("apiVersion", ""), "version must not be empty")]
-    )
+    errors: list[FieldError] = []
+    if not version:
+        errors.append(invalid(f"{_PATH}.apiVersion", reference.get("apiVersion", ""), "version must not be empty"))
     for name in ("kind", "name", "uid"):
         if not reference.get(name):
             errors.append(invalid(f"{_PATH}.{name}", "", "must not be empty"))

@@ -26,8 +26,6 @@ from graylane.model.meta import Obj, annotations_of, dig
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _UNSUPPORTED = ("$ref", "$schema", "definitions", "dependencies", "id", "patternProperties", "additionalItems")
-
-
 _PROTECTED = (".k8s.io", ".kubernetes.io")
 _APPROVAL = "api-approved.kubernetes.io"
 
