@@ -45,9 +45,8 @@ def environment(
     for entry in container.get("envFrom") or []:
         env.update(_everything(pod, entry, objects))
     for entry in container.get("env") or []:
-        if resource := (entry.get("valueFrom") or {}).get("resourceFieldRef"):
-            of = container_named(pod, resource["containerName"]) if resource.get("containerName") else container
-            value: str | None = resource_value(of, resource, place)
+        if amount := (entry.get("valueFrom") or {}).get("resourceFieldRef"):
+            value: str | None = _amount(pod, container, amount, place)
         else:
             value = _value(pod, entry, place, objects, env)
         if value is not None:
@@ -102,6 +101,12 @@ def _value(
         if field in source:
             return _key(pod, kind, source[field], objects)
     raise ConfigProblem(f"env {entry.get('name')}: valueFrom.{next(iter(source))} is not supported")
+
+
+def _amount(pod: Obj, container: Mapping[str, Any], reference: Mapping[str, Any], place: Place) -> str:
+    """Of the container itself, unless another one is named."""
+    name = reference.get("containerName")
+    return resource_value(container_named(pod, name) if name else container, reference, place)
 
 
 def _key(pod: Obj, kind: Kind, reference: Mapping[str, Any], objects: Mapping[Source, Obj]) -> str | None:

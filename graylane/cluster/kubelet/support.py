@@ -9,7 +9,7 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from graylane.cluster.kubelet.contents import PARTS
@@ -30,10 +30,10 @@ def _volumes(spec: Mapping[str, Any]) -> Iterator[str]:
     for index, volume in enumerate(spec.get("volumes") or []):
         path = f"spec.volumes[{index}] ({volume.get('name')})"
         for kind in (key for key in volume if key not in ("name", *_VOLUMES)):
-            yield f"{path}: {kind} volumes are not supported; use {', '.join(_VOLUMES[:-1])} or {_VOLUMES[-1]}"
+            yield f"{path}: {kind} volumes are not supported; use {_either(_VOLUMES)}"
         for source in (volume.get("projected") or {}).get("sources") or []:
             for kind in (key for key in source if key not in PARTS):
-                yield f"{path}: {kind} cannot be projected; use {', '.join(PARTS[:-1])} or {PARTS[-1]}"
+                yield f"{path}: {kind} cannot be projected; use {_either(PARTS)}"
 
 
 def _containers(spec: Mapping[str, Any], field: str) -> Iterator[str]:
@@ -60,10 +60,8 @@ def _environment(container: Mapping[str, Any], path: str) -> Iterator[str]:
         source = entry.get("valueFrom") or {}
         for kind in source:
             if kind not in _VALUES:
-                yield (
-                    f"{path}.env[{index}] ({entry.get('name')}): valueFrom.{kind} is not supported; "
-                    f"use {', '.join(_VALUES[:-1])} or {_VALUES[-1]}"
-                )
+                where = f"{path}.env[{index}] ({entry.get('name')})"
+                yield f"{where}: valueFrom.{kind} is not supported; use {_either(_VALUES)}"
 
 
 def _handlers(container: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -88,3 +86,7 @@ def _mounts(container: Mapping[str, Any], path: str, volumes: set[Any]) -> Itera
     for index, mount in enumerate(container.get("volumeMounts") or []):
         if mount.get("name") not in volumes:
             yield f"{path}.volumeMounts[{index}]: there is no volume {mount.get('name')!r} in spec.volumes"
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
