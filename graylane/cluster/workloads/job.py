@@ -155,12 +155,8 @@ def _marks(facts: Facts, todo: Plan) -> dict[int, dict[str, str]]:
     return {index: {FAILURES: str(failures.get(index, 0))} for index in todo.indexes}
 
 
-_SHOWN = (
-    "ready",
-    "terminating",
-    "uncountedTerminatedPods",
-    "failedIndexes",
-)  # written even when there is nothing of them
+# Written even when there is nothing of them.
+_SHOWN = ("ready", "terminating", "uncountedTerminatedPods", "failedIndexes")
 
 
 def _status(facts: Facts, told: list[Obj], end: Condition | None) -> Iterator[Effect]:

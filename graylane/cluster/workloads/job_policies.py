@@ -13,6 +13,8 @@ from typing import Any
 
 from graylane.model.meta import Obj, dig, name_of, namespace_of
 
+_STATUSES = ("containerStatuses", "initContainerStatuses")
+
 
 class Action(StrEnum):
     COUNT = "Count"  # as a failure like any other
@@ -64,9 +66,6 @@ def _exits(rule: Mapping[str, Any], pod: Obj) -> Iterator[str]:
         if named and code != 0 and (code in wish["values"]) is (wish["operator"] == "In"):
             where = f"{namespace_of(pod)}/{name_of(pod)}"
             yield f"Container {status.get('name')} for pod {where} failed with exit code {code}"
-
-
-_STATUSES = ("containerStatuses", "initContainerStatuses")
 
 
 def _conditions(rule: Mapping[str, Any], pod: Obj) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """StatefulSet: pods with names that last, coming, going and changing in order.
 
 Pure. In: a StatefulSet, its ControllerRevisions and pods. Out: an `Outcome`. What happens to pods is in
-`stateful_order.py`, whose claims are whose in `stateful_claims.py`; this file finds the facts and writes the status.
+`stateful_order.py`, to their claims in `stateful_claims.py`; this file finds the facts and writes the status.
 """
 
 from __future__ import annotations
