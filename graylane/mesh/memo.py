@@ -1,7 +1,7 @@
 """Keeps what was compiled from nouns that are still the same.
 
 Pure in effect: `get` returns what `build` would return, sooner. In: a key of nouns and texts, a builder. Out: its
-value. Two generations are kept, so whatever one whole compilation did not ask for is forgotten.
+value. Whatever one whole compilation did not ask for is forgotten.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ class Table(dict[K, V]):
 
 
 @dataclass(slots=True)
+class _Kept:
+    value: Any
+    used: int
+
+
+@dataclass(slots=True)
 class _Stage:
     key: Hashable
     value: Any
@@ -34,17 +40,17 @@ class Memo:
     """Keys hold nouns themselves, which compare by identity and so cannot be confused after being freed."""
 
     def __init__(self) -> None:
-        self._young: dict[Hashable, Any] = {}
-        self._old: dict[Hashable, Any] = {}
+        self._turn = 0
+        self._kept: dict[Hashable, _Kept] = {}
         self._stages: dict[Hashable, _Stage] = {}
         self._used: set[Hashable] = set()
 
     def get(self, key: Hashable, build: Callable[[], T]) -> T:
-        if key in self._young:
-            return self._young[key]  # type: ignore[no-any-return]
-        value = self._old[key] if key in self._old else build()
-        self._young[key] = value
-        return value
+        kept = self._kept.get(key)  # looked up once: to hash a key of many nouns costs more than all the rest
+        if kept is None:
+            kept = self._kept[key] = _Kept(build(), self._turn)
+        kept.used = self._turn
+        return kept.value  # type: ignore[no-any-return]
 
     def stage(self, name: Hashable, key: Hashable, build: Callable[[Memo], T]) -> T:
         """Like `get`, for a step made of many: `build` is given a memo that is kept for as long as the step is.
@@ -63,6 +69,8 @@ class Memo:
 
     def turn(self) -> None:
         """Called after each compilation: what it did not use goes."""
-        self._old, self._young = self._young, {}
+        for key in [key for key, kept in self._kept.items() if kept.used < self._turn]:
+            del self._kept[key]
+        self._turn += 1
         self._stages = {name: stage for name, stage in self._stages.items() if name in self._used}
         self._used = set()
