@@ -118,7 +118,7 @@ class _Dye(StrEnum):
 class _State:
     """A kind of request at a listener. `carried` are the lane's headers where they are neither dye nor free.
 
-    `sent` is the request that is certain to be sent; "" at a gateway, where any may be.
+    `host` and `path` are of the request that is certain to be sent; `host` is "" at a gateway, where any may be.
     """
 
     table: str
