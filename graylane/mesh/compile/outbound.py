@@ -294,9 +294,8 @@ def _without_duplicates(found: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
     """Envoy refuses a whole table for one domain that occurs twice, so the first to name a domain keeps it."""
     taken: set[str] = set()
     for host in found:
-        free = tuple(domain for domain in host.domains if domain not in taken)
-        taken.update(free)
-        if len(free) == len(host.domains):
+        if taken.isdisjoint(host.domains):
             yield host
-        elif free:
+        elif free := tuple(domain for domain in host.domains if domain not in taken):
             yield replace(host, domains=free)
+        taken.update(host.domains)

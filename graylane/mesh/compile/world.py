@@ -136,8 +136,8 @@ def _with_delegates(
     for each in services:
         if not each.hosts:
             continue
-        wanted = tuple(found[key] for key in delegates_of(each) if key in found)
-        if any(rule.get("delegate") for rule in each.http):
+        if keys := delegates_of(each):
+            wanted = tuple(found[key] for key in keys if key in found)
             joined = memo.get(("expanded", each, wanted), partial(expand, each, found))
             delegations[each.source] = frozenset((each.source, *(delegate.source for delegate in wanted)))
             effective.append(joined)
