@@ -33,7 +33,7 @@ from graylane.mesh.inputs import (
     VirtualService,
     selects,
 )
-from graylane.mesh.memo import Table
+from graylane.mesh.memo import Memo, Table
 from graylane.model.meta import Key, dig
 
 _SHAPES = {
@@ -57,9 +57,9 @@ def analyse(world: World) -> Findings:
     return world.stage("analysis", (configs, world.services, surroundings), partial(_analyse, surroundings))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Surroundings:
-    """What references are looked up in besides services and rules."""
+    """What references are looked up in besides services and rules. The same object for as long as it is equal."""
 
     namespaces: frozenset[str]
     routers: tuple[Proxy, ...]
@@ -69,25 +69,31 @@ class _Surroundings:
 
 def _surroundings(world: World) -> _Surroundings:
     inputs = world.inputs
-    return _Surroundings(
-        namespaces=frozenset(proxy.namespace for proxy in inputs.proxies),
-        routers=tuple(proxy for proxy in inputs.proxies if proxy.kind is ProxyKind.ROUTER),
-        gateways=frozenset(gateway.full_name for gateway in inputs.gateways),
-        delegates=frozenset(each.source.key for each in inputs.virtual_services if not each.hosts),
+    found = (
+        frozenset(proxy.namespace for proxy in inputs.proxies),
+        tuple(proxy for proxy in inputs.proxies if proxy.kind is ProxyKind.ROUTER),
+        frozenset(gateway.full_name for gateway in inputs.gateways),
+        frozenset(each.source.key for each in inputs.virtual_services if not each.hosts),
     )
+    return world.memo.get(("surroundings", found), lambda: _Surroundings(*found))
 
 
 def _analyse(around: _Surroundings, world: World) -> Findings:
     inputs, memo = world.inputs, world.memo
     found: Findings = Table()
-    for config in inputs.configs:
-        found[config.source] = memo.get(("fields", config), partial(_fields, config))
+    for field in CONFIG_FIELDS:
+        configs = getattr(inputs, field)
+        found.update(memo.stage(("fields", field), configs, partial(_fields_of, configs)))
     for service in inputs.virtual_services:
         key = ("references", service, world.services, around)
         found[service.source] += memo.get(key, partial(_references, world, service, around))
     for gateway in inputs.gateways:
         found[gateway.source] += _workloads(gateway, around)
     return found
+
+
+def _fields_of(configs: tuple[Config, ...], memo: Memo) -> Findings:
+    return Table((each.source, memo.get(each, partial(_fields, each))) for each in configs)
 
 
 def _fields(config: Config) -> tuple[Finding, ...]:
