@@ -52,6 +52,16 @@ class Memo:
         kept.used = self._turn
         return kept.value  # type: ignore[no-any-return]
 
+    def glance(self, name: Hashable, near: Hashable, far: Callable[[], Hashable], build: Callable[[], T]) -> T:
+        """The last value of `name` for as long as `far()` is equal; it is not asked for while `near` is."""
+        kept = self._kept.get(name)
+        if kept is None or kept.value[0] != near:
+            key = far()
+            value = kept.value[2] if kept is not None and kept.value[1] == key else build()
+            kept = self._kept[name] = _Kept((near, key, value), self._turn)
+        kept.used = self._turn
+        return kept.value[2]  # type: ignore[no-any-return]
+
     def stage(self, name: Hashable, key: Hashable, build: Callable[[Memo], T]) -> T:
         """Like `get`, for a step made of many: `build` is given a memo that is kept for as long as the step is.
 

@@ -8,7 +8,7 @@ every domain keeps its port: `b`, `b:8000`, `b.shop.svc.cluster.local:8000`, `10
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -206,11 +206,16 @@ def _service_hosts(world: World, client: Client, rules: Rules) -> Iterable[Virtu
             if port.protocol is Protocol.UDP or not client.scope.imports(service, port.number):
                 continue
             candidates = tuple(rules.at(port.number).candidates(service.host))
-            reached = tuple(world.reached(each, client) for each in candidates)
-            names = world.services.aliases.get(service.host, ())
-            rule = client.rule(service)
-            key = ("vhost", client.identity, client.edits, service, names, port, rule, candidates, reached)
-            yield world.memo.get(key, partial(_service_host, world, client, service, port, candidates))
+            needed = partial(_needed, world, client, service, candidates)
+            build = partial(_service_host, world, client, service, port, candidates)
+            yield world.memo.glance(("vhost", service, port), (client, candidates), needed, build)
+
+
+def _needed(world: World, client: Client, service: Service, candidates: tuple[VirtualService, ...]) -> Hashable:
+    """All that a service's virtual hosts depend on besides itself."""
+    names = world.services.aliases.get(service.host, ())
+    reached = tuple(world.reached(each, client) for each in candidates)
+    return (client.identity, client.edits, names, client.rule(service), candidates, reached)
 
 
 def _service_host(
