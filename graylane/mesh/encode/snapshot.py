@@ -62,11 +62,12 @@ def _assignment(plan: Plan, spec: ClusterSpec) -> Resource:
 
 def _listeners(plan: Plan, memo: Memo) -> Iterable[Resource]:
     mesh = plan.inputs.mesh
+    gateways = {name: _gateways(table.sources) for name, table in plan.tables.items()}
     for name, spec in plan.listeners.items():
         patches = plan.edits.listeners.get(name, ())
         sources = spec.sources.union(patch.owner.source for patch in patches)
         for table in spec.tables:
-            sources |= _gateways(plan.tables[table].sources)
+            sources |= gateways[table]
         key = ("listener", spec, patches, mesh, sources)
         found = memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo))
         if found is not None:
