@@ -87,8 +87,8 @@ def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[
     inputs, opened = world.inputs, _opened(world, ports)
     found = tuple((each, strips) for _, each, strips in opened)
     rules = tuple(each for each in world.virtual_services if each.tcp or each.tls) if inputs.mesh.namespaces else ()
-    key = ("listeners", inputs.proxies, inputs.services, inputs.mesh, ports, sidecars, found, rules)
-    return world.memo.get(key, partial(_listeners, world, opened, sidecars))
+    key = (inputs.proxies, inputs.services, inputs.mesh, ports, sidecars, found, rules)
+    return world.stage("listeners", key, partial(_listeners, opened, sidecars))
 
 
 def _opened(world: World, ports: Ports) -> Opened:
@@ -117,7 +117,7 @@ def _numbers(ports: Ports) -> Iterable[tuple[GatewayPort, tuple[GatewayPort, ...
     return ((same[0], tuple(same)) for same in shared.values())
 
 
-def _listeners(world: World, opened: Opened, sidecars: tuple[Group, ...]) -> Table[str, ListenerSpec]:
+def _listeners(opened: Opened, sidecars: tuple[Group, ...], world: World) -> Table[str, ListenerSpec]:
     found: Table[str, ListenerSpec] = Table()
     for spec in (*_gateways(opened), *_outbound(world, sidecars), *_node_ports(world)):
         found.setdefault(spec.name, spec)
@@ -154,11 +154,14 @@ def _outbound(world: World, sidecars: tuple[Group, ...]) -> Iterable[ListenerSpe
         captured = tuple(_captured(world, group.client, table)) if inside else ()
         for proxy in group.proxies:
             namespace = _namespace(world, proxy)
-            yield ListenerSpec(
-                Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number, namespace=namespace
-            )
+            key = (proxy, table, number, namespace)
+            yield world.memo.get(key, partial(_proxied, *key))
             if namespace:
                 yield from (replace(each, owner=proxy, namespace=namespace) for each in captured)
+
+
+def _proxied(proxy: Proxy, table: str, number: int, namespace: str) -> ListenerSpec:
+    return ListenerSpec(Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number, namespace=namespace)
 
 
 def _namespace(world: World, proxy: Proxy) -> str:
