@@ -65,14 +65,14 @@ def groups(world: World) -> tuple[Group, ...]:
     selectors = tuple((namespace, _selectors(world, namespace)) for namespace in namespaces)
     # What a Sidecar lets its pods call depends on the rules it lets them see.
     rules = world.virtual_services if sidecars else ()
-    key = ("groups", proxies, world.services, sidecars, rules, world.inputs.envoy_filters, selectors)
-    return world.memo.get(key, partial(_groups, world, dict(selectors)))
+    key = (proxies, world.services, sidecars, rules, world.inputs.envoy_filters, selectors)
+    return world.stage("groups", key, partial(_groups, dict(selectors)))
 
 
 Selectors = tuple[tuple[tuple[str, str], ...], ...]
 
 
-def _groups(world: World, selectors: dict[str, Selectors]) -> tuple[Group, ...]:
+def _groups(selectors: dict[str, Selectors], world: World) -> tuple[Group, ...]:
     found: dict[str, list[Proxy]] = {}
     for proxy in world.inputs.proxies:
         if proxy.kind is ProxyKind.SIDECAR:
@@ -87,8 +87,9 @@ def _group(world: World, identity: str, proxies: list[Proxy]) -> Group:
     scope = _scope(world, first)
     patches = world.patches(first, "SIDECAR_OUTBOUND")
     edits = tuple(patch for patch in patches if patch.target == "CLUSTER" and not patch.adds)
-    client = Client(identity, first.namespace, first.labels, _GATEWAYS, world.services, scope, edits)
-    return Group(client, tuple(proxies))
+    build = partial(Client, identity, first.namespace, first.labels, _GATEWAYS, world.services, scope, edits)
+    key = (identity, first.namespace, _sorted(first.labels), world.services, scope, edits)
+    return Group(world.memo.get(key, build), tuple(proxies))
 
 
 def _scope(world: World, proxy: Proxy) -> Scope:
