@@ -1,7 +1,7 @@
 """How fast the mesh is: VS write → first request on the new route, compile time, bytes pushed, memory, added latency.
 
 Shell. In: numbers of services on the command line (default 10 100 1000). Out: one line per figure. Real Envoy, no API
-server: the clock starts where the mesh learns of a change.
+server: the clock starts where the mesh learns of a change. At the end a chain through the mesh beside direct calls.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from graylane.mesh.store import Store
 from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, key_of
 from graylane.testing import envoys, meshes
+from graylane.testing.chains import Chain, ask, pair
 
 _CHANGES = 100
+_WARM = 300
+_ASKED = 3000
+_AT_ONCE = 16
 
 
 def objects(count: int, network: str) -> list[tuple[Kind, Obj]]:
@@ -153,6 +157,26 @@ async def latency(rig: envoys.Rig, proxy: str) -> None:
     print(f"  one request through one hop: {_ms(await timed('http://s0:8000/', proxy))}")
 
 
+async def against_direct_calls() -> None:
+    """Gateway → a → proxy → b beside the same two services that call each other directly, asked in turns."""
+    chain, direct = Chain.anew("default"), envoys.own_network()
+    doors = [chain.door, f"{direct}.2:8000"]
+    async with envoys.rig(workers=2) as rig:
+        await rig.push(chain.inputs())
+        async with chain.services(), pair(direct, f"http://{direct}.3:8000/", proxied=False):
+            await ask(_WARM, doors)
+            alone = await ask(_ASKED, doors)
+            many = await ask(_ASKED // _AT_ONCE, doors, _AT_ONCE)
+    through, straight = (statistics.median(each) for each in alone)
+    print("gateway and two hops against direct calls, in turns")
+    for name, values in zip(("through the mesh", "direct"), alone, strict=True):
+        print(f"  one request {name}: {_ms(values)}")
+    print(f"  added latency: {(through - straight) * 1000:.2f} ms; ratio {through / straight:.2f}")
+    rates = [_AT_ONCE * len(each) / sum(each) for each in many]
+    told = f"{rates[0]:,.0f} through the mesh, {rates[1]:,.0f} direct; ratio {rates[0] / rates[1]:.2f}"
+    print(f"  requests/s, {_AT_ONCE} at once: {told}")
+
+
 def _ms(values: list[float]) -> str:
     ordered = sorted(values)
     return f"p50 {ordered[len(ordered) // 2] * 1000:.2f} ms, p99 {ordered[int(len(ordered) * 0.99)] * 1000:.2f} ms"
@@ -172,6 +196,7 @@ def main() -> None:
     parser.add_argument("services", nargs="*", type=int, default=[10, 100, 1000])
     for count in parser.parse_args().services:
         asyncio.run(measure(count))
+    asyncio.run(against_direct_calls())
 
 
 if __name__ == "__main__":
