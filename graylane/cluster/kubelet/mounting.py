@@ -54,8 +54,7 @@ def wishes_of(services: Services, pod: Obj) -> set[Wish]:
 
 def has_access(services: Services, pod: Obj) -> bool:
     """A pod with a network of its own does not reach the API's address."""
-    reaches = services.network is None or bool(dig(pod, "spec", "hostNetwork"))
-    return reaches and apiaccess.wants_access(pod)
+    return services.network_of(pod) is None and apiaccess.wants_access(pod)
 
 
 def access_variables(services: Services, pod: Obj) -> dict[str, str]:

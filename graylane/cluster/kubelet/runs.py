@@ -58,12 +58,13 @@ async def launch_for(services: Services, pod: Obj, ip: str, container: Spec) -> 
 
 def _into_network(services: Services, pod: Obj, ip: str) -> tuple[str, ...]:
     """What leads a process of the pod into the pod's own network; nothing where pods share the node's."""
-    if services.network is None or dig(pod, "spec", "hostNetwork"):
+    keeper = services.network_of(pod)
+    if keeper is None:
         return ()
     resolver = services.pod_directory(pod) / "resolv.conf"
-    write_resolver(resolver, str(services.network.network.host_address), namespace_of(pod))
+    write_resolver(resolver, str(keeper.network.host_address), namespace_of(pod))
     name = dig(pod, "spec", "hostname") or name_of(pod)
-    return entry(services.network.network.path(ip), resolver, name)
+    return entry(keeper.network.path(ip), resolver, name)
 
 
 def base_environment(services: Services, pod: Obj, ip: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from graylane.errors import UserError
 from graylane.kit import Clock, Event
 from graylane.kit.events import EventRecorder
 from graylane.model.kinds import POD
-from graylane.model.meta import Obj, name_of, namespace_of, uid_of
+from graylane.model.meta import Obj, dig, name_of, namespace_of, uid_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,10 @@ class Services:
     def pod_directory(self, pod: Obj) -> Path:
         """Volumes and working directories of one pod."""
         return self.config.volumes / uid_of(pod)
+
+    def network_of(self, pod: Obj) -> Keeper | None:
+        """Who makes the network that the pod has of its own; None where it shares the node's."""
+        return None if dig(pod, "spec", "hostNetwork") else self.network
 
     async def close(self) -> None:
         self.processes.close()

@@ -15,19 +15,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from graylane.cluster.kubelet import volumes
-from graylane.cluster.kubelet.addresses import AddressesExhausted
 from graylane.cluster.kubelet.adoption import adopted_containers, container_specs
-from graylane.cluster.kubelet.checks import listening
 from graylane.cluster.kubelet.console import Console
 from graylane.cluster.kubelet.environment import Source
 from graylane.cluster.kubelet.lifecycle import Action, Assign, Expire, Facts, Finish, Start, Stop, decide
+from graylane.cluster.kubelet.sandbox import Sandbox
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Restart, Running, Waiting
 from graylane.cluster.kubelet.status import Node, backing_off, pod_status
 from graylane.cluster.kubelet.support import refusals
 from graylane.cluster.kubelet.unit import ContainerUnit
 from graylane.cluster.kubelet.upkeep import Upkeep
-from graylane.cluster.network.keeper import CannotConnect, Keeper
 from graylane.cluster.processes.logfiles import forget_pod
 from graylane.errors import ApiError, Conflict, NotFound
 from graylane.model.kinds import POD
@@ -53,7 +51,6 @@ _RETRY_WRITE = timedelta(milliseconds=500)
 _RETRY_DEFECT = timedelta(seconds=5)
 _LAST_WRITES = 3
 _GRACE_WHEN_VANISHED = timedelta(seconds=1)
-_PROXY_PAUSES = (0.005, 0.1)
 
 
 class PodWorker:
@@ -65,11 +62,7 @@ class PodWorker:
         self._done = done
         self._wake = asyncio.Event()
         self._refusals = refusals(pod)
-        self._claimed = self._adopted_address(pod)
-        self._address = "" if services.network is not None else self._claimed
-        self._attaching: asyncio.Task[None] | None = None
-        self._proxy: asyncio.Task[None] | None = None
-        self._proxy_ready = False
+        self._sandbox = Sandbox(services, lambda: self.pod, self._wake.set)
         self._leaving_since: datetime | None = None
         self._vanished = False
         self._finished = False
@@ -78,7 +71,7 @@ class PodWorker:
         started = dig(pod, "status", "startTime")
         self._started_at = parse_time(started) if started else services.clock.now()
         self._units = self._make_units(pod)
-        self._upkeep = Upkeep(services, lambda: self.pod, lambda: self._address)
+        self._upkeep = Upkeep(services, lambda: self.pod, lambda: self._sandbox.address)
         self._announce_refusals()
 
     def update(self, pod: Obj) -> None:
@@ -169,9 +162,9 @@ class PodWorker:
             containers=tuple(unit.facts for unit in self._units),
             restart=Restart(dig(pod, "spec", "restartPolicy", default="Always")),
             refusals=self._refusals,
-            address=self._address,
-            proxied=self._services.config.proxy_port is not None and not self._host_network(),
-            proxy_ready=self._proxy_ready,
+            address=self._sandbox.address,
+            proxied=self._sandbox.proxied,
+            proxy_ready=self._sandbox.proxy_ready,
             drained=self._vanished or is_true(pod, DRAINED),
             leaving_since=self._leaving_since,
             grace=self._grace(),
@@ -188,19 +181,12 @@ class PodWorker:
             seconds = dig(self.pod, "spec", "terminationGracePeriodSeconds", default=30)
         return timedelta(seconds=int(seconds))
 
-    def _host_network(self) -> bool:
-        return bool(dig(self.pod, "spec", "hostNetwork"))
-
-    def _adopted_address(self, pod: Obj) -> str:
-        known = str(dig(pod, "status", "podIP", default=""))
-        return known if known and self._services.addresses.adopt(known, uid_of(pod)) else ""
-
     def _make_units(self, pod: Obj) -> list[ContainerUnit]:
         specs = container_specs(pod)
         adopted = adopted_containers(pod, self._services.clock.now())
         return [
             ContainerUnit(
-                self._services, lambda: self.pod, lambda: self._address, specs[each.name], each, self._wake.set
+                self._services, lambda: self.pod, lambda: self._sandbox.address, specs[each.name], each, self._wake.set
             )
             for each in adopted
         ]
@@ -219,7 +205,7 @@ class PodWorker:
             case Stop():
                 self._unit(action.container).stop(action.deadline, action.message)
             case Assign():
-                self._assign()
+                self._sandbox.assign()
             case Expire():
                 self._over, self._expired = True, action
                 self._services.events.normal(self.pod, action.reason, action.message)
@@ -229,54 +215,6 @@ class PodWorker:
 
     def _unit(self, name: str) -> ContainerUnit:
         return next(unit for unit in self._units if unit.name == name)
-
-    def _assign(self) -> None:
-        if self._attaching is not None:
-            return
-        if self._host_network():
-            self._has_address(self._services.config.node_ip)
-            return
-        try:
-            self._claimed = self._claimed or self._services.addresses.assign(uid_of(self.pod))
-        except AddressesExhausted as error:
-            self._no_sandbox(str(error))
-            return
-        if self._services.network is None:
-            self._has_address(self._claimed)
-        else:
-            self._attaching = asyncio.create_task(self._attach(self._services.network, self._claimed))
-
-    def _has_address(self, address: str) -> None:
-        self._address = address
-        self._wake.set()
-
-    def _no_sandbox(self, why: str) -> None:
-        self._services.events.warning(self.pod, "FailedCreatePodSandBox", why)
-        asyncio.get_running_loop().call_later(1, self._wake.set)
-
-    async def _attach(self, network: Keeper, address: str) -> None:
-        """Before anybody hears of the address there is a network behind it."""
-        try:
-            await network.attach(address)
-            self._has_address(address)
-        except CannotConnect as error:
-            self._no_sandbox(str(error))
-        finally:
-            self._attaching = None
-
-    def _watch_proxy(self) -> None:
-        """Once the address is written, the mesh can give it a proxy; containers wait for that."""
-        port = self._services.config.proxy_port
-        if port is not None and self._proxy is None and self._address and not self._host_network():
-            self._proxy = asyncio.create_task(self._await_proxy(port))
-
-    async def _await_proxy(self, port: int) -> None:
-        pause, longest = _PROXY_PAUSES
-        while not await listening(self._address, port):
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.25, longest)
-        self._proxy_ready = True
-        self._wake.set()
 
     async def _finish(self, facts: Facts, now: datetime) -> bool:
         """Remove the object; False when it stays for now, because of a finalizer or an API that does not answer."""
@@ -313,7 +251,7 @@ class PodWorker:
                 return False
             for kind, message in told:
                 self._services.events.tell(self.pod, kind, "BackOff", message)
-        self._watch_proxy()
+        self._sandbox.watch_proxy()
         return True
 
     def _waiting(self, facts: Facts) -> Waiting | None:
@@ -359,13 +297,7 @@ class PodWorker:
 
     async def _clean_up(self) -> None:
         self._upkeep.stop()
-        if self._proxy is not None:
-            self._proxy.cancel()
-        if self._attaching is not None:
-            await asyncio.wait([self._attaching])
-        if self._services.network is not None and self._claimed:
-            await self._services.network.detach(self._claimed)
-        self._services.addresses.release(uid_of(self.pod))
+        await self._sandbox.release()
         volumes.remove(self._services.pod_directory(self.pod))
         forget_pod(self._services.log_directory(self.pod))
         _LOG.debug("pod gone: pod=%s at=%s", key_of(self.pod), format_time(self._services.clock.now()))
