@@ -27,7 +27,6 @@ from graylane.model.meta import (
     finalizers_of,
     format_time,
     key_of,
-    name_of,
     owner_refs,
     rv_of,
     set_condition,
@@ -414,11 +413,3 @@ def _timeless(value: Any) -> Any:
     if isinstance(value, list):
         return [_timeless(inner) for inner in value]
     return value
-
-
-def describe(world: World) -> str:
-    """One line per object, for assertion messages."""
-    lines = [f"{name}: {dig(obj, 'status', default={})}" for name, obj in world.dump().items()]
-    return "\n".join(
-        [*lines, *(f"event {event.reason}: {event.message} ({name_of(event.obj)})" for event in world.events)]
-    )

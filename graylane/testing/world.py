@@ -1,5 +1,5 @@
 """The World, by the name under which stories and properties know it. Pure."""
 
-from graylane.kit.world import Crash, Fault, VirtualClock, World, describe
+from graylane.kit.world import Crash, Fault, VirtualClock, World
 
-__all__ = ["Crash", "Fault", "VirtualClock", "World", "describe"]
+__all__ = ["Crash", "Fault", "VirtualClock", "World"]

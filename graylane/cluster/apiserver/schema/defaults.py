@@ -242,7 +242,6 @@ def _labelled(fill: Fill) -> Fill:
 
 _ROLLING: dict[str, Any] = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600}
 _CRON = {"concurrencyPolicy": "Allow", "suspend": False, "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}
-_DAEMON = {"revisionHistoryLimit": 10}
 _STATEFUL = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10}
 
 _TABLE: dict[tuple[str, str], Fill] = {

@@ -56,11 +56,6 @@ class Node:
         """The schema of field `name`; None when the field is unknown here."""
         return self.fields.get(name) or self.extra
 
-    @property
-    def is_struct(self) -> bool:
-        """An object whose keys are fields of a known type, rather than data."""
-        return bool(self.fields)
-
 
 ANYTHING: Final = Node(open=True)
 STRING: Final = Node(type="string")
