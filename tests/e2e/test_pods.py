@@ -139,7 +139,7 @@ async def test_what_a_pod_wrote_into_a_claim_is_there_for_the_next_and_goes_with
     async def nothing_left() -> bool:
         return not (await rig.client.list(PERSISTENT_VOLUME)).items
 
-    _: bool = await eventually(nothing_left, 15, "the volume gone")
+    _: bool = await eventually(nothing_left, 30, "the volume gone")
     assert not directory.exists()
 
 
