@@ -171,3 +171,12 @@ ENVOY_FILTER = {
     "workloadSelector": {"labels": ...},
     "configPatches": [{"applyTo": ..., "match": ..., "patch": {"operation": ..., "value": ..., "filterClass": ...}}],
 }
+
+SHAPES: dict[str, Any] = {
+    "VirtualService": VIRTUAL_SERVICE,
+    "DestinationRule": DESTINATION_RULE,
+    "Gateway": GATEWAY,
+    "EnvoyFilter": ENVOY_FILTER,
+    "ServiceEntry": SERVICE_ENTRY,
+    "Sidecar": SIDECAR,
+}

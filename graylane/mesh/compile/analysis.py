@@ -12,11 +12,11 @@ from functools import partial
 
 from graylane.chain import hosts
 from graylane.chain.match import regex_fault, regexes, route_match
-from graylane.mesh import fields
 from graylane.mesh.compile.delegates import delegates_of
 from graylane.mesh.compile.policy import balancers, hashing_fault
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
+from graylane.mesh.fields import SHAPES
 from graylane.mesh.findings import Finding, invalid, no_workloads, not_found, unknown_fields, unsupported
 from graylane.mesh.inputs import (
     CONFIG_FIELDS,
@@ -35,16 +35,6 @@ from graylane.mesh.inputs import (
 )
 from graylane.mesh.memo import Memo, Table
 from graylane.model.meta import Key, dig
-
-_SHAPES = {
-    "VirtualService": fields.VIRTUAL_SERVICE,
-    "DestinationRule": fields.DESTINATION_RULE,
-    "Gateway": fields.GATEWAY,
-    "EnvoyFilter": fields.ENVOY_FILTER,
-    "ServiceEntry": fields.SERVICE_ENTRY,
-    "Sidecar": fields.SIDECAR,
-}
-
 
 Findings = Table[Source, tuple[Finding, ...]]
 
@@ -97,7 +87,7 @@ def _fields_of(configs: tuple[Config, ...], memo: Memo) -> Findings:
 
 
 def _fields(config: Config) -> tuple[Finding, ...]:
-    unknown = unknown_fields(config.spec, _SHAPES[config.source.kind], "spec")
+    unknown = unknown_fields(config.spec, SHAPES[config.source.kind], "spec")
     findings = [unsupported(path) for path in dict.fromkeys(unknown)]
     if isinstance(config, VirtualService):
         faults = (regex_fault(pattern) for pattern in _patterns(config))
