@@ -5,7 +5,6 @@ Shell. In: a question, a scope. Out: text or a document on stdout; `CheckFailed`
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -18,8 +17,8 @@ from graylane.cli.connect import connect
 from graylane.cli.exits import CheckFailed
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
-from graylane.client import ApiClient
-from graylane.errors import NotFound, UserError
+from graylane.cli.reading import read
+from graylane.errors import UserError
 from graylane.mesh.analyzers.everything import Message, analysed, ordered
 from graylane.mesh.analyzers.lanes import broken
 from graylane.mesh.explain.reading import KINDS, Lists, inputs_of, view_of
@@ -63,7 +62,7 @@ async def show(question: Question, scope: Scope, form: Format) -> None:
         whole, running = imagined(lists, every_gateway=False), imagined(lists)
     else:
         async with connect(scope) as (client, found):
-            lists = await _of_cluster(client)
+            lists = await read(client, _READ)  # of all namespaces, because references reach across them
         namespace, places = "" if question.everywhere else found, {}
         where = f"namespace {namespace}" if namespace else "all namespaces"
         whole, running = lists, lists
@@ -117,16 +116,3 @@ def _of_files(paths: list[Path], namespace: str) -> tuple[Lists, dict[str, str]]
         lists.setdefault(kind, []).append({**manifest.object, "metadata": meta})
         places[f"{kind.kind} {meta.get('namespace', '')}/{meta['name']}"] = manifest.place
     return lists, places
-
-
-async def _of_cluster(client: ApiClient) -> Lists:
-    """Of all namespaces, because references reach across them."""
-    found = await asyncio.gather(*(_list(client, kind) for kind in _READ))
-    return dict(zip(_READ, found, strict=True))
-
-
-async def _list(client: ApiClient, kind: Kind) -> list[Obj]:
-    try:
-        return (await client.list(kind)).items
-    except NotFound:
-        return []

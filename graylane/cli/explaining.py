@@ -5,7 +5,6 @@ Shell. In: a question, a scope. Out: text or a document on stdout; `CheckFailed`
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 from graylane.cli.connect import connect
@@ -13,13 +12,11 @@ from graylane.cli.exits import CheckFailed
 from graylane.cli.explain_text import lines, refused_line
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
-from graylane.client import ApiClient
-from graylane.errors import NotFound
+from graylane.cli.reading import read
 from graylane.mesh.explain.document import document
 from graylane.mesh.explain.reading import KINDS, inputs_of, view_of
 from graylane.mesh.explain.walk import Asked, explain
-from graylane.model.kinds import Kind
-from graylane.model.meta import Key, Obj
+from graylane.model.meta import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,7 @@ class Question:
 
 async def show(question: Question, scope: Scope, form: Format) -> None:
     async with connect(scope) as (client, namespace):
-        found = await asyncio.gather(*(_list(client, kind) for kind in KINDS))
-    lists = dict(zip(KINDS, found, strict=True))
+        lists = await read(client, KINDS)  # of all namespaces, because routes reach across them
     explained = explain(view_of(lists), inputs_of(lists), question.asked(namespace))
     if form is Format.TEXT:
         emit(lines(explained))
@@ -57,11 +53,3 @@ async def show(question: Question, scope: Scope, form: Format) -> None:
     refusals = list(explained.refusals())
     if refusals:
         raise CheckFailed("; ".join(map(refused_line, refusals)))
-
-
-async def _list(client: ApiClient, kind: Kind) -> list[Obj]:
-    """Of all namespaces, because routes reach across them; a kind that is not served has no objects."""
-    try:
-        return (await client.list(kind)).items
-    except NotFound:
-        return []

@@ -21,16 +21,15 @@ from graylane.cli.exits import GaveUp
 from graylane.cli.goals import Goal
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
+from graylane.cli.reading import read
 from graylane.cli.releasing import parse_name
 from graylane.cli.seen_text import seen_lines
 from graylane.cli.sighting import seen_by_proxies
 from graylane.cli.status_text import lines
-from graylane.client import ApiClient
 from graylane.errors import NotFound
 from graylane.kit.cache import View
 from graylane.kit.loop import Manager, running
-from graylane.model.kinds import ROLLOUT, Kind
-from graylane.model.meta import Obj
+from graylane.model.kinds import ROLLOUT
 
 _SETTLE_SECONDS = 0.05  # one cause changes several objects; draw once
 _CLEAR = "\x1b[H\x1b[J"
@@ -53,25 +52,16 @@ class Screen:
 async def show(screen: Screen, scope: Scope) -> None:
     """One reading. A Rollout that is named and does not exist is an error."""
     async with connect(scope) as (client, namespace):
-        lists = await asyncio.gather(*(_list(client, kind, namespace) for kind in KINDS))
-        view = observed(dict(zip(KINDS, lists, strict=True)))
+        view = observed(await read(client, KINDS, namespace))
         _require(screen, view, namespace)
         found = chain_view(view, namespace, screen.names)
         _print(screen, found, await seen_by_proxies(client, found))
 
 
-async def _list(client: ApiClient, kind: Kind, namespace: str) -> list[Obj]:
-    """A kind that the server does not serve has no objects: a cluster without Istio has a chain too."""
-    try:
-        return (await client.list(kind, namespace)).items
-    except NotFound:
-        return []
-
-
 async def follow(screen: Screen, scope: Scope) -> None:
     async with connect(scope) as (client, namespace):
         # Caches ask again for ever: what a first reading is refused for is told instead.
-        await asyncio.gather(*(_list(client, kind, namespace) for kind in KINDS))
+        await read(client, KINDS, namespace)
         manager = Manager(client, namespace=namespace)
         changed = asyncio.Event()
         for kind in KINDS:

@@ -19,9 +19,10 @@ from graylane.cli.exits import CheckFailed, Refused
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
 from graylane.cli.probing import send
+from graylane.cli.reading import read
 from graylane.cli.verify_text import Summary, lines
 from graylane.client import ApiClient
-from graylane.errors import NotFound, UserError
+from graylane.errors import UserError
 from graylane.kit import istiod
 from graylane.kit.cache import View
 from graylane.mesh.compile.listeners import ListenerSpec
@@ -30,8 +31,7 @@ from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.explain.walk import Asked, entrance
 from graylane.mesh.verify.judge import Judge, Sent, unobserved
 from graylane.mesh.verify.report import document, report
-from graylane.model.kinds import TRAFFIC_ROUTING, Kind
-from graylane.model.meta import Obj
+from graylane.model.kinds import TRAFFIC_ROUTING
 
 _ALL_KINDS = tuple(dict.fromkeys((*KINDS, *observed.KINDS)))
 _LATEST_SECONDS = 5.0
@@ -59,7 +59,7 @@ class Trial:
 
 async def verify(trial: Trial, scope: Scope, form: Format) -> None:
     async with connect(scope) as (client, namespace):
-        lists = await _read(client)
+        lists = await read(client, _ALL_KINDS)
         view, scene = observed.observed({kind: lists[kind] for kind in observed.KINDS}), scene_of(inputs_of(lists))
         dye = trial.headers or _dye(view, namespace)
         spec = _gateway(scene, trial)
@@ -74,18 +74,6 @@ async def verify(trial: Trial, scope: Scope, form: Format) -> None:
         print(dump(document(result), form), flush=True)
     if not result.agrees:
         raise CheckFailed("; ".join(str(each) for each in result.troubles if each.certain) or "nothing could be told")
-
-
-async def _read(client: ApiClient) -> dict[Kind, list[Obj]]:
-    found = await asyncio.gather(*(_list(client, kind) for kind in _ALL_KINDS))
-    return dict(zip(_ALL_KINDS, found, strict=True))
-
-
-async def _list(client: ApiClient, kind: Kind) -> list[Obj]:
-    try:
-        return (await client.list(kind)).items
-    except NotFound:
-        return []
 
 
 def _dye(view: View, namespace: str) -> Headers:

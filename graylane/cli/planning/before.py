@@ -17,10 +17,10 @@ from pathlib import Path
 from graylane.cli.apply import Applier
 from graylane.cli.manifests import Manifest
 from graylane.cli.planning.moments import HTTP_ROUTE, INGRESS
+from graylane.cli.reading import read
 from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
-from graylane.errors import NotFound
 from graylane.install import install_crds
 from graylane.model.kinds import (
     CONFIG_MAP,
@@ -85,16 +85,8 @@ async def of_manifests(namespace: str, manifests: list[Manifest]) -> Before:
 
 
 async def _present(client: ApiClient, namespace: str) -> Found:
-    wanted = [(kind, namespace) for kind in READ] + [(kind, "") for kind in _EVERYWHERE]
-    return [(kind, obj) for kind, where in wanted for obj in await _list(client, kind, where)]
-
-
-async def _list(client: ApiClient, kind: Kind, namespace: str) -> list[Obj]:
-    """A kind that is not served has no objects."""
-    try:
-        return (await client.list(kind, namespace)).items
-    except NotFound:
-        return []
+    found = await read(client, READ, namespace) | await read(client, _EVERYWHERE)
+    return [(kind, obj) for kind, objects in found.items() for obj in objects]
 
 
 def _known(kind: Kind, obj: Obj) -> tuple[Kind, Obj]:
