@@ -17,7 +17,7 @@ from graylane.mesh.compiler import compile
 from graylane.mesh.debug.server import DebugServer
 from graylane.mesh.snapshot import Resource, Snapshot, Type, by_name
 from graylane.testing import envoys
-from graylane.testing.chains import Chain, ask
+from graylane.testing.hops import Chain, ask
 
 _WARM = 300
 

@@ -24,7 +24,7 @@ from graylane.mesh.store import Store
 from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, key_of
 from graylane.testing import envoys, meshes
-from graylane.testing.chains import Chain, ask, pair
+from graylane.testing.hops import Chain, ask, pair
 
 _CHANGES = 100
 _WARM = 300

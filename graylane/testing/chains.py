@@ -1,169 +1,90 @@
-"""A gateway and two services behind it, as processes of their own, and a client that times requests to several such.
+"""Chains of sample services of any length, each hop with its routes and its Rollout.
 
-Shell. In: a `Chain` for one Envoy to carry, addresses to ask. Out: how long answers took. The services are the sample's
-and do nothing, so that no share of the time could be larger than what is measured. Run as a program it is the client.
+Pure. In: a chain's name and length. Out: manifests. Every service calls the next; the first is behind a gateway host.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-import orjson
+from graylane.model.meta import Obj
 
-from graylane.mesh.inputs import Inputs, MeshConfig
-from graylane.testing import envoys, meshes
-from graylane.testing.waiting import eventually
-
-_MANIFESTS = """
-kind: Service
-metadata: {name: a}
-spec: {ports: [{name: http, port: 8000}], selector: {app: a}}
----
-kind: Service
-metadata: {name: b}
-spec: {ports: [{name: http, port: 8000}], selector: {app: b}}
----
-kind: Gateway
-metadata: {name: gw}
-spec: {selector: {app: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
----
-kind: Service
-metadata: {name: gw}
-spec: {type: NodePort, ports: [{name: http2, port: 80, targetPort: 8080, nodePort: NODE_PORT}], selector: {app: gw}}
----
-kind: VirtualService
-metadata: {name: vs}
-spec:
-  hosts: ["*"]
-  gateways: [gw]
-  http:
-  - match: [{headers: {my-request-id: {exact: nobody}}}]
-    directResponse: {status: 404}
-  - route: [{destination: {host: a}}]
-"""
+IMAGE = "registry.example.com/aliacs-app-catalog/go-http-sample:1.0"
+GATEWAY = "walks"
+_ISTIO, _KRUISE = "networking.istio.io/v1beta1", "rollouts.kruise.io/v1alpha1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Chain:
-    """A gateway and two services in a namespace of its own."""
+    """`name` is the gateway host and the beginning of each service's name."""
 
-    namespace: str
-    network: str
-    port: int
-    ledger: bool = False
-
-    @classmethod
-    def anew(cls, namespace: str, *, ledger: bool = False) -> Chain:
-        """Where nobody else listens."""
-        return cls(namespace, envoys.own_network(), envoys.free_node_port(), ledger)
+    name: str
+    length: int
 
     @property
-    def door(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    def services(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}{number}" for number in range(1, self.length + 1))
 
-    def inputs(self) -> Inputs:
-        cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger=self.ledger))
-        labels = {"gw": {"app": "gw"}, "a": {"app": "a"}, "b": {"app": "b"}}
-        cluster.pods = [
-            meshes.pod(
-                f"{name}-{self.namespace}",
-                f"{self.network}.{number}",
-                labels[name],
-                namespace=self.namespace,
-                host_ip="127.0.0.1",
-                router=name == "gw",
-            )
-            for number, name in enumerate(labels, 1)
-        ]
-        text = _MANIFESTS.replace("NODE_PORT", str(self.port))
-        cluster.apply(*meshes.manifests(text, namespace=self.namespace))
-        return replace(cluster.inputs(), lanes=frozenset({"my-request-id"}))
+    @property
+    def host(self) -> str:
+        return f"{self.name}.example.com"
 
-    def services(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """The two services, which call each other through the mesh."""
-        return pair(self.network, "http://b:8000/", proxied=True)
+    def manifests(self) -> Iterator[Obj]:
+        callers = ("", *self.services)
+        for caller, service, called in zip(callers, self.services, (*self.services[1:], ""), strict=False):
+            yield from _hop(service, called, host=self.host if not caller else service, entry=not caller)
 
 
-@contextlib.asynccontextmanager
-async def pair(network: str, call: str, *, proxied: bool) -> AsyncIterator[None]:
-    """Service a at .2, which adds what it gets from `call` to its answer, and service b at .3, both listening."""
-    with _service("a", f"{network}.2", call, proxied=proxied), _service("b", f"{network}.3", "", proxied=proxied):
-        for number in (2, 3):
-            door = f"{network}.{number}:8000"
-            await eventually(partial(_is_open, door), 30, f"a service listens on {door}")
-        yield
+def gateway() -> Obj:
+    server = {"hosts": ["*"], "port": {"name": "http", "number": 80, "protocol": "HTTP"}}
+    spec = {"selector": {"istio": "ingressgateway"}, "servers": [server]}
+    return _object(_ISTIO, "Gateway", GATEWAY, spec)
 
 
-@contextlib.contextmanager
-def _service(app: str, address: str, upstream: str, *, proxied: bool) -> Iterator[None]:
-    proxy = f"http://{address}:15001" if proxied else ""
-    variables = {"app": app, "POD_IP": address, "http_proxy": proxy, "upstream_url": upstream}
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-m", "graylane.sample.service"],
-        env={**os.environ, **variables, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+def _hop(service: str, called: str, *, host: str, entry: bool) -> Iterator[Obj]:
+    ports = [{"port": 8000, "name": "http"}]
+    yield _object("v1", "Service", service, {"ports": ports, "selector": {"app": service}})
+    yield _object("apps/v1", "Deployment", service, _deployment(service, called))
+    bound = {"gateways": [GATEWAY]} if entry else {}
+    base = {"destination": {"host": service, "subset": "base"}}
+    yield _object(_ISTIO, "VirtualService", service, bound | {"hosts": [host], "http": [{"route": [base]}]})
+    subsets = [{"name": "base", "labels": {"version": "base"}}]
+    yield _object(_ISTIO, "DestinationRule", service, {"host": service, "subsets": subsets})
+    yield routing(service)
+    yield rollout(service)
 
 
-def _is_open(door: str) -> bool:
-    with contextlib.suppress(OSError), _connected(door):
-        return True
-    return False
+def _deployment(service: str, called: str) -> Obj:
+    env = {"app": service, "version": "v0", "upstream_url": f"http://{called}:8000/" if called else ""}
+    container = {
+        "name": "default",
+        "image": IMAGE,
+        "env": [{"name": name, "value": text} for name, text in env.items() if text],
+        "ports": [{"containerPort": 8000}],
+    }
+    labels = {"app": service, "version": "base"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    return {"replicas": 1, "selector": {"matchLabels": {"app": service}}, "template": template}
 
 
-async def ask(count: int, doors: Sequence[str], at_once: int = 1) -> list[list[float]]:
-    """For each door (`host:port`) how long each of `count` times took in which `at_once` requests were answered.
-
-    By a process of its own, one door after the other, turn about: the machine's mood is in all of them.
-    """
-    arguments = [sys.executable, "-m", "graylane.testing.chains", str(count), str(at_once), *doors]
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=asyncio.subprocess.PIPE)
-    told, _ = await process.communicate()
-    found: list[list[float]] = orjson.loads(told)
-    return found
+def routing(service: str) -> Obj:
+    references = [
+        {"apiVersion": _ISTIO, "kind": kind, "name": service} for kind in ("VirtualService", "DestinationRule")
+    ]
+    dye = {"headers": [{"type": "Exact", "name": "my-request-id", "value": "canary"}]}
+    spec = {"strategy": {"matches": [dye]}, "objectRef": [{"service": service, "customNetworkRefs": references}]}
+    return _object(_KRUISE, "TrafficRouting", service, spec)
 
 
-def _client(count: int, at_once: int, doors: list[str]) -> list[list[float]]:
-    lines = [[_connected(door) for _ in range(at_once)] for door in doors]
-    found: list[list[float]] = [[] for _ in doors]
-    for turn in range(count):
-        order = range(len(doors)) if turn % 2 else range(len(doors) - 1, -1, -1)
-        for index in order:
-            found[index].append(_timed(lines[index]))
-    return found
+def rollout(service: str) -> Obj:
+    overlay = {"labels": {"istio.service.tag": "gray", "version": "canary"}}
+    canary = {"steps": [{"replicas": 1, "pause": {}}], "patchPodTemplateMetadata": overlay}
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "name": service}
+    spec = {"objectRef": {"workloadRef": workload}, "strategy": {"canary": canary}}
+    obj = _object(_KRUISE, "Rollout", service, spec)
+    return obj | {"metadata": obj["metadata"] | {"annotations": {"rollouts.kruise.io/trafficrouting": service}}}
 
 
-def _connected(door: str) -> socket.socket:
-    host, _, port = door.partition(":")
-    return socket.create_connection((host, int(port)))
-
-
-def _timed(lines: list[socket.socket]) -> float:
-    start = time.perf_counter()
-    for line in lines:
-        line.sendall(b"GET / HTTP/1.1\r\nhost: shop\r\nmy-request-id: canary\r\n\r\n")
-    for line in lines:
-        answer = line.recv(65536)
-        if b" 200 " not in answer[:20]:
-            sys.exit(f"not answered: {answer!r}")
-    return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    sys.stdout.buffer.write(orjson.dumps(_client(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])))
+def _object(api_version: str, kind: str, name: str, spec: Obj) -> Obj:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec}
