@@ -6,7 +6,7 @@ schemas and lives with the API server, `cluster/apiserver/patch/`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -53,6 +53,12 @@ def create_merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, An
         else:
             patch[name] = value
     return patch
+
+
+def guarded(obj: Mapping[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """The merge patch `patch`, which the API refuses when `obj` has changed since it was read."""
+    version = obj["metadata"].get("resourceVersion", "")
+    return patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}
 
 
 _MOST_OPERATIONS = 10_000

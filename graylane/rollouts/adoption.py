@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from graylane.kit.effects import Delete, Effect, Patch
 from graylane.model.kinds import DEPLOYMENT, ROLLOUT
-from graylane.model.meta import Key, Obj, annotations_of, dig, finalizers_of, is_deleting, key_of, owner_refs, uid_of
+from graylane.model.meta import Key, Obj, annotations_of, finalizers_of, is_deleting, key_of, owner_refs, uid_of
+from graylane.model.patches import guarded
 from graylane.model.rollout import BATCH_RELEASE_FINALIZER, CONTROL_INFO, OVERLAY, REVISION, StepState
 from graylane.rollouts.canary import owner_of
 from graylane.rollouts.facts import Facts
@@ -72,16 +73,15 @@ def _adopt(facts: Facts, deployment: Obj, revision: str, overlay: str) -> Effect
     metadata = {
         "ownerReferences": [*others, owner_of(facts.rollout)],
         "annotations": {REVISION: revision, OVERLAY: overlay, CONTROL_INFO: None},
-        "resourceVersion": dig(deployment, "metadata", "resourceVersion", default=""),
     }
-    return Patch(DEPLOYMENT, key_of(deployment), {"metadata": metadata}, reason="taken over from OpenKruise")
+    patch = guarded(deployment, {"metadata": metadata})
+    return Patch(DEPLOYMENT, key_of(deployment), patch, reason="taken over from OpenKruise")
 
 
 def _disclaim(workload: Obj) -> Effect:
     """The BatchRelease's claim; the Rollout's own, `in-progressing`, stays for us to keep and end."""
-    version = dig(workload, "metadata", "resourceVersion", default="")
-    metadata = {"annotations": {CONTROL_INFO: None}, "resourceVersion": version}
-    return Patch(DEPLOYMENT, key_of(workload), {"metadata": metadata}, reason="taken over from OpenKruise")
+    patch = guarded(workload, {"metadata": {"annotations": {CONTROL_INFO: None}}})
+    return Patch(DEPLOYMENT, key_of(workload), patch, reason="taken over from OpenKruise")
 
 
 def _bury(facts: Facts) -> Iterator[Effect]:
@@ -89,9 +89,8 @@ def _bury(facts: Facts) -> Iterator[Effect]:
     kind, obj = facts.batch
     if BATCH_RELEASE_FINALIZER in finalizers_of(obj):
         left = [item for item in finalizers_of(obj) if item != BATCH_RELEASE_FINALIZER]
-        version = dig(obj, "metadata", "resourceVersion", default="")
-        metadata = {"finalizers": left, "resourceVersion": version}
-        yield Patch(kind, key_of(obj), {"metadata": metadata}, reason="taken over from OpenKruise")
+        patch = guarded(obj, {"metadata": {"finalizers": left}})
+        yield Patch(kind, key_of(obj), patch, reason="taken over from OpenKruise")
     if not is_deleting(obj):
         yield Delete(kind, key_of(obj), uid=uid_of(obj))
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from graylane.kit.effects import Create, Delete, Effect, Patch
 from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
 from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, key_of, name_of, uid_of
-from graylane.model.patches import create_merge_patch
+from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import PINNED_BY, Embedded
 from graylane.rollouts.canary import owner_of
@@ -44,7 +44,7 @@ def route(facts: Facts) -> Iterator[Effect]:
         if facts.services_ready():
             yield Create(TRAFFIC_ROUTING, _traffic_routing(facts, key, embedded))
     elif change := create_merge_patch(lane.obj["spec"], _spec(embedded, _strategy(facts))):
-        yield Patch(TRAFFIC_ROUTING, key, _guarded(lane.obj, {"spec": change}), reason="the step's share")
+        yield Patch(TRAFFIC_ROUTING, key, guarded(lane.obj, {"spec": change}), reason="the step's share")
 
 
 def _traffic_routing(facts: Facts, key: Key, embedded: Embedded) -> Obj:
@@ -92,7 +92,7 @@ def pin(facts: Facts) -> Iterator[Effect]:
     patch: Obj = {"spec": {"selector": {POD_TEMPLATE_HASH: wanted or None}}}
     patch["metadata"] = {"annotations": {PINNED_BY: mark}}
     key = Key(facts.rollout.key.namespace, name_of(pair.stable))
-    yield Patch(SERVICE, key, _guarded(pair.stable, patch), reason="pinned to stable" if wanted else "freed")
+    yield Patch(SERVICE, key, guarded(pair.stable, patch), reason="pinned to stable" if wanted else "freed")
 
 
 def serve(facts: Facts) -> Iterator[Effect]:
@@ -112,7 +112,7 @@ def serve(facts: Facts) -> Iterator[Effect]:
         yield Create(SERVICE, _canary_service(facts, pair.stable, key, mark))
     elif pair.canary_pin != mark:
         patch = {"spec": {"selector": {POD_TEMPLATE_HASH: mark}}}
-        yield Patch(SERVICE, key, _guarded(pair.canary, patch), reason="the newer canary serves")
+        yield Patch(SERVICE, key, guarded(pair.canary, patch), reason="the newer canary serves")
 
 
 def _canary_service(facts: Facts, stable: Obj, key: Key, mark: str) -> Obj:
@@ -134,13 +134,8 @@ def unpin(service: Obj) -> Patch:
     """For a Rollout that is gone."""
     patch: Obj = {"spec": {"selector": {POD_TEMPLATE_HASH: None}}, "metadata": {"annotations": {PINNED_BY: None}}}
     key = Key(str(service["metadata"].get("namespace", "")), name_of(service))
-    return Patch(SERVICE, key, _guarded(service, patch), reason="freed")
+    return Patch(SERVICE, key, guarded(service, patch), reason="freed")
 
 
 def pinned_by(service: Obj) -> str:
     return annotations_of(service).get(PINNED_BY, "")
-
-
-def _guarded(obj: Obj, patch: Obj) -> Obj:
-    version = dig(obj, "metadata", "resourceVersion", default="")
-    return patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}

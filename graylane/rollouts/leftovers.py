@@ -26,7 +26,7 @@ from graylane.model.meta import (
     set_condition,
     uid_of,
 )
-from graylane.model.patches import create_merge_patch
+from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, PROGRESSING_FINALIZER, ROLLOUT_FINALIZER
 from graylane.model.selectors import LabelSelector
 from graylane.rollouts.embedded import pinned_by, unpin
@@ -49,8 +49,7 @@ def refuse(view: View, obj: Obj, problem: str, now: datetime) -> Iterator[Effect
     wanted = old | {"observedGeneration": generation_of(obj), "message": text, "conditions": waiting}
     change = create_merge_patch(old, wanted)
     if change:
-        version = {"resourceVersion": dig(obj, "metadata", "resourceVersion", default="")}
-        yield Patch(ROLLOUT, key_of(obj), {"metadata": version, "status": change}, subresource="status")
+        yield Patch(ROLLOUT, key_of(obj), guarded(obj, {"status": change}), subresource="status")
     if (find_condition(conditions, WAITING) or {}).get("message") != text:
         yield Event(ROLLOUT, obj, "Warning", "InvalidSpec", text)
 
@@ -86,8 +85,5 @@ def _names(reference: Obj, key: Key) -> bool:
 
 
 def _without(kind: Kind, obj: Obj, finalizer: str) -> Patch:
-    metadata = {
-        "finalizers": [item for item in finalizers_of(obj) if item != finalizer],
-        "resourceVersion": dig(obj, "metadata", "resourceVersion", default=""),
-    }
-    return Patch(kind, key_of(obj), {"metadata": metadata})
+    left = [item for item in finalizers_of(obj) if item != finalizer]
+    return Patch(kind, key_of(obj), guarded(obj, {"metadata": {"finalizers": left}}))

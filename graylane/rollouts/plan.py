@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from graylane.kit.effects import Create, Delete, Effect, Event, Patch
 from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, TRAFFIC_ROUTING
-from graylane.model.meta import Key, Obj, dig, finalizers_of, name_of, uid_of
-from graylane.model.patches import create_merge_patch
+from graylane.model.meta import Key, Obj, finalizers_of, name_of, uid_of
+from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.revisions import bare_template, template_of
 from graylane.model.rollout import (
     CANARY_FINALIZER,
@@ -84,7 +84,7 @@ def _close(facts: Facts) -> Iterator[Effect]:
 def _finalizers(routing: Obj, finalizers: list[str], reason: str) -> Patch:
     """Conditional, since a merge patch replaces the whole list and others write there too."""
     key = Key(str(routing["metadata"].get("namespace", "")), name_of(routing))
-    return Patch(TRAFFIC_ROUTING, key, _guarded(routing, {"metadata": {"finalizers": finalizers}}), reason=reason)
+    return Patch(TRAFFIC_ROUTING, key, guarded(routing, {"metadata": {"finalizers": finalizers}}), reason=reason)
 
 
 # -- the stable Deployment
@@ -108,7 +108,7 @@ def _stable(facts: Facts) -> Iterator[Effect]:
             yield from _left_paused(facts)
     if patch:
         key = Key(facts.rollout.key.namespace, facts.stable.name)
-        yield Patch(DEPLOYMENT, key, _guarded(facts.stable.obj, patch))
+        yield Patch(DEPLOYMENT, key, guarded(facts.stable.obj, patch))
     yield from _quench(facts)
 
 
@@ -197,7 +197,7 @@ def _grow(facts: Facts) -> Iterator[Effect]:
         return
     patch = canaries.correction(canary.obj, facts.target)
     if patch:
-        yield Patch(DEPLOYMENT, Key(rollout.key.namespace, canary.name), _guarded(canary.obj, patch))
+        yield Patch(DEPLOYMENT, Key(rollout.key.namespace, canary.name), guarded(canary.obj, patch))
 
 
 def _drop(facts: Facts) -> Iterator[Effect]:
@@ -220,12 +220,6 @@ def _delete(facts: Facts, canary: Canary) -> Iterator[Effect]:
     key = Key(facts.rollout.key.namespace, canary.name)
     if canary.protected:
         left = [item for item in finalizers_of(canary.obj) if item != CANARY_FINALIZER]
-        yield Patch(DEPLOYMENT, key, _guarded(canary.obj, {"metadata": {"finalizers": left}}))
+        yield Patch(DEPLOYMENT, key, guarded(canary.obj, {"metadata": {"finalizers": left}}))
     if not canary.deleting:
         yield Delete(DEPLOYMENT, key, uid=uid_of(canary.obj))
-
-
-def _guarded(obj: Obj, patch: Obj) -> Obj:
-    """Refused by the API when `obj` changed since it was read: a newer template must not be acted on unseen."""
-    version = dig(obj, "metadata", "resourceVersion", default="")
-    return patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}

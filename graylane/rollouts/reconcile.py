@@ -14,7 +14,7 @@ from graylane.kit.cache import View
 from graylane.kit.effects import Effect, Event, Outcome, Patch
 from graylane.model.kinds import ROLLOUT
 from graylane.model.meta import Key, Obj, annotations_of, dig, finalizers_of, find_condition
-from graylane.model.patches import create_merge_patch
+from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.rollout import ABORT, HASH, ROLLOUT_FINALIZER, StepState
 from graylane.model.versions.rollout import decode
 from graylane.rollouts import status as wire
@@ -133,6 +133,4 @@ def _wake_at(facts: Facts) -> datetime | None:
 
 
 def _patch(facts: Facts, patch: Obj, subresource: str = "") -> Patch:
-    version = dig(facts.obj, "metadata", "resourceVersion", default="")
-    metadata = patch.get("metadata", {}) | {"resourceVersion": version}
-    return Patch(ROLLOUT, facts.rollout.key, patch | {"metadata": metadata}, subresource=subresource)
+    return Patch(ROLLOUT, facts.rollout.key, guarded(facts.obj, patch), subresource=subresource)

@@ -15,6 +15,7 @@ import orjson
 from graylane.kit.effects import Create, Delete, Event, Patch
 from graylane.model.kinds import TRAFFIC_ROUTING
 from graylane.model.meta import Obj, annotations_of, key_of, uid_of
+from graylane.model.patches import guarded
 from graylane.trafficrouting import routes
 from graylane.trafficrouting.lua.script import LuaError, Runner, Script
 from graylane.trafficrouting.observe import Target
@@ -129,7 +130,5 @@ class Composer:
 
 def _conditional(target: Target, patch: Obj, *, adds: bool) -> Patch:
     """Conditional on what was read: an edit made meanwhile is looked at before anything is written."""
-    version = target.live["metadata"]["resourceVersion"]
     reason = "put the routes in" if adds else "take the routes out"
-    body = patch | {"metadata": patch.get("metadata", {}) | {"resourceVersion": version}}
-    return Patch(target.kind, key_of(target.live), body, reason=reason)
+    return Patch(target.kind, key_of(target.live), guarded(target.live, patch), reason=reason)

@@ -13,7 +13,7 @@ from typing import Any
 from graylane.kit.effects import Effect, Patch
 from graylane.model.kinds import TRAFFIC_ROUTING
 from graylane.model.meta import Obj, finalizers_of, key_of
-from graylane.model.patches import create_merge_patch
+from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.trafficrouting import FINALIZER
 from graylane.trafficrouting.compose import Composed
 from graylane.trafficrouting.lane import World
@@ -53,8 +53,7 @@ def _set_finalizer(obj: Obj, *, present: bool) -> tuple[Effect, ...]:
     if (FINALIZER in finalizers) is present or (present and obj["metadata"].get("deletionTimestamp")):
         return ()  # a finalizer cannot be added to an object that is being deleted
     wanted = [*finalizers, FINALIZER] if present else [name for name in finalizers if name != FINALIZER]
-    metadata = {"finalizers": wanted, "resourceVersion": obj["metadata"]["resourceVersion"]}
-    return (Patch(TRAFFIC_ROUTING, key_of(obj), {"metadata": metadata}),)
+    return (Patch(TRAFFIC_ROUTING, key_of(obj), guarded(obj, {"metadata": {"finalizers": wanted}})),)
 
 
 def _set_status(obj: Obj, status: dict[str, Any], *, as_read: bool) -> tuple[Effect, ...]:
@@ -65,6 +64,5 @@ def _set_status(obj: Obj, status: dict[str, Any], *, as_read: bool) -> tuple[Eff
     patch = create_merge_patch(obj.get("status") or {}, status)
     if not patch:
         return ()
-    version = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}} if as_read else {}
-    body = version | {"status": patch}
+    body = guarded(obj, {"status": patch}) if as_read else {"status": patch}
     return (Patch(TRAFFIC_ROUTING, key_of(obj), body, subresource="status"),)
