@@ -8,6 +8,7 @@ subresources, finalizers, graceful pod deletion, owner references.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -74,6 +75,7 @@ class World:
     log: list[tuple[Kind, Change]] = field(default_factory=list)
     _caches: dict[Kind, Cache] = field(default_factory=dict)
     _version: int = 0
+    _changes: Counter[Kind] = field(default_factory=Counter)
 
     def now(self) -> datetime:
         return self.clock.now()
@@ -171,6 +173,7 @@ class World:
     ) -> World:
         """Reconcile everything until nothing changes; then let time pass to the next wake-up, up to `seconds` in all.
 
+        As in a cluster, whoever had nothing to do is asked again when a kind it read has changed, or at its wake-up.
         Stops early once `until` holds. Raises `AssertionError` when the world never settles.
         """
         driver = self._drive(tuple(controllers), until, seconds)
@@ -206,14 +209,17 @@ class World:
         """Generator of awaitables to resolve; ends when settled."""
         deadline = self.now() + timedelta(seconds=seconds)
         known: dict[Kind, set[Key]] = {}
+        idle: dict[tuple[int, Key], _Idle] = {}
         for _ in range(_ROUNDS):
             before, wakes = self._version, []
-            for controller in controllers:
+            for index, controller in enumerate(controllers):
                 keys = known.setdefault(controller.primary, set())
                 keys.update(self._cache(controller.primary).objects)
                 for key in sorted(keys):
-                    wake = yield from self._step(controller, key)
-                    wakes += [wake] if wake else []
+                    rest = idle.get((index, key))
+                    if rest is None or self._concerns(rest):
+                        rest = idle[index, key] = yield from self._step(controller, key)
+                    wakes += [rest.wake_at] if rest.wake_at else []
                     if until and until(self):
                         return
             if self._version != before or self.collect_garbage():
@@ -225,13 +231,21 @@ class World:
         raise AssertionError(f"the world did not settle in {_ROUNDS} rounds")
 
     def _step(self, controller: Controller, key: Key) -> Any:
-        answer: Outcome | Awaitable[Outcome] = controller.reconcile(self.view(), key, self.now())
+        caches = _Read(self._caches)
+        answer: Outcome | Awaitable[Outcome] = controller.reconcile(View(caches), key, self.now())
         outcome: Outcome = (yield answer) if inspect.isawaitable(answer) else answer
+        read = {kind: self._changes[kind] for kind in caches.kinds}
         try:
             self.apply(outcome)
         except ApiError:
-            return self.now()
-        return outcome.wake_at
+            return _Idle({}, self.now())
+        return _Idle(read, outcome.wake_at, acted=bool(outcome.effects))
+
+    def _concerns(self, idle: _Idle) -> bool:
+        """Whether somebody who rests has to look again."""
+        if idle.acted or (idle.wake_at and idle.wake_at <= self.now()):
+            return True
+        return any(self._changes[kind] != count for kind, count in idle.read.items())
 
     def collect_garbage(self) -> bool:
         """Delete dependents whose owners are all gone; says whether there were any."""
@@ -353,11 +367,21 @@ class World:
 
     def _note(self, kind: Kind, change: Change | None) -> None:
         self.writes += 1
+        self._changes[kind] += 1
         if change is not None:
             self.log.append((kind, change))
 
     def _cache(self, kind: Kind) -> Cache:
         return self._caches.setdefault(kind, Cache())
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """What one look found: how often each kind it read had changed until then, and when it wants to look again."""
+
+    read: dict[Kind, int]
+    wake_at: datetime | None
+    acted: bool = False
 
 
 class _EveryKind(dict[Kind, Cache]):
@@ -369,6 +393,18 @@ class _EveryKind(dict[Kind, Cache]):
 
     def get(self, kind: Kind, default: Any = None) -> Cache:
         return self._caches.setdefault(kind, Cache())
+
+
+class _Read(_EveryKind):
+    """Notes the kinds that are read."""
+
+    def __init__(self, caches: dict[Kind, Cache]) -> None:
+        super().__init__(caches)
+        self.kinds: set[Kind] = set()
+
+    def get(self, kind: Kind, default: Any = None) -> Cache:
+        self.kinds.add(kind)
+        return super().get(kind, default)
 
 
 def _permitted(kind: Kind, old: Obj, wanted: Obj, subresource: str) -> Obj:
