@@ -299,13 +299,14 @@ class JointStage:
         return route(self._as_proxies_see(), _request())
 
     def _mesh_harms(self) -> Iterator[str]:
-        for kind, routed in (("dyed", self.dyed()), ("plain", self.plain())):
+        plain = self.plain()
+        for kind, routed in (("dyed", self.dyed()), ("plain", plain)):
             broken = [item for item in routed.destinations if item.problem]
             if broken and not (broken[0].subset == "base" and self._is_listing_late()):
                 yield f"a {kind} request gets {broken[0].problem}"
             elif routed.problem:
                 yield f"a {kind} request gets {routed.problem}"
-        met = {image(pod) for item in self.plain().destinations for pod in item.pods}
+        met = {image(pod) for item in plain.destinations for pod in item.pods}
         if met - self.allowed:
             yield f"a plain request meets {', '.join(sorted(met - self.allowed))}, which nobody approved"
 
