@@ -1,7 +1,8 @@
-"""A release through an HTTPRoute, on live traffic: the lane opens, stays exact, and leaves nothing behind."""
+"""Releases through an HTTPRoute, on live traffic: the lane opens, stays exact, and leaves nothing behind."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,21 @@ async def test_a_release_through_an_httproute_is_seen_by_dyed_requests_alone(up:
     up.shell("graylane abort mocka --wait")
     assert up.get("httproute", "mocka")["spec"]["rules"] == rules
     assert "version: base" in answers(up, "my-request-id:canary")
+
+    up.shell("kubectl set env deploy/mocka-base version=promoted")
+    await eventually(lambda: state(up) == "StepPaused", 60, "the next release pauses")
+    assert "version: base" in answers(up)
+    assert "version: promoted" in answers(up, "my-request-id:canary")
+    promotion = asyncio.create_task(asyncio.to_thread(up.shell, "graylane approve mocka --wait"))
+    while not promotion.done():
+        assert "version: promoted" in await asyncio.to_thread(answers, up, "my-request-id:canary")
+        assert "version: " in await asyncio.to_thread(answers, up)
+    await promotion
+    assert "version: promoted" in answers(up)
+    assert "version: promoted" in answers(up, "my-request-id:canary")
+    assert up.get("httproute", "mocka")["spec"]["rules"] == rules
+    deployments = [each["metadata"]["name"] for each in up.get("deploy")["items"]]
+    assert [name for name in deployments if name.startswith("mocka")] == ["mocka-base"]
     up.shell("kubectl delete httproute mocka")
     await eventually(lambda: answers(up) == "", 30, "nobody answers any more")
     assert up.get("vs")["items"] == []
