@@ -75,6 +75,7 @@ STORIES: dict[str, tuple[Callable[[], ReleaseStage], str]] = {
         lambda: ReleaseStage().begin().push(BROKEN).settle().abort().settle(),
         "Healthy",
     ),
+    "it was disabled at rest": (lambda: ReleaseStage().begin().edit({"disabled": True}).settle(), "Progressing"),
     "it was disabled in a release": (lambda: paused().edit({"disabled": True}).settle(), "Degraded"),
     "it is being deleted in a release": (lambda: shared(paused()).delete_rollout().settle(), "Degraded"),
     "it has failed": (failed, "Progressing"),
