@@ -7,9 +7,8 @@ subresources, finalizers, graceful pod deletion, owner references.
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from graylane.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from graylane.kit.cache import Cache, Change, View
 from graylane.kit.effects import Bind, Create, Delete, Effect, Event, Outcome, Patch, Replace
 from graylane.kit.loop import Controller
+from graylane.kit.rounds import Rounds
 from graylane.model.hashing import short_hash
 from graylane.model.kinds import CONFIG_MAP, ENDPOINT_SLICE, ENDPOINTS, EVENT, LEASE, POD, SECRET, Kind
 from graylane.model.meta import (
@@ -37,7 +37,6 @@ from graylane.model.patches import PatchType, json_patch, merge_patch
 
 _WITHOUT_STATUS = frozenset({EVENT, CONFIG_MAP, SECRET, ENDPOINTS, ENDPOINT_SLICE, LEASE})
 _SCHEDULED = Condition("PodScheduled", "True")
-_ROUNDS = 500
 
 
 class Crash(Exception):
@@ -82,8 +81,16 @@ class World:
 
     # -- reading
 
-    def view(self) -> View:
-        return View(_EveryKind(self._caches))
+    def view(self, noted: set[Kind] | None = None) -> View:
+        """`noted` gets the kinds that are read through it."""
+        return View(_EveryKind(self._caches, set() if noted is None else noted))
+
+    def changes(self, kind: Kind | None = None) -> int:
+        """How often objects of a kind, or any at all, have changed so far."""
+        return self._version if kind is None else self._changes[kind]
+
+    def keys(self, kind: Kind) -> Iterable[Key]:
+        return self._cache(kind).objects
 
     def get(self, kind: Kind, namespace: str, name: str) -> Obj | None:
         return self._cache(kind).objects.get(Key(namespace, name))
@@ -176,7 +183,7 @@ class World:
         As in a cluster, whoever had nothing to do is asked again when a kind it read has changed, or at its wake-up.
         Stops early once `until` holds. Raises `AssertionError` when the world never settles.
         """
-        driver = self._drive(tuple(controllers), until, seconds)
+        driver = Rounds(self, tuple(controllers), until, seconds).drive()
         try:
             while True:
                 pending = next(driver)
@@ -192,7 +199,7 @@ class World:
         seconds: float = 0,
     ) -> World:
         """`run` for worlds with async reconcilers."""
-        driver = self._drive(tuple(controllers), until, seconds)
+        driver = Rounds(self, tuple(controllers), until, seconds).drive()
         try:
             pending = next(driver)
             while True:
@@ -204,48 +211,6 @@ class World:
                     pending = driver.send(outcome)
         except StopIteration:
             return self
-
-    def _drive(self, controllers: tuple[Controller, ...], until: Callable[[World], bool] | None, seconds: float) -> Any:
-        """Generator of awaitables to resolve; ends when settled."""
-        deadline = self.now() + timedelta(seconds=seconds)
-        known: dict[Kind, set[Key]] = {}
-        idle: dict[tuple[int, Key], _Idle] = {}
-        for _ in range(_ROUNDS):
-            before, wakes = self._version, []
-            for index, controller in enumerate(controllers):
-                keys = known.setdefault(controller.primary, set())
-                keys.update(self._cache(controller.primary).objects)
-                for key in sorted(keys):
-                    rest = idle.get((index, key))
-                    if rest is None or self._concerns(rest):
-                        rest = idle[index, key] = yield from self._step(controller, key)
-                    wakes += [rest.wake_at] if rest.wake_at else []
-                    if until and until(self):
-                        return
-            if self._version != before or self.collect_garbage():
-                continue
-            next_wake = min(wakes, default=None)
-            if next_wake is None or next_wake > deadline:
-                return
-            self.clock.instant = max(next_wake, self.now() + timedelta(milliseconds=1))
-        raise AssertionError(f"the world did not settle in {_ROUNDS} rounds")
-
-    def _step(self, controller: Controller, key: Key) -> Any:
-        caches = _Read(self._caches)
-        answer: Outcome | Awaitable[Outcome] = controller.reconcile(View(caches), key, self.now())
-        outcome: Outcome = (yield answer) if inspect.isawaitable(answer) else answer
-        read = {kind: self._changes[kind] for kind in caches.kinds}
-        try:
-            self.apply(outcome)
-        except ApiError:
-            return _Idle({}, self.now())
-        return _Idle(read, outcome.wake_at, acted=bool(outcome.effects))
-
-    def _concerns(self, idle: _Idle) -> bool:
-        """Whether somebody who rests has to look again."""
-        if idle.acted or (idle.wake_at and idle.wake_at <= self.now()):
-            return True
-        return any(self._changes[kind] != count for kind, count in idle.read.items())
 
     def collect_garbage(self) -> bool:
         """Delete dependents whose owners are all gone; says whether there were any."""
@@ -375,36 +340,16 @@ class World:
         return self._caches.setdefault(kind, Cache())
 
 
-@dataclass(frozen=True, slots=True)
-class _Idle:
-    """What one look found: how often each kind it read had changed until then, and when it wants to look again."""
-
-    read: dict[Kind, int]
-    wake_at: datetime | None
-    acted: bool = False
-
-
 class _EveryKind(dict[Kind, Cache]):
     """In a World every kind is watched."""
 
-    def __init__(self, caches: dict[Kind, Cache]) -> None:
+    def __init__(self, caches: dict[Kind, Cache], noted: set[Kind]) -> None:
         super().__init__()
-        self._caches = caches
+        self._caches, self._noted = caches, noted
 
     def get(self, kind: Kind, default: Any = None) -> Cache:
+        self._noted.add(kind)
         return self._caches.setdefault(kind, Cache())
-
-
-class _Read(_EveryKind):
-    """Notes the kinds that are read."""
-
-    def __init__(self, caches: dict[Kind, Cache]) -> None:
-        super().__init__(caches)
-        self.kinds: set[Kind] = set()
-
-    def get(self, kind: Kind, default: Any = None) -> Cache:
-        self.kinds.add(kind)
-        return super().get(kind, default)
 
 
 def _permitted(kind: Kind, old: Obj, wanted: Obj, subresource: str) -> Obj:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
+from graylane.kit.cache import View
 from graylane.kit.effects import Effect, Event
 from graylane.kit.loop import Controller
 from graylane.model.kinds import POD, ROLLOUT, TRAFFIC_ROUTING
@@ -15,12 +18,15 @@ from graylane.testing.joint_stage import JointStage
 def counted(stage: JointStage) -> Counter[str]:
     """The writes of the release controllers, events aside, by kind."""
     found: Counter[str] = Counter()
-    ours, acting, step = {actor.name for actor in stage.ours}, [""], stage.world._step
+    ours, acting = {actor.name for actor in stage.ours}, [""]
     judge = stage.world.after_write
 
-    def noted(controller: Controller, key: Key) -> Any:
-        acting[0] = controller.name
-        return (yield from step(controller, key))
+    def noted(actor: Controller) -> Controller:
+        def reconcile(view: View, key: Key, now: datetime) -> Any:
+            acting[0] = actor.name
+            return actor.reconcile(view, key, now)
+
+        return replace(actor, reconcile=reconcile)
 
     def after(effect: Effect) -> None:
         if judge:
@@ -28,7 +34,7 @@ def counted(stage: JointStage) -> Counter[str]:
         if acting[0] in ours and not isinstance(effect, Event):
             found[effect.kind.kind] += 1
 
-    stage.world._step = noted  # type: ignore[method-assign]
+    stage.actors = tuple(map(noted, stage.actors))
     stage.world.after_write = after
     return found
 
