@@ -15,15 +15,13 @@ from graylane.rollouts.release import (
     COMPLETED,
     DELETED,
     DISABLED,
+    GOING,
     OVERDUE,
     ROLLED_BACK,
     Release,
-    Stage,
     Verdict,
 )
 from graylane.rollouts.replicas import step_replicas
-
-_GOING = frozenset({Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED, Stage.PROMOTING})
 
 Enter = Callable[[Facts, Release], Release]
 
@@ -96,8 +94,7 @@ def _ended(facts: Facts, release: Release, reason: str, message: str) -> Release
 
     It stops at StepPaused, from which Argo CD's health script reads Degraded and not Progressing for ever.
     """
-    going = facts.release.stage in _GOING
-    if not going:
+    if facts.release.stage not in GOING:
         return release
     return replace(release, verdict=Verdict(False, reason, message), state=StepState.PAUSED, offered=False)
 

@@ -12,7 +12,7 @@ from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 from graylane.model.rollout import Rollout, Step, StepState
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
-from graylane.rollouts.release import ROLLED_BACK, Release, Stage
+from graylane.rollouts.release import HOLDING, ROLLED_BACK, Release, Stage
 from graylane.rollouts.replicas import step_replicas, tolerated
 
 
@@ -293,7 +293,7 @@ class Facts:
             return None
         if pair.unwanted:
             return ""
-        if stage in (Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED):
+        if stage in HOLDING:
             able = not pair.trouble and self.stable_suffices() and self._lane_avoids_stable(pair)
             return self.release.stable_revision or None if able else None
         return "" if stage is Stage.PROMOTING or self.no_canary() else None

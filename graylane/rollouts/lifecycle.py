@@ -33,13 +33,11 @@ from graylane.rollouts.entering import (
     stay,
 )
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.release import Release, Stage
+from graylane.rollouts.release import GOING, HOLDING, Release, Stage
 
 _S, _T = Stage, StepState
 
 AT_REST = frozenset({_S.INITIAL, _S.HEALTHY})
-HOLDING = frozenset({_S.INITIALIZING, _S.ROLLING, _S.PAUSED, _S.FAILED})  # the stable workload is held
-GOING = HOLDING | {_S.PROMOTING}
 CHANGEABLE = GOING | {_S.CANCELLING}  # Retiring is not: it finishes first, then the newer revision is a new release
 RUNNING = CHANGEABLE | {_S.RETIRING}
 OVERDUE = frozenset({_S.FAILED, _S.PROMOTING})

@@ -22,11 +22,11 @@ from graylane.rollouts.adoption import adopted
 from graylane.rollouts.announce import announcements
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.leftovers import refuse, release_orphans
-from graylane.rollouts.lifecycle import GOING, decide
+from graylane.rollouts.lifecycle import decide
 from graylane.rollouts.observe import Known, Source, observe
 from graylane.rollouts.plan import plan
 from graylane.rollouts.prose import untold_until
-from graylane.rollouts.release import Stage
+from graylane.rollouts.release import GOING, Stage
 from graylane.rollouts.waiting import Wait, waits_for
 
 NOTHING: frozenset[Source] = frozenset()

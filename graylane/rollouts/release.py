@@ -29,6 +29,9 @@ class Stage(StrEnum):
     TERMINATING = "Terminating"
 
 
+HOLDING = frozenset({Stage.INITIALIZING, Stage.ROLLING, Stage.PAUSED, Stage.FAILED})  # the stable workload is held
+GOING = HOLDING | {Stage.PROMOTING}  # its end is not decided yet
+
 COMPLETED, ROLLED_BACK, ABORTED, DELETED, DISABLED = "Completed", "RolledBack", "Aborted", "Deleted", "Disabled"
 OVERDUE = "ProgressDeadlineExceeded"
 
