@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graylane.model.intorpercent import percent_of
-from graylane.model.meta import Obj
-from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Embedded, MetadataPatch, Step, WorkloadRef
+from graylane.model.meta import Obj, annotations_of, generation_of, is_deleting, key_of, uid_of
+from graylane.model.rollout import (
+    ABORT,
+    TRAFFIC_ROUTING_NAME,
+    Embedded,
+    MetadataPatch,
+    Rollout,
+    Step,
+    WorkloadRef,
+    deadline_of,
+)
 from graylane.model.versions.reader import Reader
 
 _KINDS = {  # what OpenKruise releases; of these Graylane releases Deployments
@@ -29,7 +38,32 @@ Share = Callable[[Reader], int | None]
 """A step's percentage of traffic, as its API version writes it."""
 
 
-def workload(parent: Reader) -> WorkloadRef:
+def rollout_of(reader: Reader, canary: Reader, workload: WorkloadRef, share: Share, named: str) -> Rollout:
+    """The whole hub value. `named`: the TrafficRouting it names, "" for none. Raises `Invalid` for all problems."""
+    obj, spec = reader.value, reader.at("spec")
+    annotations, strategy = annotations_of(obj), spec.at("strategy")
+    steps = steps_of(canary, share)
+    rollout = Rollout(
+        key=key_of(obj),
+        uid=uid_of(obj),
+        generation=generation_of(obj),
+        workload=workload,
+        steps=steps,
+        deadline=deadline_of(annotations, reader.at("metadata").at("annotations").wrong),
+        patch=overlay_of(canary),
+        failure_threshold=threshold_of(canary),
+        named_routing=named,
+        embedded=routes_of(canary, steps, named),
+        paused=strategy.flag("paused"),
+        disabled=spec.flag("disabled"),
+        deleting=is_deleting(obj),
+        abort=annotations.get(ABORT, ""),
+    )
+    reader.finish()
+    return rollout
+
+
+def workload_of(parent: Reader) -> WorkloadRef:
     """V1, V2: `workloadRef` under `parent`."""
     if not parent.has("workloadRef"):
         parent.missing("workloadRef", "WorkloadRef is required")

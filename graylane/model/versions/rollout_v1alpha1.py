@@ -7,8 +7,8 @@ controller say the same.
 
 from __future__ import annotations
 
-from graylane.model.meta import Obj, annotations_of, generation_of, is_deleting, key_of, uid_of
-from graylane.model.rollout import ABORT, ROLLING_STYLE, TRAFFIC_ROUTING_NAME, Rollout, deadline_of
+from graylane.model.meta import Obj, annotations_of
+from graylane.model.rollout import ROLLING_STYLE, TRAFFIC_ROUTING_NAME, Rollout
 from graylane.model.versions import canary as rules
 from graylane.model.versions.reader import Reader
 
@@ -19,36 +19,15 @@ def decode(obj: Obj) -> Rollout:
     _style(reader, obj)
     spec = reader.at("spec")
     strategy = spec.at("strategy")
-    workload = rules.workload(spec.at("objectRef"))
+    workload = rules.workload_of(spec.at("objectRef"))
     if strategy.has("blueGreen"):
         strategy.unsupported("blueGreen", "blue-green releases are not supported by Graylane yet; use canary")
     if not strategy.has("canary"):
         if not strategy.has("blueGreen"):
             strategy.missing("canary", "Canary cannot be empty")
         reader.finish()
-    canary = strategy.at("canary")
-    steps = rules.steps_of(canary, _weight)
-    annotations = annotations_of(obj)
-    named = annotations.get(TRAFFIC_ROUTING_NAME, "")
-    deadline = deadline_of(annotations, reader.at("metadata").at("annotations").wrong)
-    rollout = Rollout(
-        key=key_of(obj),
-        uid=uid_of(obj),
-        generation=generation_of(obj),
-        workload=workload,
-        steps=steps,
-        patch=rules.overlay_of(canary),
-        failure_threshold=rules.threshold_of(canary),
-        named_routing=named,
-        embedded=rules.routes_of(canary, steps, named),
-        deadline=deadline,
-        paused=strategy.flag("paused"),
-        disabled=spec.flag("disabled"),
-        deleting=is_deleting(obj),
-        abort=annotations.get(ABORT, ""),
-    )
-    reader.finish()
-    return rollout
+    named = annotations_of(obj).get(TRAFFIC_ROUTING_NAME, "")
+    return rules.rollout_of(reader, strategy.at("canary"), workload, _weight, named)
 
 
 def rolling_style(obj: Obj) -> str:

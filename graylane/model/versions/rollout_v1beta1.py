@@ -7,8 +7,8 @@ versions say alike is in `canary.py`; how one becomes the other, in `rollout_con
 from __future__ import annotations
 
 from graylane.model.intorpercent import percent_of
-from graylane.model.meta import Obj, annotations_of, generation_of, is_deleting, key_of, uid_of
-from graylane.model.rollout import ABORT, TRAFFIC_ROUTING_NAME, Rollout, deadline_of
+from graylane.model.meta import Obj, annotations_of
+from graylane.model.rollout import TRAFFIC_ROUTING_NAME, Rollout
 from graylane.model.versions import canary as rules
 from graylane.model.versions.reader import Reader
 
@@ -18,7 +18,7 @@ def decode(obj: Obj) -> Rollout:
     reader = Reader(obj)
     spec = reader.at("spec")
     strategy = spec.at("strategy")
-    workload = rules.workload(spec)
+    workload = rules.workload_of(spec)
     _one_of(strategy)
     if not strategy.has("canary"):
         reader.finish()
@@ -26,28 +26,8 @@ def decode(obj: Obj) -> Rollout:
     if not canary.flag("enableExtraWorkloadForCanary"):
         why = "rolling style partition is not supported by Graylane yet; set it to true for canary style"
         canary.unsupported("enableExtraWorkloadForCanary", why)
-    steps = rules.steps_of(canary, _traffic)
-    annotations = annotations_of(obj)
-    named = canary.text("trafficRoutingRef") or annotations.get(TRAFFIC_ROUTING_NAME, "")
-    deadline = deadline_of(annotations, reader.at("metadata").at("annotations").wrong)
-    rollout = Rollout(
-        key=key_of(obj),
-        uid=uid_of(obj),
-        generation=generation_of(obj),
-        workload=workload,
-        steps=steps,
-        patch=rules.overlay_of(canary),
-        failure_threshold=rules.threshold_of(canary),
-        named_routing=named,
-        embedded=rules.routes_of(canary, steps, named),
-        deadline=deadline,
-        paused=strategy.flag("paused"),
-        disabled=spec.flag("disabled"),
-        deleting=is_deleting(obj),
-        abort=annotations.get(ABORT, ""),
-    )
-    reader.finish()
-    return rollout
+    named = canary.text("trafficRoutingRef") or annotations_of(obj).get(TRAFFIC_ROUTING_NAME, "")
+    return rules.rollout_of(reader, canary, workload, _traffic, named)
 
 
 def _one_of(strategy: Reader) -> None:
