@@ -94,7 +94,7 @@ def decoded(obj: Obj, component: str) -> Obj:
 def require_whole(structural: Structural, obj: Obj, body: bytes) -> None:
     """400 when something that would be stored was nested too deeply to be decoded."""
     if strict_json.is_deep(body) and strict_json.is_cut(structural.prune(obj)):
-        raise BadRequest(f"the object is nested more than {strict_json.MAX_DEPTH} levels deep")
+        raise strict_json.too_deep()
 
 
 def strictness(

@@ -82,7 +82,7 @@ def _not_too_deep(obj: Obj) -> Obj:
     except TypeError as error:
         raise BadRequest(f"the patch leaves an object that cannot be stored: {error}") from None
     if deep:
-        raise BadRequest(f"the object is nested more than {strict_json.MAX_DEPTH} levels deep")
+        raise strict_json.too_deep()
     return obj
 
 

@@ -60,6 +60,10 @@ def is_deep(body: bytes) -> bool:
     return body.count(b"{") + body.count(b"[") > MAX_DEPTH and depth(body) > MAX_DEPTH
 
 
+def too_deep() -> BadRequest:
+    return BadRequest(f"the object is nested more than {MAX_DEPTH} levels deep")
+
+
 def is_cut(value: Any) -> bool:
     """Whether something of an object that was decoded here is missing."""
     if isinstance(value, dict):
