@@ -6,7 +6,7 @@ Pure. In: a `ChainView` and now. Out: lines; colour is added later by `output.py
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from graylane.chain.problems import Confirmation
@@ -39,7 +39,7 @@ def _legend(view: ChainView) -> list[str]:
     """Explains the words that occur."""
     found = {hop.routes for entry in view.entries for hop in entry.hops if not hop.direct}
     meanings = [text for value, text in _MEANINGS.items() if value in found]
-    return _wrap(_LEGEND.format("; ".join(meanings)), "") if meanings else []
+    return wrap(_LEGEND.format("; ".join(meanings)), "") if meanings else []
 
 
 def _join(parts: Iterable[list[str]]) -> list[str]:
@@ -78,7 +78,7 @@ def _cells(hop: HopView) -> list[str]:
     ]
 
 
-def table(rows: list[list[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as their content; when that is more than the screen, the widest gives way."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
@@ -98,7 +98,7 @@ def _faults(view: ChainView, entry: EntryView) -> list[str]:
         for hop in entry.hops
         for kind, served in zip(kinds, (hop.plain, *hop.served), strict=True)
         if served.problem
-        for line in _wrap(f"! {hop.service}, {kind} requests: {served.problem}", "  ")
+        for line in wrap(f"! {hop.service}, {kind} requests: {served.problem}", "  ")
     ]
 
 
@@ -111,19 +111,19 @@ def _releases(view: ChainView, now: datetime) -> list[str]:
 def _release(release: Release, now: datetime) -> list[str]:
     head = f"{release.name}  {release.phase}"
     if not release.waits_for:
-        return _wrap(f"{head}  {release.outcome}".rstrip(), "  ")
+        return wrap(f"{head}  {release.outcome}".rstrip(), "  ")
     age = f"  for {duration(now - release.since)}" if release.since else ""
     found = [f"{head}  step {release.step}  {release.state}{age}"]
-    found += _wrap(f"  waits for {release.waits_for}", "    ")
+    found += wrap(f"  waits for {release.waits_for}", "    ")
     return found + ([f"  next: {'   '.join(release.next)}"] if release.next else [])
 
 
 def _problems(view: ChainView) -> list[str]:
-    found = [line for problem in view.problems for line in _wrap(f"  {problem}", "    ")]
+    found = [line for problem in view.problems for line in wrap(f"  {problem}", "    ")]
     return ["problems", *found] if found else []
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def wrap(text: str, indent: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 

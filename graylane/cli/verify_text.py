@@ -5,14 +5,13 @@ Pure. In: a `Report`, what was sent. Out: lines.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from dataclasses import dataclass
 
 from graylane.chain.seen import Headers
+from graylane.cli.status_text import table, wrap
 from graylane.mesh.verify.report import Cell, Report, Row
 
-WIDTH = 80
 _HEADS = ("hop", "dyed: predicted", "seen", "plain: predicted", "seen", "")
 _AGREES = "All that was seen agrees with what was predicted."
 _UNOBSERVED = "No rule and no lane looks at {name}: whether services pass it on was not seen."
@@ -30,11 +29,11 @@ class Summary:
 def lines(found: Report, summary: Summary) -> list[str]:
     dye = ", ".join(f"{name}: {value}" for name, value in summary.dye)
     head = f"gateway {summary.gateway}   {summary.count} dyed ({dye}), {summary.count} plain"
-    table = _table([_HEADS, *(_cells(row) for row in found.rows)])
-    troubles = [line for each in found.troubles for line in _wrap(f"! {each}", "  ")]
+    shown = table([_HEADS, *(_cells(row) for row in found.rows)])
+    troubles = [line for each in found.troubles for line in wrap(f"! {each}", "  ")]
     notes = [*([_AGREES] if found.agrees else []), *(_UNOBSERVED.format(name=name) for name in summary.unobserved)]
-    told = [line for text in (*notes, _LEGEND) for line in _wrap(text, "")]
-    return [*_wrap(head, "  "), *table, *troubles, *told]
+    told = [line for text in (*notes, _LEGEND) for line in wrap(text, "")]
+    return [*wrap(head, "  "), *shown, *troubles, *told]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -51,19 +50,3 @@ def _pair(cell: Cell) -> tuple[str, str]:
 
 def _counted(seen: Counter[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in seen.most_common())
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as their content; when that is more than the screen, the widest gives way."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
-        widths[widths.index(max(widths))] -= 1
-    return ["  ".join(_fit(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _fit(text: str, width: int) -> str:
-    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
-
-
-def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
