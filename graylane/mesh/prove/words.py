@@ -50,8 +50,12 @@ def lines(proof: Proof) -> list[str]:
     return [*textwrap.wrap(f"lane {proof.lane}: {verdict}", WIDTH), *_failures(proof)]
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _verdict(proof: Proof) -> str:
-    tried = f"{proof.requests} kinds of requests at {proof.hops} hops"
+    tried = f"{_counted(proof.requests, 'kind')} of requests at {_counted(proof.hops, 'hop')}"
     unsure = ""
     if proof.not_evaluated:
         unsure = f"; what {', '.join(proof.not_evaluated)} may change before is not known here"
