@@ -49,6 +49,8 @@ def _text(file: Path) -> str:
         return sys.stdin.read() if str(file) == "-" else file.read_text()
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}; name an existing file or folder with -f") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not a text in UTF-8; name a YAML or JSON file with -f") from error
 
 
 def parse(text: str, name: str) -> list[Manifest]:

@@ -76,3 +76,9 @@ def test_a_folder_without_manifests_and_a_missing_file_say_so(tmp_path: Path) ->
         read([tmp_path])
     with pytest.raises(UserError, match="No such file"):
         read([tmp_path / "nosuch.yaml"])
+
+
+def test_a_file_that_is_no_text_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "archive.yaml").write_bytes(b"\x1f\x8b\xff")
+    with pytest.raises(UserError, match=r"archive\.yaml: not a text in UTF-8"):
+        read([tmp_path])
