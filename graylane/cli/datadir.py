@@ -104,7 +104,12 @@ class DataDir:
             ) from error
 
     def purge(self) -> list[str]:
-        """Delete what a cluster leaves, and the directory if nothing else is in it; returns what else there is."""
+        """Delete what a cluster leaves, and the directory if nothing else is in it; returns what else there is.
+
+        Raises `UserError` where there are files, but none that every cluster leaves: `pods` may be anybody's there.
+        """
+        if any(self.path.iterdir()) and not self._lock.exists() and not self.log.exists():
+            raise UserError(f"{self.path} holds no cluster's data, so nothing is deleted; name another with --data")
         for found in self._ours():
             if found.is_dir() and not found.is_symlink():
                 shutil.rmtree(found)

@@ -103,6 +103,15 @@ def test_a_purge_deletes_what_a_cluster_wrote_and_nothing_else(
     assert "not ours: images.yaml, thesis" in capsys.readouterr().out
 
 
+def test_a_purge_of_a_directory_that_was_never_a_clusters_deletes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pods").mkdir()
+    assert run(["down", "--data", str(tmp_path), "--purge"]) == Exit.USAGE
+    assert (tmp_path / "pods").is_dir()
+    assert f"{tmp_path} holds no cluster's data" in capsys.readouterr().err
+
+
 def test_help_imports_neither_the_client_nor_the_cluster() -> None:
     check = (
         "import sys; from graylane.cli.root import run; run(['--help'])\n"
