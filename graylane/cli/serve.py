@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import signal
@@ -32,6 +33,8 @@ from graylane.kit import garbage
 if TYPE_CHECKING:
     from graylane.app import Cluster
     from graylane.cli.up import UpOptions
+
+_LOOPBACK = ipaddress.IPv4Network("127.0.0.0/8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ def _cluster(options: UpOptions) -> Cluster:
         ) from error
     api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
     node_ip, images = options.node_ip, options.images
+    if images:
+        _require_images(images)
     return Cluster(ClusterConfig(options.data, node_ip, api_port, gateway_port, images, options.pod_network))
 
 
@@ -190,6 +195,7 @@ async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> No
 
 def check_ports(node_ip: str, api_port: int, gateway_port: int) -> tuple[int, int]:
     """The two ports to use; raises `UserError` naming whoever has one of them."""
+    _require_loopback(node_ip)
     api = api_port or free_port(node_ip)
     gateway = gateway_port or free_port(node_ip, NODE_PORTS)
     if gateway not in NODE_PORTS:
@@ -199,3 +205,22 @@ def check_ports(node_ip: str, api_port: int, gateway_port: int) -> tuple[int, in
     require_free(node_ip, api, "--api-port")
     require_free(node_ip, gateway, "--gateway-port")
     return api, gateway
+
+
+def _require_loopback(address: str) -> None:
+    """Only there can an address be used without configuring it, and nothing is reachable from elsewhere."""
+    try:
+        fits = ipaddress.IPv4Address(address) in _LOOPBACK
+    except ipaddress.AddressValueError:
+        fits = False
+    if not fits:
+        raise UserError(f"--node-ip {address}: not an address of {_LOOPBACK}; type e.g. --node-ip 127.0.0.2")
+
+
+def _require_images(file: Path) -> None:
+    """A catalogue that was named is read before anything starts, not when a pod first needs it."""
+    from graylane.cluster.kubelet.services import Images
+
+    if not file.is_file():
+        raise UserError(f"--images {file}: no such file; name a YAML file that maps images to commands")
+    Images(file).catalogue()

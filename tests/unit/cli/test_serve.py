@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,6 +146,23 @@ def test_one_port_cannot_serve_twice() -> None:
 def test_the_gateway_s_port_is_a_node_port() -> None:
     with pytest.raises(UserError, match="30000 to 32767"):
         serve.check_ports("127.0.0.1", 0, 8080)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "localhost", "::1"])
+def test_the_node_s_address_is_of_the_loopback_network(address: str) -> None:
+    with pytest.raises(UserError, match=f"--node-ip {address}: not an address of 127"):
+        serve.check_ports(address, 0, 0)
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "no such file"), ("a: [b", "not YAML"), ("a: b", "list named")])
+def test_a_catalogue_that_cannot_be_read_is_told_before_anything_starts(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    file = tmp_path / "shop.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError, match=rf"shop\.yaml: .*{message}"):
+        serve._cluster(replace(options(tmp_path), images=file))
 
 
 def listen(tmp_path: Path, text: str, code: int = 0) -> Running:
