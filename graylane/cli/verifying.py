@@ -89,7 +89,8 @@ def _gateway(scene: Scene, trial: Trial) -> ListenerSpec:
     spec = entrance(scene, Asked(trial.host, port=trial.port))
     if spec is not None and any(chain.tls for chain in spec.chains):
         raise Refused(
-            f"the gateway speaks TLS at {spec.address}:{spec.port}; `graylane verify` sends plain HTTP: --port"
+            f"the gateway speaks TLS at {spec.address}:{spec.port}, `graylane verify` plain HTTP; "
+            "name a port that does too, e.g. --port 80"
         )
     if spec is None:
         where = f"port {trial.port} of the gateway" if trial.port else "the gateway"
