@@ -24,7 +24,8 @@ from graylane.mesh.analyzers.lanes import broken
 from graylane.mesh.explain.reading import KINDS, Lists, inputs_of, view_of
 from graylane.mesh.prove.imagine import imagined
 from graylane.mesh.prove.lane import Lane, lane_of
-from graylane.mesh.prove.walk import Proof, prove
+from graylane.mesh.prove.proof import Proof
+from graylane.mesh.prove.walk import prove
 from graylane.mesh.prove.words import lines
 from graylane.model import kinds
 from graylane.model.kinds import Kind

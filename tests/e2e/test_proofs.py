@@ -16,7 +16,8 @@ from graylane.mesh.explain.reading import Lists, inputs_of, view_of
 from graylane.mesh.prove.imagine import imagined
 from graylane.mesh.prove.judge import Claim
 from graylane.mesh.prove.lane import Cast, lanes_of
-from graylane.mesh.prove.walk import Failure, Proof, prove
+from graylane.mesh.prove.proof import Failure, Proof
+from graylane.mesh.prove.walk import prove
 from graylane.model.kinds import POD
 from graylane.model.meta import dig, key_of
 from graylane.testing import envoys

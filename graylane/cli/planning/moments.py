@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from graylane.cli.apply import LAST_APPLIED
 from graylane.kit.world import World
-from graylane.mesh.prove.walk import Proof
+from graylane.mesh.prove.proof import Proof
 from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, ROLLOUT, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, key_of, labels_of, owner_refs
 from graylane.model.rollout import CANARY_DEPLOYMENT

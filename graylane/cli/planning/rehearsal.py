@@ -17,7 +17,8 @@ from graylane.kit.effects import Delete, Outcome, Patch
 from graylane.kit.loop import Controller
 from graylane.kit.world import VirtualClock, World
 from graylane.mesh.prove.judge import CLAIMS, Claim
-from graylane.mesh.prove.walk import Proof, prove_lists
+from graylane.mesh.prove.proof import Proof
+from graylane.mesh.prove.walk import prove_lists
 from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, GATEWAY, NODE, POD, ROLLOUT, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, dig, generation_of, is_deleting, key_of, name_of, uid_of
 from graylane.model.patches import json_patch, merge_patch

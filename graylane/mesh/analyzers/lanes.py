@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from graylane.mesh.analyzers.everything import Message
 from graylane.mesh.findings import Finding
-from graylane.mesh.prove.walk import Proof
+from graylane.mesh.prove.proof import Proof
 from graylane.mesh.prove.words import curl, sentence
 
 

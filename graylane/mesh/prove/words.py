@@ -9,7 +9,7 @@ import shlex
 import textwrap
 from collections.abc import Iterator
 
-from graylane.mesh.prove.walk import Failure, Proof, Step
+from graylane.mesh.prove.proof import Failure, Proof, Step
 
 WIDTH = 80
 

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from graylane.mesh.explain.reading import Lists
-from graylane.mesh.prove.walk import Proof, prove_lists
+from graylane.mesh.prove.proof import Proof
+from graylane.mesh.prove.walk import prove_lists
 from graylane.model import kinds
 from graylane.model.kinds import Kind
 from graylane.model.meta import Obj

@@ -6,7 +6,8 @@ import pytest
 
 from graylane.mesh.prove import walk
 from graylane.mesh.prove.judge import Claim
-from graylane.mesh.prove.walk import Proof, prove_lists
+from graylane.mesh.prove.proof import Proof
+from graylane.mesh.prove.walk import prove_lists
 from graylane.mesh.prove.words import curl, lines, sentence
 
 from .scene import LANE, canary, release, scenario
