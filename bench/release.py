@@ -43,8 +43,8 @@ from graylane.model.kinds import (
 from graylane.model.meta import Obj, dig, name_of
 from graylane.rollouts import controller as rollouts
 from graylane.testing.chains import Chain
-from graylane.testing.joint_stage import Proxies
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
+from graylane.testing.proxies import Proxies
 from graylane.trafficrouting import controller as trafficrouting
 from graylane.trafficrouting.cases import read_case
 from graylane.trafficrouting.lua.engine import LuaPool

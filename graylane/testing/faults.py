@@ -21,7 +21,8 @@ from graylane.kit.loop import Controller
 from graylane.model.kinds import EVENT, Kind
 from graylane.model.meta import Key, Obj, key_of, uid_of
 from graylane.model.patches import PatchType
-from graylane.testing.joint_stage import JointStage, run_at_once
+from graylane.testing.inline import run_at_once
+from graylane.testing.joint_stage import JointStage
 from graylane.testing.world import World
 
 _REFUSALS = (Conflict, TooManyRequests, InternalError, Timeout)

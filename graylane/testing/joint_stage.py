@@ -8,18 +8,16 @@ what the proxies have taken so far.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from graylane.chain.requests import Dye, Request
 from graylane.chain.routing import Routed, ready_endpoints, route
 from graylane.cluster.workloads import controllers as workloads
-from graylane.kit.cache import Cache, View
-from graylane.kit.effects import Delete, Effect, Outcome, Patch
+from graylane.kit.cache import View
+from graylane.kit.effects import Delete, Effect
 from graylane.kit.loop import Controller
 from graylane.model.kinds import (
     CRD,
@@ -33,24 +31,23 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Key, Obj, annotations_of, dig, generation_of, is_true, key_of, labels_of, name_of
+from graylane.model.meta import Key, Obj, annotations_of, dig, is_true, key_of, labels_of, name_of
 from graylane.model.patches import json_patch, merge_patch
 from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT, TRAFFIC_ROUTING_NAME
 from graylane.rollouts import controller as rollouts
+from graylane.testing.inline import INLINE, at_once
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
+from graylane.testing.proxies import Proxies
 from graylane.testing.release_stage import NAMESPACE, ONE_STEP, image
 from graylane.testing.releases import stand_ins
 from graylane.testing.world import World
 from graylane.trafficrouting import controller as trafficrouting
-from graylane.trafficrouting.lua.sandbox import Sandbox, ScriptFailed
-from graylane.trafficrouting.lua.script import LuaError, Script
 from graylane.trafficrouting.providers.ingress import INGRESS
 from graylane.webhooks.deployments import mutate_deployment
 
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 LANE: Obj = {"matches": [{"headers": [{"type": "Exact", "name": "my-request-id", "value": "canary"}]}]}
 SERVED = "web"  # the one Service; several Deployments may stand behind it
-ROUTED = (VIRTUAL_SERVICE, DESTINATION_RULE)
 
 
 class Provider(StrEnum):
@@ -59,58 +56,6 @@ class Provider(StrEnum):
     ISTIO = "istio"
     INGRESS = "ingress"
     GATEWAY = "gateway"
-
-
-class Inline:
-    """Runs scripts in this process, each input once: the same sandbox without its worker."""
-
-    def __init__(self) -> None:
-        self._results: dict[str, Obj] = {}
-
-    async def run(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
-        question = script.source + json.dumps(obj, sort_keys=True)
-        if question not in self._results:
-            try:
-                self._results[question] = Sandbox(lambda line: None).run(script.source, obj)
-            except ScriptFailed as error:
-                raise LuaError(script.name, error.line, error.message) from error
-        return self._results[question]
-
-
-INLINE = Inline()
-
-
-@dataclass
-class Proxies:
-    """What the mesh's proxies have taken of Istio's objects; each object travels on its own, in any order."""
-
-    taken: dict[Kind, Cache] = field(default_factory=lambda: {kind: Cache() for kind in ROUTED})
-
-    def controllers(self) -> list[Controller]:
-        return [Controller(f"mesh-{kind.kind}", kind, partial(self._take, kind)) for kind in ROUTED]
-
-    def _take(self, kind: Kind, view: View, key: Key, now: datetime) -> Outcome:
-        obj = view.get(kind, *key)
-        if obj is None:
-            return Outcome()
-        self.taken[kind].put(obj)
-        entry = {"type": "Reconciled", "status": "True", "reason": "Acknowledged", "message": "1/1 proxies up to date"}
-        status = {"observedGeneration": generation_of(obj), "conditions": [entry]}
-        if obj.get("status") == status:
-            return Outcome()
-        return Outcome((Patch(kind, key, {"status": status}, subresource="status"),))
-
-    def forget_missing(self, world: World) -> None:
-        for kind, cache in self.taken.items():
-            for key in [key for key in cache.objects if world.get(kind, *key) is None]:
-                cache.remove(key)
-
-    def fork(self) -> Proxies:
-        twin = Proxies()
-        for kind, cache in self.taken.items():
-            for obj in cache.objects.values():
-                twin.taken[kind].put(obj)
-        return twin
 
 
 @dataclass
@@ -138,7 +83,7 @@ class JointStage:
 
     def restart(self) -> None:
         """Controllers that know nothing but what the API holds."""
-        self.ours = [*rollouts.controllers(), *map(_at_once, trafficrouting.controllers(INLINE, lambda *_: True))]
+        self.ours = [*rollouts.controllers(), *map(at_once, trafficrouting.controllers(INLINE, lambda *_: True))]
         around = [*workloads.controllers(), FakeKubelet().controller()] if self.real else stand_ins()
         others = [actor for actor in around if actor.name != "routing"]
         self.actors: tuple[Controller, ...] = (*self.ours, *others, *self.proxies.controllers())
@@ -336,38 +281,7 @@ class JointStage:
                 return f"{SERVED}-canary" in json.dumps(self.find(HTTP_ROUTE, "web").get("spec"))
 
     def _as_proxies_see(self) -> View:
-        return View(_Overlaid(self.world, self.proxies))
-
-
-class _Overlaid(dict[Kind, Cache]):
-    """The API's present objects, but of Istio's what proxies took last."""
-
-    def __init__(self, world: World, proxies: Proxies) -> None:
-        super().__init__()
-        self._world, self._proxies = world, proxies
-
-    def get(self, kind: Kind, default: Any = None) -> Cache:
-        return self._proxies.taken.get(kind) or self._world._cache(kind)
-
-
-def _at_once(controller: Controller) -> Controller:
-    """An async reconciler that never waits for anything, as a plain one."""
-    asked = controller.reconcile
-
-    def reconcile(view: View, key: Key, now: datetime) -> Outcome:
-        answer = asked(view, key, now)
-        return answer if isinstance(answer, Outcome) else run_at_once(answer)  # type: ignore[arg-type]
-
-    return Controller(controller.name, controller.primary, reconcile, controller.watches)
-
-
-def run_at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine whose every `await` is answered immediately."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError(f"{coroutine} waits for something")
+        return self.proxies.view(self.world)
 
 
 def _request() -> Request:

@@ -6,14 +6,9 @@ which nobody approved for them, and routes to a subset or Service that nothing s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
-from graylane.kit.cache import View
-from graylane.kit.effects import Outcome
-from graylane.kit.loop import Controller
 from graylane.model.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
@@ -24,10 +19,11 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Key, Obj, dig, name_of
+from graylane.model.meta import Obj, dig, name_of
+from graylane.testing.inline import INLINE, at_once
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage, deployment_spec, image
 from graylane.trafficrouting.controller import controllers as routing_controllers
-from tests.stories.trafficrouting.stage import Inline, Mesh
+from tests.stories.trafficrouting.stage import Mesh
 
 WEIGHTED: tuple[Obj, ...] = (
     {"replicas": 1, "weight": 20, "pause": {}},
@@ -53,7 +49,7 @@ class RoutedStage(ReleaseStage):
     def restart(self) -> None:
         super().restart()
         others = tuple(actor for actor in self.actors if actor.name != "routing")
-        ours = routing_controllers(Inline(), lambda kind, keys: True)
+        ours = routing_controllers(INLINE, lambda kind, keys: True)
         self.actors = (*others, *map(at_once, ours), *self.mesh.controllers())
 
     def begin(self) -> RoutedStage:
@@ -125,24 +121,6 @@ class RoutedStage(ReleaseStage):
     def _listed(self, service: str) -> set[str]:
         slices = dig(self.get(ENDPOINT_SLICE, f"{service}-slice"), "endpoints", default=[])
         return {str(dig(item, "targetRef", "name")) for item in slices if dig(item, "conditions", "ready")}
-
-
-def at_once(controller: Controller) -> Controller:
-    """`controller` with its coroutines run to their end, which `Inline` allows."""
-
-    def reconcile(view: View, key: Key, now: datetime) -> Outcome:
-        answer: Any = controller.reconcile(view, key, now)
-        return answer if isinstance(answer, Outcome) else _run(answer)
-
-    return Controller(controller.name, controller.primary, reconcile, controller.watches)
-
-
-def _run(coroutine: Coroutine[Any, Any, Outcome]) -> Outcome:
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    raise AssertionError("a reconcile of a story waits for nothing")
 
 
 def virtual_service(subset: str = "") -> Obj:

@@ -16,23 +16,12 @@ from graylane.model.kinds import (
 )
 from graylane.model.meta import Key, Obj, annotations_of, condition, dig, generation_of
 from graylane.model.trafficrouting import PROGRESSING_FINALIZER
+from graylane.testing.inline import Inline
 from graylane.testing.world import World
 from graylane.trafficrouting.controller import controllers
-from graylane.trafficrouting.lua.sandbox import Sandbox, ScriptFailed
-from graylane.trafficrouting.lua.script import LuaError, Script
 
 NS = "default"
 LANE = {"matches": [{"headers": [{"type": "Exact", "name": "my-request-id", "value": "canary"}]}]}
-
-
-class Inline:
-    """Runs scripts in this process: the same sandbox without its worker, so that stories need no waiting."""
-
-    async def run(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return Sandbox(lambda line: None).run(script.source, obj)
-        except ScriptFailed as error:
-            raise LuaError(script.name, error.line, error.message) from error
 
 
 def virtual_service(name: str = "vs-mocka", service: str = "mocka") -> Obj:

@@ -6,12 +6,12 @@ from graylane.kit.istiod import Answer as Told
 from graylane.model.kinds import CONFIG_MAP, CRD, DESTINATION_RULE, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import annotations_of, dig, finalizers_of
 from graylane.model.trafficrouting import ADDED, FINALIZER, ORIGINAL
+from graylane.testing.inline import Inline
 from graylane.trafficrouting.controller import controllers
 from graylane.trafficrouting.proxies import Proxies
 from tests.stories.trafficrouting.stage import (
     LANE,
     NS,
-    Inline,
     Mesh,
     Stage,
     destination_rule,
