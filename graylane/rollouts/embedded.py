@@ -21,6 +21,8 @@ from graylane.model.rollout import PINNED_BY, Embedded
 from graylane.rollouts.canary import owner_of
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD
+from graylane.rollouts.parts import Lane, Services
+from graylane.rollouts.release import HOLDING, Stage
 
 _NOT_COPIED = (  # allocated for, or meant for, the user's Service alone
     *("clusterIP", "clusterIPs", "externalIPs", "ipFamilies", "ipFamilyPolicy"),
@@ -41,10 +43,14 @@ def route(facts: Facts) -> Iterator[Effect]:
         if lane.obj and lane.clear and not lane.deleting:
             yield Delete(TRAFFIC_ROUTING, key, uid=uid_of(lane.obj))
     elif lane.obj is None:
-        if facts.services_ready():
+        if _is_served(facts.services):
             yield Create(TRAFFIC_ROUTING, _traffic_routing(facts, key, embedded))
     elif change := create_merge_patch(lane.obj["spec"], _spec(embedded, _strategy(facts))):
         yield Patch(TRAFFIC_ROUTING, key, guarded(lane.obj, {"spec": change}), reason="the step's share")
+
+
+def _is_served(pair: Services | None) -> bool:
+    return pair is None or pair.unwanted or (pair.canary is not None and not pair.foreign)
 
 
 def _traffic_routing(facts: Facts, key: Key, embedded: Embedded) -> Obj:
@@ -85,7 +91,7 @@ def pin(facts: Facts) -> Iterator[Effect]:
     pair = facts.services
     if pair is None or pair.stable is None:
         return
-    wanted = facts.wanted_pin
+    wanted = _wanted_pin(facts, pair)
     if wanted is None or wanted == pair.pin:
         return
     mark = facts.rollout.key.name if wanted else None
@@ -95,6 +101,23 @@ def pin(facts: Facts) -> Iterator[Effect]:
     yield Patch(SERVICE, key, guarded(pair.stable, patch), reason="pinned to stable" if wanted else "freed")
 
 
+def _wanted_pin(facts: Facts, pair: Services) -> str | None:
+    """What the stable Service should select by: a hash, "" for nothing of ours, None for whatever it does now."""
+    if pair.claimed_by:
+        return None
+    if pair.unwanted:
+        return ""
+    if facts.release.stage in HOLDING:
+        able = not pair.trouble and facts.stable_suffices() and _lane_avoids_stable(facts.lane, pair)
+        return facts.release.stable_revision or None if able else None
+    return "" if facts.release.stage is Stage.PROMOTING or facts.no_canary() else None
+
+
+def _lane_avoids_stable(lane: Lane | None, pair: Services) -> bool:
+    """No route reaches canary pods through the stable Service, as a subset of it would."""
+    return lane is None or lane.clear or (lane.confirmed and pair.canary_name in lane.leads_to)
+
+
 def serve(facts: Facts) -> Iterator[Effect]:
     """The canary's Service, and which canary it selects."""
     pair, world = facts.services, WORLD[facts.release.stage]
@@ -102,10 +125,10 @@ def serve(facts: Facts) -> Iterator[Effect]:
         return
     key = Key(facts.rollout.key.namespace, pair.canary_name)
     if pair.unwanted or not world.canary:
-        if pair.canary and facts.canary_service_free() and not is_deleting(pair.canary):
+        if pair.canary and _is_left(facts, pair) and not is_deleting(pair.canary):
             yield Delete(SERVICE, key, uid=uid_of(pair.canary))
         return
-    mark = facts.served_hash
+    mark = _served_hash(facts, pair)
     if pair.stable is None or not mark:
         return
     if pair.canary is None:
@@ -113,6 +136,21 @@ def serve(facts: Facts) -> Iterator[Effect]:
     elif pair.canary_pin != mark:
         patch = {"spec": {"selector": {POD_TEMPLATE_HASH: mark}}}
         yield Patch(SERVICE, key, guarded(pair.canary, patch), reason="the newer canary serves")
+
+
+def _is_left(facts: Facts, pair: Services) -> bool:
+    """No route leads to the canary's Service any more."""
+    if not pair.unwanted:
+        return facts.lane_clear()
+    lane = facts.lane
+    return not facts.strays and (lane is None or (lane.confirmed and pair.canary_name not in lane.leads_to))
+
+
+def _served_hash(facts: Facts, pair: Services) -> str:
+    """The canary that the canary's Service should select: the wanted one once it is ready, else the one it has."""
+    wanted, present = facts.canary.template_hash if facts.canary else "", pair.canary_pin
+    alive = any(item.template_hash == present and item.available for item in facts.canaries)
+    return present if present and alive and not facts.canary_ready() else wanted
 
 
 def _canary_service(facts: Facts, stable: Obj, key: Key, mark: str) -> Obj:

@@ -12,7 +12,7 @@ from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 from graylane.model.rollout import Rollout, Step, StepState
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
-from graylane.rollouts.release import HOLDING, ROLLED_BACK, Release, Stage
+from graylane.rollouts.release import ROLLED_BACK, Release, Stage
 from graylane.rollouts.replicas import step_replicas, tolerated
 
 
@@ -110,6 +110,14 @@ class Facts:
 
     def can_go_back(self) -> bool:
         return self.stable_set is not None
+
+    def stable_suffices(self) -> bool:
+        """The stable version's pods can bear all traffic, or there are no others that could."""
+        stable, known = self.stable, self.stable_set
+        if stable is None or known is None:
+            return False
+        others = any(item.replicas for item in stable.sets if item is not known)
+        return not others or known.available >= max(1, stable.replicas - stable.max_unavailable)
 
     def new_revision(self) -> bool:
         """The template differs from what runs, noticed with or without admission's help."""
@@ -285,67 +293,20 @@ class Facts:
 
     # -- the Services of embedded routes
 
-    @property
-    def wanted_pin(self) -> str | None:
-        """What the stable Service should select by: a hash, "" for nothing of ours, None for whatever it does now."""
-        pair, stage = self.services, self.release.stage
-        if pair is None or pair.claimed_by:
-            return None
-        if pair.unwanted:
-            return ""
-        if stage in HOLDING:
-            able = not pair.trouble and self.stable_suffices() and self._lane_avoids_stable(pair)
-            return self.release.stable_revision or None if able else None
-        return "" if stage is Stage.PROMOTING or self.no_canary() else None
-
-    def _lane_avoids_stable(self, pair: Services) -> bool:
-        """No route reaches canary pods through the stable Service, as a subset of it would."""
-        lane = self.lane
-        return lane is None or lane.clear or (lane.confirmed and pair.canary_name in lane.leads_to)
-
     def pinned(self) -> bool:
         """No canary pod can be reached through the stable Service."""
         pair = self.services
-        return pair is None or pair.unwanted or (not pair.trouble and pair.pin in self._stable_hashes)
+        if pair is None or pair.unwanted:
+            return True
+        return not pair.trouble and bool(pair.pin) and pair.pin == self.release.stable_revision
 
     def unpinned(self) -> bool:
         return self.services is None or not self.services.pin
-
-    @property
-    def _stable_hashes(self) -> tuple[str, ...]:
-        return (self.release.stable_revision,) if self.release.stable_revision else ()
-
-    @property
-    def served_hash(self) -> str:
-        """The canary that the canary's Service should select: the wanted one once it is ready, else the one it has."""
-        wanted = self.canary.template_hash if self.canary else ""
-        present = self.services.canary_pin if self.services else ""
-        alive = any(item.template_hash == present and item.available for item in self.canaries)
-        return present if present and alive and not self.canary_ready() else wanted
-
-    def services_ready(self) -> bool:
-        pair = self.services
-        return pair is None or pair.unwanted or (pair.canary is not None and not pair.foreign)
-
-    def canary_service_free(self) -> bool:
-        """No route leads to the canary's Service any more."""
-        if self.services is None or not self.services.unwanted:
-            return self.lane_clear()
-        lane = self.lane
-        return not self.strays and (lane is None or (lane.confirmed and self.services.canary_name not in lane.leads_to))
 
     def services_back(self) -> bool:
         """The user's Service is as it was, and the canary's is gone."""
         pair = self.services
         return pair is None or ((not pair.pin or pair.stable is None) and (pair.canary is None or pair.foreign))
-
-    def stable_suffices(self) -> bool:
-        """The stable version's pods can bear all traffic, or there are no others that could."""
-        stable, known = self.stable, self.stable_set
-        if stable is None or known is None:
-            return False
-        others = any(item.replicas for item in stable.sets if item is not known)
-        return not others or known.available >= max(1, stable.replicas - stable.max_unavailable)
 
     # -- the step
 
