@@ -254,6 +254,10 @@ async def test_pods_replaced_and_routes_switched_under_load_lose_no_request(rig:
         while running:
             seen.append((dyed, await hops(rig, **headers)))
 
+    async def more(answers: int) -> None:
+        enough = len(seen) + answers
+        await eventually(lambda: len(seen) >= enough or any(each.done() for each in clients), 30, "traffic goes on")
+
     clients = [asyncio.create_task(load(dyed)) for dyed in (True, False)]
     for turn in range(3):
         if turn == 0:
@@ -261,7 +265,7 @@ async def test_pods_replaced_and_routes_switched_under_load_lose_no_request(rig:
         await rig.pod(f"mockb-base-{turn}", {"app": "mockb", "version": "base"}, service="mockb")
         old = f"mockb-base-{turn - 1}" if turn else "mockb-base"
         await rig.client.delete(POD, old, "default", grace_seconds=30)
-        await asyncio.sleep(0.05)  # traffic goes on for a while
+        await more(20)
     service, rule = await rig.obj(VIRTUAL_SERVICE, "vs-mockb"), await rig.obj(DESTINATION_RULE, "dr-mockb")
     await rig.client.patch(VIRTUAL_SERVICE, "vs-mockb", "default", {"spec": {"http": service["spec"]["http"][1:]}})
     await rig.reconciled(VIRTUAL_SERVICE, "vs-mockb")
