@@ -235,7 +235,9 @@ def _until(facts: Facts) -> str:
 def _pods(canary: Group) -> str:
     text = f"canary pods: {canary.ready} of {canary.wanted} ready"
     troubles = sorted({trouble for pod in canary.pods for trouble in _troubles(pod)})
-    return f"{text}; {'; '.join(troubles)}" if troubles else text
+    if troubles:
+        return f"{text}; {'; '.join(troubles)}"
+    return f"{text}, then for the routed Services to list them" if 0 < canary.wanted <= canary.ready else text
 
 
 def _troubles(pod: Obj) -> list[str]:

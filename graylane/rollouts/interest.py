@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import DEPLOYMENT, POD, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, controller_of, finalizers_of, key_of, labels_of, namespace_of
-from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import PROGRESSING_FINALIZER
-from graylane.rollouts.listed import SERVICE_NAME
+from graylane.rollouts.listed import SERVICE_NAME, deployment_of
 from graylane.rollouts.observe import Source
 
 
@@ -57,10 +56,9 @@ class Interest:
             yield from self._keys.get((DEPLOYMENT, Key(namespace_of(obj), str(owner.get("name")))), ())
 
     def of_pod(self, obj: Obj) -> Iterable[Key]:
-        """A Deployment's ReplicaSet is named after it and the pods' template hash."""
-        owner = controller_of(obj)
-        if owner and owner.get("kind") == "ReplicaSet":
-            name = str(owner.get("name")).removesuffix("-" + labels_of(obj).get(POD_TEMPLATE_HASH, ""))
+        """Those of its Deployment, and those that saw a Service list it before anybody knew the pod."""
+        yield from self._keys.get((POD, key_of(obj)), ())
+        if name := deployment_of(obj):
             yield from self._keys.get((DEPLOYMENT, Key(namespace_of(obj), name)), ())
 
     def of_routing(self, obj: Obj) -> Iterable[Key]:

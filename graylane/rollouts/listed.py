@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from graylane.kit.cache import View
-from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
-from graylane.model.meta import Obj, controller_of, dig, is_deleting, is_true, name_of, uid_of
+from graylane.model.kinds import DEPLOYMENT, ENDPOINT_SLICE, POD, REPLICA_SET, SERVICE
+from graylane.model.meta import Obj, controller_of, dig, is_deleting, is_true, labels_of, name_of, namespace_of, uid_of
+from graylane.model.revisions import POD_TEMPLATE_HASH
+from graylane.model.rollout import CANARY_DEPLOYMENT
 from graylane.model.selectors import LabelSelector
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
@@ -40,6 +42,33 @@ def trouble(pod: Obj) -> str:
 def service_lists(view: View, namespace: str, service: str, pods: Set[str]) -> int:
     """How many of `pods` the Service's EndpointSlices hold as ready: what a proxy would send to."""
     return len(listed_pods(view, namespace, service) & pods)
+
+
+def service_serves(view: View, namespace: str, service: str, canary: Obj, pods: Set[str]) -> int:
+    """How many of the canary's `pods` the routes may count on as far as this Service goes.
+
+    A Service that cannot select them stands for all once it lists another canary's pod: a TrafficRouting shared by
+    Rollouts of several Services opens its routes through all of them at once, so each must lead to somebody.
+    """
+    selector = dig(view.get(SERVICE, namespace, service) or {}, "spec", "selector", default={}) or {}
+    labels = dig(canary, "spec", "template", "metadata", "labels", default={})
+    if LabelSelector.of_map(selector).matches(labels):
+        return service_lists(view, namespace, service, pods)
+    others = (view.get(POD, namespace, name) for name in listed_pods(view, namespace, service))
+    return len(pods) if any(_is_of_canary(view, pod) for pod in others if pod) else 0
+
+
+def _is_of_canary(view: View, pod: Obj) -> bool:
+    deployment = view.get(DEPLOYMENT, namespace_of(pod), deployment_of(pod))
+    return deployment is not None and CANARY_DEPLOYMENT in labels_of(deployment)
+
+
+def deployment_of(pod: Obj) -> str:
+    """A Deployment's ReplicaSet is named after it and the pods' template hash; "" of a pod that has none."""
+    owner = controller_of(pod)
+    if not owner or owner.get("kind") != REPLICA_SET.kind:
+        return ""
+    return str(owner.get("name")).removesuffix("-" + labels_of(pod).get(POD_TEMPLATE_HASH, ""))
 
 
 def listed_pods(view: View, namespace: str, service: str) -> frozenset[str]:

@@ -53,7 +53,7 @@ from graylane.rollouts.adoption import is_of_batch_release
 from graylane.rollouts.exposure import exposure, read_by
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import former_of, lane_of, services_of, strays_of
-from graylane.rollouts.listed import listed_pods, ready_pods, service_lists
+from graylane.rollouts.listed import deployment_of, listed_pods, ready_pods, service_serves
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
 from graylane.rollouts.release import OVERDUE, Release
 
@@ -123,8 +123,18 @@ def _sources(
         yield from ((kind, Key(namespace, name)) for kind, name in read_by(lane.obj))
     for service in services:
         yield SERVICE, Key(namespace, service)
+    if len(services) > 1:
+        yield from _neighbours(view, namespace, services)
     for routes in filter(None, (rollout.embedded, _routes(view, rollout))):
         yield SERVICE, Key(namespace, routes.service)
+
+
+def _neighbours(view: View, namespace: str, services: tuple[str, ...]) -> Iterable[Source]:
+    """Pods that a shared TrafficRouting's Services list, and whose they are: perhaps another Rollout's canary."""
+    for name in {name for service in services for name in listed_pods(view, namespace, service)}:
+        yield POD, Key(namespace, name)
+        if pod := view.get(POD, namespace, name):
+            yield DEPLOYMENT, Key(namespace, deployment_of(pod))
 
 
 def _services(view: View, rollout: Rollout, canary_names: frozenset[str]) -> Services | None:
@@ -231,7 +241,7 @@ def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ..
     sets = view.owned_by(REPLICA_SET, uid_of(deployment))
     newest = max(sets, key=lambda item: (wanted_replicas(item) > 0, generation_of(item), name_of(item)), default=None)
     ready, trouble = ready_pods(view, sets)
-    listed = [service_lists(view, namespace, service, ready) for service in services]
+    listed = [service_serves(view, namespace, service, deployment, ready) for service in services]
     return Canary(
         obj=deployment,
         name=name_of(deployment),

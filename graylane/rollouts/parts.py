@@ -58,7 +58,8 @@ class Stable:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A canary Deployment of ours. `listed`: its ready pods found in every routed Service's EndpointSlices.
+    """A canary Deployment of ours. `listed`: its ready pods found in the EndpointSlices of every routed Service that
+    can select them; none while another routed Service lists no canary at all.
 
     `foreign`: it still belongs to the BatchRelease of a release that OpenKruise began.
     """

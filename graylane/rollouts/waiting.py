@@ -79,7 +79,7 @@ def _listed(facts: Facts) -> Wait:
     routing = facts.lane.name if facts.lane else ""
     text = (
         f"the Services of TrafficRouting {routing} list {facts.listed_of_canary} of {facts.target} canary pods; "
-        "their selectors must match the canary's labels"
+        "each must select them, or list another Rollout's canary"
     )
     return Wait("CanaryNotListed", text)
 
