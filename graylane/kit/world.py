@@ -7,7 +7,7 @@ subresources, finalizers, graceful pod deletion, owner references.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -72,7 +72,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     writes: int = 0
     log: list[tuple[Kind, Change]] = field(default_factory=list)
-    _caches: dict[Kind, Cache] = field(default_factory=dict)
+    _caches: defaultdict[Kind, Cache] = field(default_factory=lambda: defaultdict(Cache))
     _version: int = 0
     _changes: Counter[Kind] = field(default_factory=Counter)
 
@@ -337,19 +337,19 @@ class World:
             self.log.append((kind, change))
 
     def _cache(self, kind: Kind) -> Cache:
-        return self._caches.setdefault(kind, Cache())
+        return self._caches[kind]
 
 
 class _EveryKind(dict[Kind, Cache]):
     """In a World every kind is watched."""
 
-    def __init__(self, caches: dict[Kind, Cache], noted: set[Kind]) -> None:
+    def __init__(self, caches: defaultdict[Kind, Cache], noted: set[Kind]) -> None:
         super().__init__()
         self._caches, self._noted = caches, noted
 
     def get(self, kind: Kind, default: Any = None) -> Cache:
         self._noted.add(kind)
-        return self._caches.setdefault(kind, Cache())
+        return self._caches[kind]
 
 
 def _permitted(kind: Kind, old: Obj, wanted: Obj, subresource: str) -> Obj:
