@@ -73,3 +73,27 @@ def test_run_reconciles_until_quiet_and_lets_time_pass_to_wake_ups() -> None:
     world.run([Controller("counter", CONFIG_MAP, count_up)], seconds=60)
     assert world.get(POD, "d", "done") is not None
     assert world.now() - start == timedelta(seconds=20)
+
+
+def test_who_rests_is_asked_again_when_what_it_read_changes_and_at_its_wake_up_alone() -> None:
+    looks: list[tuple[str, float]] = []
+    world = World()
+    began = world.now()
+
+    def look(name: str, view: View, key: Key, now: datetime) -> Outcome:
+        looks.append((name, (now - began).total_seconds()))
+        return Outcome(wake_at=began + timedelta(seconds=5) if name == "sleeper" and now == began else None)
+
+    def writer(view: View, key: Key, now: datetime) -> Outcome:
+        if view.get(POD, "d", "p") is None and now > began:
+            return Outcome((Create(POD, {"metadata": {"name": "p", "namespace": "d"}}),))
+        return Outcome(wake_at=began + timedelta(seconds=9) if now < began + timedelta(seconds=9) else None)
+
+    def reader(view: View, key: Key, now: datetime) -> Outcome:
+        view.get(POD, "d", "p")
+        return look("reader", view, key, now)
+
+    world.put(CONFIG_MAP, {"metadata": {"name": "c", "namespace": "d"}})
+    sleeper = Controller("sleeper", CONFIG_MAP, lambda *asked: look("sleeper", *asked))
+    world.run([sleeper, Controller("reader", CONFIG_MAP, reader), Controller("writer", CONFIG_MAP, writer)], seconds=60)
+    assert looks == [("sleeper", 0), ("reader", 0), ("sleeper", 5), ("reader", 9)]
