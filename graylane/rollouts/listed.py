@@ -47,20 +47,23 @@ def service_lists(view: View, namespace: str, service: str, pods: Set[str]) -> i
 def service_serves(view: View, namespace: str, service: str, canary: Obj, pods: Set[str]) -> int:
     """How many of the canary's `pods` the routes may count on as far as this Service goes.
 
-    A Service that cannot select them stands for all once it lists another canary's pod: a TrafficRouting shared by
-    Rollouts of several Services opens its routes through all of them at once, so each must lead to somebody.
+    A Service that cannot select them stands for all once it lists a pod of another workload's canary: a TrafficRouting
+    shared by Rollouts of several Services opens its routes through all of them at once, so each must lead to somebody.
     """
-    selector = dig(view.get(SERVICE, namespace, service) or {}, "spec", "selector", default={}) or {}
+    selector: dict[str, str] = dict(dig(view.get(SERVICE, namespace, service), "spec", "selector", default={}))
+    selector.pop(POD_TEMPLATE_HASH, None)  # no template has it, and where a Service selects by it we move it
     labels = dig(canary, "spec", "template", "metadata", "labels", default={})
     if LabelSelector.of_map(selector).matches(labels):
         return service_lists(view, namespace, service, pods)
-    others = (view.get(POD, namespace, name) for name in listed_pods(view, namespace, service))
-    return len(pods) if any(_is_of_canary(view, pod) for pod in others if pod) else 0
+    listed = (view.get(POD, namespace, name) for name in listed_pods(view, namespace, service))
+    workloads = {_released_by(view, pod) for pod in listed if pod}
+    return len(pods) if workloads - {"", labels_of(canary).get(CANARY_DEPLOYMENT, "")} else 0
 
 
-def _is_of_canary(view: View, pod: Obj) -> bool:
+def _released_by(view: View, pod: Obj) -> str:
+    """The workload whose canary the pod is of; "" when it is of none."""
     deployment = view.get(DEPLOYMENT, namespace_of(pod), deployment_of(pod))
-    return deployment is not None and CANARY_DEPLOYMENT in labels_of(deployment)
+    return labels_of(deployment or {}).get(CANARY_DEPLOYMENT, "")
 
 
 def deployment_of(pod: Obj) -> str:
