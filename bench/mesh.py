@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from graylane.chain.match import Request
+from graylane.kit import garbage
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import Inputs, MeshConfig
 from graylane.mesh.simulate import from_pod
@@ -91,6 +92,7 @@ async def town(count: int) -> AsyncIterator[tuple[envoys.Rig, Store, str]]:
         start = time.perf_counter()
         await rig.push(store.inputs(), 60)
         print(f"  first compile, push and acknowledgement: {(time.perf_counter() - start) * 1000:.0f} ms")
+        garbage.is_built()  # as `graylane up` says once it is ready
         yield rig, store, network
 
 
