@@ -39,7 +39,7 @@ class Namespaces:
             self.close()
             with _links() as links:
                 _require_unused(links, network.pods)
-                links.link("add", ifname=network.bridge, kind="bridge")
+                links.link("add", ifname=network.bridge, kind="bridge", address=network.hardware_address)
                 index = _index(links, network.bridge)
                 links.addr("add", index=index, address=str(network.host_address), prefixlen=network.pods.prefixlen)
                 links.link("set", index=index, state="up")

@@ -38,6 +38,12 @@ class PodNetwork:
         return f"gl{self.tag}"
 
     @property
+    def hardware_address(self) -> str:
+        """The bridge's. One without an address of its own takes that of a link, another when links come and go, and
+        pods go on sending to the one they know: their name server is out of reach for ten seconds."""
+        return ":".join(("02", "47", "4c", self.tag[:2], self.tag[2:4], self.tag[4:]))
+
+    @property
     def host_address(self) -> IPv4Address:
         """The bridge's own: pods find the name server there, and Envoy and the kubelet speak to pods from it."""
         return self.pods[1]

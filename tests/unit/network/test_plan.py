@@ -34,6 +34,13 @@ def test_every_link_has_a_name_that_the_kernel_takes() -> None:
     assert all(len(name) <= 15 for name in names)
 
 
+def test_the_bridge_has_a_hardware_address_of_its_own_that_nobody_was_assigned() -> None:
+    first, *rest = (int(part, 16) for part in network().hardware_address.split(":"))
+    assert len(rest) == 5
+    assert first & 0b11 == 0b10  # locally administered, one machine's
+    assert network().hardware_address != network("/data/two").hardware_address
+
+
 def test_a_network_knows_its_own_from_another_clusters() -> None:
     one, two = network(), network("/data/two")
     address = str(one.pods[7])
