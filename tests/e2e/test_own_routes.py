@@ -67,8 +67,11 @@ async def traffic(url: str) -> AsyncIterator[Traffic]:
 
     async def ask(session: aiohttp.ClientSession) -> None:
         while True:
-            async with session.get(url) as answer:
-                found.note(answer.status, await answer.text())
+            try:
+                async with session.get(url) as answer:
+                    found.note(answer.status, await answer.text())
+            except aiohttp.ClientError as error:
+                found.failed.append(repr(error))
 
     async with aiohttp.ClientSession() as session:
         tasks = [asyncio.create_task(ask(session)) for _ in range(2)]
@@ -92,6 +95,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
 async def test_rows_97_and_98_weights_grow_stable_is_promoted_and_nobody_notices(up: Up) -> None:
     up.shell(f"kubectl apply -f - <<'END'\n{MANIFESTS}\nEND")
     await eventually(lambda: is_at(up, "Healthy", "2", "Completed"), 30, "at rest")
+    await eventually(lambda: "mockb" in up.curl(), 30, "the chain answers")
     async with traffic(up.gateway) as seen:
         await asyncio.to_thread(up.shell, "kubectl set env deploy/mockb-base version=next")
         await eventually(lambda: is_at(up, "Progressing", "1", "StepPaused"), 60, "paused")
