@@ -36,7 +36,7 @@ demo: setup
 
 test: setup-dev
 	@$(BIN)/pytest -n 2 -m "not e2e"
-	@$(BIN)/pytest -m e2e
+	@$(BIN)/pytest -n 2 --dist loadfile -m e2e
 
 nightly: setup-dev
 	@GRAYLANE_REALITY_CASES=510 GRAYLANE_REALITY_SEED=$${GRAYLANE_REALITY_SEED:-$$(date +%Y%m%d)000} $(BIN)/pytest tests/e2e/test_reality.py

@@ -17,6 +17,7 @@ import pytest
 from kr8s.asyncio.objects import Pod
 
 from graylane.model.meta import Obj, dig
+from graylane.testing.envoys import free_port
 from graylane.testing.kubelets import Rig, kubelet_rig
 
 pytestmark = pytest.mark.e2e
@@ -110,7 +111,7 @@ async def test_exec_and_port_forward_with_kr8s(rig: Rig, web: Obj) -> None:
     pod = await Pod.get("web", namespace="default", api=api)
     done = await pod.exec(["sh", "-c", "echo $app; echo problem >&2"])
     assert (done.stdout, done.stderr, done.returncode) == (b"web\n", b"problem\n", 0)
-    async with pod.portforward(remote_port=8000, local_port="auto") as port:
+    async with pod.portforward(remote_port=8000, local_port=free_port()) as port:
 
         def ask() -> str:
             connection = HTTPConnection("127.0.0.1", port, timeout=20)
