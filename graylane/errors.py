@@ -9,7 +9,7 @@ Pure. In: what went wrong. Out: exceptions; `ApiError` also converts to and from
         ├── NotAcceptable 406  AlreadyExists 409  Conflict 409 (retry now)  Gone 410 (list again)
         ├── TooLarge 413  UnsupportedMediaType 415  Invalid 422 (user, with the field path)
         └── TooManyRequests 429  InternalError 500  NotImplementedByServer 501  Unavailable 503
-            Timeout 504                                              (all of these: retry later)
+            (Unreachable: there was no answer)  Timeout 504          (all of these: retry later)
 """
 
 from __future__ import annotations
@@ -131,6 +131,10 @@ class NotImplementedByServer(ApiError):
 
 class Unavailable(ApiError):
     code, reason = 503, "ServiceUnavailable"
+
+
+class Unreachable(Unavailable):
+    """Nobody answered at all."""
 
 
 class Timeout(ApiError):

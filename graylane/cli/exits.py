@@ -30,6 +30,7 @@ from graylane.errors import (
     Timeout,
     Unauthorized,
     Unavailable,
+    Unreachable,
     UserError,
 )
 
@@ -87,9 +88,13 @@ def code_of(error: GraylaneError) -> int:
     return next((code for family, code in _CODES if isinstance(error, family)), Exit.DEFECT)
 
 
+_WHAT_TO_DO = (
+    (Unauthorized, ": the server does not accept the kubeconfig's credentials"),
+    (Unreachable, "; start it (`graylane up`), or name another cluster with --kubeconfig or --context"),
+)
+
+
 def line_of(error: BaseException) -> str:
-    """One line, whatever the message held."""
+    """One line, whatever the message held, and what to do where that is the same every time."""
     line = " ".join(str(error).split()) or type(error).__name__
-    return (
-        f"{line}: the server does not accept the kubeconfig's credentials" if isinstance(error, Unauthorized) else line
-    )
+    return line + next((advice for family, advice in _WHAT_TO_DO if isinstance(error, family)), "")

@@ -1,7 +1,7 @@
 """The only way to reach an API server, ours or any.
 
 Shell. In: verbs on kinds. Out: plain dict objects, lists and watch streams, or an `ApiError`. One keep-alive session;
-connection failures surface as `Unavailable`, so that every caller retries them the same way.
+connection failures surface as `Unreachable`, so that every caller retries them the same way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import orjson
 from graylane.client import wire
 from graylane.client.config import ApiConfig
 from graylane.client.wire import ObjectList, Request, Selection, Target, WatchEvent
-from graylane.errors import Unavailable
+from graylane.errors import Unreachable
 from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 from graylane.model.patches import PatchType
@@ -179,7 +179,7 @@ class ApiClient:
                     raise wire.decode_error(await response.read(), response.status)
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Unavailable(
+            raise Unreachable(
                 f"{self.config.server} did not answer {request.method} {request.path}: {_why(error)}"
             ) from error
 
