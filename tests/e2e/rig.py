@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,17 @@ class Up:
         """Whatever happened, leave nothing running."""
         if self.process is not None:
             self.stop()
+
+
+@contextlib.contextmanager
+def started(data: Path, *arguments: str) -> Iterator[Up]:
+    """An `up` that is ready; ended however the block, or its start, ends."""
+    rig = Up(data)
+    try:
+        rig.start(*arguments)
+        yield rig
+    finally:
+        rig.end()
 
 
 def descendants(pid: int) -> list[Process]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,16 +26,6 @@ APPROVE = (
     "kubectl patch rollouts.rollouts.kruise.io {name} --subresource=status --type=merge "
     '-p \'{{"status":{{"canaryStatus":{{"currentStepState":"StepReady"}}}}}}\''
 )
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.end()
 
 
 async def test_the_documented_lines_work_verbatim(up: Up) -> None:

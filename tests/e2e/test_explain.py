@@ -14,7 +14,7 @@ import pytest
 
 from graylane.testing.waiting import eventually
 
-from .rig import EXAMPLES, GRAYLANE, Up
+from .rig import EXAMPLES, GRAYLANE, Up, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -23,12 +23,8 @@ DYED = "my-request-id: canary"
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    rig.start("-f", str(EXAMPLES))
-    try:
+    with started(tmp_path / "data", "-f", str(EXAMPLES)) as rig:
         yield rig
-    finally:
-        rig.end()
 
 
 def graylane(up: Up, line: str) -> subprocess.CompletedProcess[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
@@ -61,16 +59,6 @@ spec:
   - service: mocka
     gateway: {httpRouteName: mocka}
 """
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.end()
 
 
 def answers(up: Up, *headers: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from graylane.testing.waiting import eventually
 
-from .rig import EXAMPLES, Up
+from .rig import EXAMPLES, Up, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -83,13 +83,9 @@ async def traffic(url: str) -> AsyncIterator[Traffic]:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
     files = ("01-apps.yaml", "02-gateway.yaml", "03-virtual-services.yaml", "04-destination-rules.yaml")
-    rig.start(*(part for file in files for part in ("-f", str(EXAMPLES / file))))
-    try:
+    with started(tmp_path / "data", *(part for file in files for part in ("-f", str(EXAMPLES / file)))) as rig:
         yield rig
-    finally:
-        rig.end()
 
 
 async def test_rows_97_and_98_weights_grow_stable_is_promoted_and_nobody_notices(up: Up) -> None:

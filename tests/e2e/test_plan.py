@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,6 @@ KINDS = (
     f"rollouts.{KRUISE}",
 )
 CHAIN = Chain("planned", 2)
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.end()
 
 
 async def test_after_each_real_step_the_objects_are_as_planned(up: Up, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from graylane.app import ClusterConfig
 from graylane.model.meta import dig
 from graylane.testing.waiting import eventually
 
-from .rig import BIN, EXAMPLES, Up, alive
+from .rig import BIN, EXAMPLES, Up, alive, started
 
 pytestmark = [
     pytest.mark.e2e,
@@ -38,12 +38,8 @@ GREETED = "import socket, sys; print(socket.create_connection(('greeter', int(sy
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    rig.start("--pod-network=netns", "-f", str(EXAMPLES))
-    try:
+    with started(tmp_path / "data", "--pod-network=netns", "-f", str(EXAMPLES)) as rig:
         yield rig
-    finally:
-        rig.end()
 
 
 def greeter() -> list[dict[str, Any]]:

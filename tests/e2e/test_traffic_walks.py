@@ -11,8 +11,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -40,16 +39,6 @@ CHAINS = (Chain("two", 2), Chain("five", 5))
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60 + 20 * WALKS + REQUESTS / 50)]
 
 Record = Callable[[str, object], None]
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    rig.start()
-    try:
-        yield rig
-    finally:
-        rig.end()
 
 
 class Steady:

@@ -20,7 +20,7 @@ from graylane.trafficrouting.confirm import Answer, Verdict
 from graylane.trafficrouting.proxies import Proxies
 from graylane.trafficrouting.syncz import Silent
 
-from .rig import EXAMPLES, GRAYLANE, Up
+from .rig import EXAMPLES, GRAYLANE, Up, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -31,13 +31,9 @@ LOST = "mocka receives my-request-id, its call to mockb lacks it"
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The scenario with both services released."""
-    rig = Up(tmp_path_factory.mktemp("truth") / "data")
-    rig.start("-f", str(EXAMPLES))
-    try:
+    with started(tmp_path_factory.mktemp("truth") / "data", "-f", str(EXAMPLES)) as rig:
         release(rig, "version=canary")
         yield rig
-    finally:
-        rig.end()
 
 
 def release(up: Up, *variables: str) -> None:
