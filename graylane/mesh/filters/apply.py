@@ -116,11 +116,8 @@ def fits_chain(patch: Patch, chain: Any) -> bool:
 
 def listener(message: Any, patches: Sequence[Patch]) -> bool:
     """Everything but HTTP filters. False when nothing is left to listen with."""
-    for patch in of(patches, "LISTENER"):
-        if patch.operation == "REMOVE":
-            return False
-        if patch.operation == "MERGE":
-            merge(message, patch.value)
+    if not _stays(message, of(patches, "LISTENER")):
+        return False
     given = of(patches, "LISTENER_FILTER")
     if given:
         refill(message.listener_filters, _filters(message.listener_filters, given, _listener_filter))
@@ -128,6 +125,16 @@ def listener(message: Any, patches: Sequence[Patch]) -> bool:
     chains += [patch.value for patch in of(patches, "FILTER_CHAIN") if patch.adds]
     refill(message.filter_chains, chains)
     return bool(chains)
+
+
+def _stays(message: Any, patches: Sequence[Patch]) -> bool:
+    """Whether nothing takes it out; it is merged with in place."""
+    for patch in patches:
+        if patch.operation == "REMOVE":
+            return False
+        if patch.operation == "MERGE":
+            merge(message, patch.value)
+    return True
 
 
 def _listener_filter(patch: Patch) -> str:
@@ -141,11 +148,8 @@ def _network_filter(patch: Patch) -> str:
 def _chain(chain: Any, patches: Sequence[Patch]) -> bool:
     """Whether a chain stays; it is changed in place."""
     fitting = [patch for patch in patches if fits_chain(patch, chain)]
-    for patch in of(fitting, "FILTER_CHAIN"):
-        if patch.operation == "REMOVE":
-            return False
-        if patch.operation == "MERGE":
-            merge(chain, patch.value)
+    if not _stays(chain, of(fitting, "FILTER_CHAIN")):
+        return False
     given = of(fitting, "NETWORK_FILTER")
     if given:
         refill(chain.filters, _filters(chain.filters, given, _network_filter))
