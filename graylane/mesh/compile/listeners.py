@@ -92,10 +92,12 @@ def listeners(world: World, ports: Ports, sidecars: tuple[Group, ...]) -> Table[
 
 
 def _opened(world: World, ports: Ports) -> Opened:
-    return [
-        (port, chains(world, same) if port.speech is not Speech.HTTP else None, _strips(same, world.inputs.lanes))
-        for port, same in _numbers(ports)
-    ]
+    lanes = world.inputs.lanes
+    return [(port, _chains(world, port, same), _strips(same, lanes)) for port, same in _numbers(ports)]
+
+
+def _chains(world: World, port: GatewayPort, same: tuple[GatewayPort, ...]) -> Chains | None:
+    return chains(world, same) if port.speech is not Speech.HTTP else None
 
 
 def _strips(ports: tuple[GatewayPort, ...], lanes: frozenset[str]) -> frozenset[str]:
@@ -106,7 +108,8 @@ def _strips(ports: tuple[GatewayPort, ...], lanes: frozenset[str]) -> frozenset[
 
 def chained(world: World, ports: Ports) -> Iterable[tuple[Source, Finding]]:
     """What there is to say about servers that speak TLS or TCP."""
-    return (told for _, found, _ in _opened(world, ports) if found for told in found.findings)
+    found = (_chains(world, port, same) for port, same in _numbers(ports))
+    return (told for each in found if each for told in each.findings)
 
 
 def _numbers(ports: Ports) -> Iterable[tuple[GatewayPort, tuple[GatewayPort, ...]]]:
