@@ -7,9 +7,11 @@ writes it and the views which read it cannot differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from graylane.chain.latency import Took
 
 Headers = tuple[tuple[str, str], ...]
 Json = Mapping[str, Any]
@@ -76,7 +78,7 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How often the same happened at one hop. `headers` are those that mark a lane."""
+    """How often the same happened at one hop, and how long it took. `headers` are those that mark a lane."""
 
     caller: str
     gateway: bool
@@ -88,6 +90,7 @@ class Count:
     code: int
     flags: str
     count: int
+    took: Took = field(default_factory=dict, hash=False)
 
     @property
     def failed(self) -> bool:
@@ -135,7 +138,7 @@ def view_to_json(view: LedgerView) -> dict[str, Any]:
         "seconds": view.seconds,
         "requests": view.requests,
         "uncounted": view.uncounted,
-        "hops": [_with_headers(_fields(each)) for each in view.counts],
+        "hops": [_with_took(_with_headers(_fields(each))) for each in view.counts],
         "headers": [_fields(each) for each in view.carried],
     }
 
@@ -145,7 +148,7 @@ def view_from_json(data: Json) -> LedgerView:
         float(data["seconds"]),
         int(data["requests"]),
         int(data["uncounted"]),
-        tuple(Count(**_from_headers(each)) for each in data["hops"]),
+        tuple(Count(**_from_took(_from_headers(each))) for each in data["hops"]),
         tuple(Carried(**each) for each in data["headers"]),
     )
 
@@ -173,15 +176,23 @@ _HEADERS = ("headers", "passed")
 
 
 def _with_headers(data: dict[str, Any]) -> dict[str, Any]:
-    for field in _HEADERS:
-        if field in data:
-            data[field] = [{"name": name, "value": value} for name, value in data[field]]
+    for key in _HEADERS:
+        if key in data:
+            data[key] = [{"name": name, "value": value} for name, value in data[key]]
     return data
 
 
 def _from_headers(data: Json) -> dict[str, Any]:
     found = dict(data)
-    for field in _HEADERS:
-        if field in found:
-            found[field] = tuple((each["name"], each["value"]) for each in found[field])
+    for key in _HEADERS:
+        if key in found:
+            found[key] = tuple((each["name"], each["value"]) for each in found[key])
     return found
+
+
+def _with_took(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"took": sorted(data["took"].items())}
+
+
+def _from_took(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"took": dict(data["took"])}

@@ -6,11 +6,12 @@ how many are kept and by how old they may grow; what is counted under no name of
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from graylane.chain.latency import Took, bucket_of, together
 from graylane.chain.seen import Count, LedgerView, Linked, SeenHop
 from graylane.mesh.compile.directory import parsed_cluster
 from graylane.mesh.ledger.carried import carried, host_of
@@ -38,7 +39,7 @@ class _Slice:
     """The counts of `_SLICE_SECONDS`."""
 
     number: int
-    counts: Counter[Count] = field(default_factory=Counter)  # of what happened, as a `Count` of nothing
+    counts: dict[Count, dict[int, int]] = field(default_factory=dict)  # of what happened, as a `Count` of nothing
     uncounted: int = 0
 
 
@@ -62,10 +63,12 @@ class Ledger:
         if not self._slices or self._slices[-1].number != number:
             self._slices.append(_Slice(number))
         latest = self._slices[-1]
-        key = _kind(hop, lanes)
-        known = latest.counts.get(key, 0)
-        if known or len(latest.counts) < self._limits.kinds:
-            latest.counts[key] = known + 1
+        key, bucket = _kind(hop, lanes), bucket_of(hop.seconds)
+        known = latest.counts.get(key)
+        if known is not None:
+            known[bucket] = known.get(bucket, 0) + 1
+        elif len(latest.counts) < self._limits.kinds:
+            latest.counts[key] = {bucket: 1}
         else:
             latest.uncounted += 1
 
@@ -80,15 +83,16 @@ class Ledger:
         """The last `seconds`, in whole slices of time."""
         self._forget(now)
         first = int((now - seconds) // _SLICE_SECONDS)
-        total: Counter[Count] = Counter()
+        total: defaultdict[Count, list[Took]] = defaultdict(list)
         shown = [each for each in self._slices if each.number >= first]
         for each in shown:
-            total.update(each.counts)
-        counts = sorted((replace(kind, count=count) for kind, count in total.items()), key=_order)
+            for kind, took in each.counts.items():
+                total[kind].append(took)
+        counts = sorted((_counted(kind, together(took)) for kind, took in total.items()), key=_order)
         latest = islice(reversed(self._hops), self._limits.linked)
         recent = [hop for hop in latest if hop.ended >= now - seconds]
         uncounted = sum(each.uncounted for each in shown)
-        requests = total.total() + uncounted
+        requests = sum(each.count for each in counts) + uncounted
         return LedgerView(seconds, requests, uncounted, tuple(counts), carried(linked(recent), lanes))
 
     def requests(self, wanted: Callable[[SeenHop], bool], now: float) -> list[Linked]:
@@ -109,6 +113,10 @@ def _kind(hop: SeenHop, lanes: frozenset[str]) -> Count:
     return Count(
         hop.caller, hop.gateway, host or hop.authority, port, headers, hop.rule, hop.pod, hop.code, hop.flags, 0
     )
+
+
+def _counted(kind: Count, took: Took) -> Count:
+    return replace(kind, count=sum(took.values()), took=took)
 
 
 def _order(each: Count) -> tuple[object, ...]:

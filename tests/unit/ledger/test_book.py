@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from graylane.chain.latency import percentile
 from graylane.chain.seen import linked_from_json, linked_to_json, view_from_json, view_to_json
 from graylane.mesh.ledger.book import Ledger, Limits, of_client
 
@@ -22,6 +23,19 @@ def test_equal_requests_are_one_count_and_lanes_are_kept_apart() -> None:
         ("a.d.svc.cluster.local", 8000, DYED, 2),
     ]
     assert (view.requests, view.uncounted) == (5, 0)
+
+
+def test_how_long_requests_took_is_counted_over_all_slices_of_time() -> None:
+    ledger = Ledger()
+    for number, (at, seconds) in enumerate([(940.0, 0.01)] * 98 + [(999.0, 0.5)] * 2, 1):
+        ledger.take(hop(number, "gateway", "d/a-1", at, seconds), LANES, at)
+    (count,) = ledger.view(90, LANES, NOW).counts
+    assert count.count == 100
+    half, most = percentile(count.took, 0.5), percentile(count.took, 0.99)
+    assert half is not None
+    assert most is not None
+    assert 0.01 <= half < 0.0115
+    assert 0.5 <= most < 0.575
 
 
 def test_headers_that_mark_no_lane_do_not_multiply_the_counts() -> None:
