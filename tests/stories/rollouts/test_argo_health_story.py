@@ -1,7 +1,7 @@
-"""What Argo CD makes of a Rollout: the decision table of its health script for this kind, in our own words.
+"""What Argo CD makes of a Rollout: by the health script it has built in, and by ours, which is run as Argo CD runs it.
 
-Progressing whatever it does not know; the rest only for a status of the present generation. The script reads
-`status.canaryStatus` without looking whether it is there, so it must be.
+Of the built-in one there is the decision table, in our own words: Progressing whatever it does not know; the rest only
+for a status of the present generation. It reads `status.canaryStatus` without looking whether it is there: it must be.
 """
 
 from __future__ import annotations
@@ -13,8 +13,13 @@ import pytest
 from graylane.kit.effects import Effect
 from graylane.model.kinds import DEPLOYMENT, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, finalizers_of
+from graylane.model.rollout import ON_FAILURE
+from graylane.rollouts import status as wire
+from graylane.rollouts.release import Stage
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
 from graylane.testing.releases import BROKEN
+
+from . import argo
 
 TABLE = {  # (phase, currentStepState) → health
     ("Progressing", "StepUpgrade"): "Progressing",
@@ -25,7 +30,7 @@ TABLE = {  # (phase, currentStepState) → health
 }
 
 
-def health(rollout: Obj) -> str:
+def built_in(rollout: Obj) -> str:
     status = rollout["status"]
     if rollout["metadata"]["generation"] != status.get("observedGeneration"):
         return "Progressing"
@@ -61,26 +66,50 @@ def failed() -> ReleaseStage:
     return stage.settle()
 
 
-STORIES: dict[str, tuple[Callable[[], ReleaseStage], str]] = {
-    "at rest": (lambda: ReleaseStage().begin(), "Healthy"),
-    "its pods start": (lambda: ReleaseStage().begin().push(BROKEN).settle(), "Progressing"),
-    "it awaits approval": (paused, "Suspended"),
-    "a newer version awaits approval": (lambda: paused().push("v3").settle(), "Suspended"),
-    "it is finished": (lambda: allowed(paused()).approve().settle(), "Healthy"),
-    "it is being finished": (lambda: allowed(shared(paused())).approve().settle(), "Progressing"),
-    "it was rolled back": (lambda: paused().push("v1").settle(), "Healthy"),
-    "it was aborted": (lambda: paused().abort().settle(), "Healthy"),
-    "it is being aborted": (lambda: shared(paused()).abort().settle(), "Progressing"),
+def held() -> ReleaseStage:
+    return paused().edit({"strategy": {"paused": True}}).settle()
+
+
+def taken_back() -> ReleaseStage:
+    stage = ReleaseStage().begin()
+    stage.world.patch(ROLLOUT, NAMESPACE, "web", {"metadata": {"annotations": {ON_FAILURE: "abort"}}})
+    stage.push(BROKEN).settle()
+    stage.world.clock.advance(600)
+    return stage.settle()
+
+
+STORIES: dict[str, tuple[Callable[[], ReleaseStage], str, str]] = {
+    #                                                                                        built in, ours
+    "at rest": (lambda: ReleaseStage().begin(), "Healthy", "Healthy"),
+    "its pods start": (lambda: ReleaseStage().begin().push(BROKEN).settle(), "Progressing", "Progressing"),
+    "it awaits approval": (paused, "Suspended", "Suspended"),
+    "it is held": (held, "Suspended", "Suspended"),
+    "a newer version awaits approval": (lambda: paused().push("v3").settle(), "Suspended", "Suspended"),
+    "it is finished": (lambda: allowed(paused()).approve().settle(), "Healthy", "Healthy"),
+    "it waits for another release": (
+        lambda: allowed(shared(paused())).approve().settle(seconds=10),
+        "Progressing",
+        "Suspended",
+    ),
+    "it was rolled back": (lambda: paused().push("v1").settle(), "Healthy", "Healthy"),
+    "it was aborted": (lambda: paused().abort().settle(), "Healthy", "Healthy"),
+    "it is being aborted": (lambda: shared(paused()).abort().settle(seconds=10), "Progressing", "Suspended"),
     "it was aborted while its pods started": (
         lambda: ReleaseStage().begin().push(BROKEN).settle().abort().settle(),
         "Healthy",
+        "Healthy",
     ),
-    "it was disabled at rest": (lambda: ReleaseStage().begin().edit({"disabled": True}).settle(), "Progressing"),
-    "it was disabled in a release": (lambda: paused().edit({"disabled": True}).settle(), "Degraded"),
-    "it is being deleted in a release": (lambda: shared(paused()).delete_rollout().settle(), "Degraded"),
-    "it has failed": (failed, "Progressing"),
-    "its workload is gone": (without_workload, "Progressing"),
-    "there never was a workload": (lambda: _alone(), "Progressing"),
+    "it was disabled at rest": (
+        lambda: ReleaseStage().begin().edit({"disabled": True}).settle(),
+        "Progressing",
+        "Suspended",
+    ),
+    "it was disabled in a release": (lambda: paused().edit({"disabled": True}).settle(), "Degraded", "Degraded"),
+    "it is being deleted in a release": (lambda: shared(paused()).delete_rollout().settle(), "Degraded", "Progressing"),
+    "it has failed": (failed, "Progressing", "Degraded"),
+    "it failed and was taken back": (taken_back, "Healthy", "Healthy"),
+    "its workload is gone": (without_workload, "Progressing", "Progressing"),
+    "there never was a workload": (lambda: _alone(), "Progressing", "Progressing"),
 }
 
 
@@ -90,19 +119,70 @@ def _alone() -> ReleaseStage:
     return stage.settle()
 
 
-@pytest.mark.parametrize(("story", "wanted"), STORIES.values(), ids=STORIES)
-def test_argo_cd_says_of_it(story: Callable[[], ReleaseStage], wanted: str) -> None:
-    assert health(story().rollout()) == wanted
+@pytest.mark.parametrize(("story", "built", "ours"), STORIES.values(), ids=STORIES)
+def test_argo_cd_says_of_it(story: Callable[[], ReleaseStage], built: str, ours: str) -> None:
+    rollout = story().rollout()
+    assert built_in(rollout) == built
+    assert argo.health(rollout) == (ours, _says(rollout))
 
 
-def test_its_script_stumbles_over_no_status_on_the_way() -> None:
+def _says(rollout: Obj) -> str:
+    """The status' own sentence, but for the one thing that it does not say."""
+    disabled_in_release = rollout["status"]["phase"] == "Disabled" and "Succeeded" in str(rollout["status"])
+    if disabled_in_release:
+        return "disabled during a release, whose version nobody approved; its Deployment stays paused"
+    return str(rollout["status"]["message"])
+
+
+ALLOWED = {  # what ours may say in a stage
+    Stage.INITIAL: {"Progressing"},
+    Stage.HEALTHY: {"Healthy"},
+    Stage.INITIALIZING: {"Progressing"},
+    Stage.ROLLING: {"Progressing", "Suspended"},
+    Stage.PAUSED: {"Suspended"},
+    Stage.FAILED: {"Degraded"},
+    Stage.PROMOTING: {"Progressing"},
+    Stage.RETIRING: {"Progressing", "Suspended"},
+    Stage.CANCELLING: {"Progressing", "Suspended"},
+    Stage.DISABLED: {"Suspended", "Degraded"},
+    Stage.DISABLING: {"Progressing"},
+    Stage.TERMINATING: {"Progressing"},
+}
+
+
+def test_ours_knows_every_stage_of_the_lifecycle_also_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[Stage, set[str]] = {stage: set() for stage in Stage}
+    watch = ReleaseStage._watch
+
+    def look(stage: ReleaseStage, effect: Effect) -> None:
+        watch(stage, effect)
+        rollout = stage.world.get(ROLLOUT, NAMESPACE, "web")
+        if rollout and "status" in rollout:
+            seen[wire.read(rollout, "").stage].add(argo.health(rollout)[0])
+
+    monkeypatch.setattr(ReleaseStage, "_watch", look)
+    for story, _, _ in STORIES.values():
+        story()
+    assert {stage: found - ALLOWED[stage] for stage, found in seen.items() if found - ALLOWED[stage]} == {}
+    assert {stage for stage, found in seen.items() if not found} == set()
+
+
+def test_a_status_of_another_generation_tells_nothing() -> None:
+    rollout = paused().rollout()
+    rollout["metadata"]["generation"] += 1
+    assert (built_in(rollout), argo.health(rollout)[0]) == ("Progressing", "Progressing")
+    del rollout["status"]
+    assert argo.health(rollout)[0] == "Progressing"
+
+
+def test_the_built_in_script_stumbles_over_no_status_on_the_way() -> None:
     stage = ReleaseStage().begin()
     seen: list[str] = []
 
     def look(effect: Effect) -> None:
         rollout = stage.world.get(ROLLOUT, NAMESPACE, "web")
         if rollout and "status" in rollout:
-            seen.append(health(rollout))
+            seen.append(built_in(rollout))
 
     stage.world.after_write = look
     stage.push("v2").settle().push("v3").settle().abort().settle().push("v2").settle()
@@ -115,3 +195,72 @@ def test_its_script_stumbles_over_no_status_on_the_way() -> None:
         *("Progressing", "Suspended"),
         *("Progressing", "Healthy"),
     ]
+
+
+def test_each_action_does_what_the_verb_of_its_name_does_and_is_offered_when_that_is_possible() -> None:
+    stage = ReleaseStage().begin()
+    assert allowed_actions(stage) == {"pause"}
+    stage.push("v2").settle()
+    assert allowed_actions(stage) == {"approve", "abort", "pause"}
+    taken(stage, "pause").settle()
+    assert allowed_actions(stage) == {"abort", "resume"}
+    assert stage.row().startswith("Progressing 1 StepPaused")
+    taken(stage, "resume").settle()
+    taken(allowed(stage), "approve").settle()
+    assert (stage.status("phase"), stage.condition("Succeeded")["reason"]) == ("Healthy", "Completed")
+    stage.push("v3").settle()
+    taken(stage, "abort").settle()
+    assert (stage.status("phase"), stage.condition("Succeeded")["reason"]) == ("Healthy", "Aborted")
+
+
+def test_an_abort_is_not_offered_twice() -> None:
+    stage = shared(paused())
+    taken(stage, "abort")
+    assert allowed_actions(stage) == {"approve", "pause"}
+    assert allowed_actions(stage.settle()) == {"pause"}
+
+
+def allowed_actions(stage: ReleaseStage) -> set[str]:
+    return {name for name, may in argo.actions(stage.rollout()).items() if may}
+
+
+def taken(stage: ReleaseStage, name: str) -> ReleaseStage:
+    """Argo CD patches the status and the rest each by itself, with what the action has changed."""
+    after = argo.act(name, stage.rollout())
+    stage.world.patch(ROLLOUT, NAMESPACE, "web", {"status": after["status"]}, "status")
+    rest = {"metadata": {"annotations": after["metadata"].get("annotations", {})}, "spec": after["spec"]}
+    stage.world.patch(ROLLOUT, NAMESPACE, "web", rest)
+    return stage
+
+
+ROUTINGS = {  # phase, Accepted, RoutesConfirmed → health
+    ("Initial", "True", "True"): "Healthy",
+    ("Healthy", "True", "True"): "Healthy",
+    ("Healthy", "False", "True"): "Progressing",
+    ("Progressing", "True", "True"): "Healthy",
+    ("Progressing", "True", "False"): "Progressing",
+    ("Progressing", "True", "Unknown"): "Healthy",
+    ("Progressing", "False", "False"): "Degraded",
+    ("Finalizing", "True", "False"): "Progressing",
+    ("Finalizing", "True", "True"): "Progressing",
+    ("Terminating", "True", "True"): "Progressing",
+}
+
+
+@pytest.mark.parametrize(("state", "wanted"), ROUTINGS.items(), ids=str)
+def test_argo_cd_says_of_a_traffic_routing(state: tuple[str, str, str], wanted: str) -> None:
+    phase, accepted, confirmed = state
+    conditions = [
+        {"type": "Accepted", "status": accepted, "message": "it names nothing"},
+        {"type": "RoutesConfirmed", "status": confirmed, "message": "a proxy lags"},
+    ]
+    status = {
+        "observedGeneration": 2,
+        "phase": phase,
+        "message": f"TrafficRouting is {phase}",
+        "conditions": conditions,
+    }
+    found, said = argo.health({"metadata": {"generation": 2}, "status": status}, "TrafficRouting")
+    told = "it names nothing" if accepted == "False" else "a proxy lags" if confirmed == "False" else status["message"]
+    assert (found, said) == (wanted, told)
+    assert argo.health({"metadata": {"generation": 3}, "status": status}, "TrafficRouting")[0] == "Progressing"
