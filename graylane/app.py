@@ -30,7 +30,7 @@ from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
 from graylane.kit import Controller, Manager, SystemClock, istiod
-from graylane.mesh.admission import not_acted_on
+from graylane.mesh import admission
 from graylane.mesh.controller import Mesh
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.gatewayapi import controller as gatewayapi
@@ -194,7 +194,7 @@ class Cluster:
         for kind in WATCHED:
             manager.watch(kind)
         config = WebhookConfig(self.config.node_ip, 0, secrets.server.certificate, secrets.server.key)
-        validators = {istio.VALIDATE_ISTIO: istio.validator(not_acted_on)}
+        validators = {istio.VALIDATE_ISTIO: istio.validator(admission.judge)}
         return await self._stack.enter_async_context(WebhookServer(config, manager.view, validators))
 
     async def _mesh(self, manager: Manager) -> Mesh:

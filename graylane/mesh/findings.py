@@ -72,6 +72,10 @@ def invalid(why: str) -> Finding:
     return Finding("IST0106", "ERROR", f"Schema validation error: {why}")
 
 
+def doubtful(why: str) -> Finding:
+    return Finding("IST0133", "WARNING", f"Schema validation warning: {why}")
+
+
 def no_workloads(selector: Mapping[str, str]) -> Finding:
     text = ",".join(f"{name}={value}" for name, value in sorted(selector.items()))
     return Finding("IST0127", "WARNING", f"No matching workloads for this resource with the following labels: {text}")

@@ -7,8 +7,9 @@ field path; and the configuration that makes an API server ask. Meant for a clus
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
+from graylane.chain.validation.checks import Report
 from graylane.chain.validation.judging import GROUPS, judge
 from graylane.errors import BadRequest
 from graylane.kit.cache import View
@@ -27,8 +28,8 @@ _PLURALS = {
 assert tuple(_PLURALS) == GROUPS
 
 
-def validator(not_acted_on: Callable[[Obj], Iterable[str]] = lambda _: ()) -> Callable[[Obj, View], AdmissionResponse]:
-    """`not_acted_on` names what of a valid object this mesh would ignore; that is warned of."""
+def validator(further: Callable[[Obj], Report] = lambda _: Report()) -> Callable[[Obj, View], AdmissionResponse]:
+    """`further` is what a mesh has to say besides, of an object that is not refused already."""
 
     def validate(request: Obj, _: View) -> AdmissionResponse:
         obj, old = request.get("object"), request.get("oldObject")
@@ -37,10 +38,9 @@ def validator(not_acted_on: Callable[[Obj], Iterable[str]] = lambda _: ()) -> Ca
         if isinstance(old, dict) and obj.get("spec") == old.get("spec"):
             return ALLOWED  # metadata alone changes: finalizers must go even from what an older version let in
         report = judge(obj)
-        warnings = (*report.warnings, *not_acted_on(obj))
-        if not report.errors:
-            return AdmissionResponse(warnings=warnings)
-        return AdmissionResponse(error=BadRequest(_told(report.errors)), warnings=warnings)
+        more = Report() if report.errors else further(obj)
+        errors, warnings = report.errors + more.errors, tuple(dict.fromkeys(report.warnings + more.warnings))
+        return AdmissionResponse(error=BadRequest(_told(errors)) if errors else None, warnings=warnings)
 
     return validate
 

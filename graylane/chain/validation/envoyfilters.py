@@ -1,7 +1,7 @@
 """EnvoyFilter: the shape of its patches.
 
-Pure. In: its spec. Out: complaints. Whether a `value` is a message that Envoy knows is found when it is compiled, and
-told in the object's status; here, where no Envoy needs to be installed, its `@type` is only looked for.
+Pure. In: its spec. Out: complaints. Whether a `value` is a message that Envoy knows is the mesh's to say
+(`mesh.admission`); here, where nobody needs Envoy's messages, its `@type` is only looked for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,21 @@ _OTHERS = ("BOOTSTRAP", "EXTENSION_CONFIG")
 _MATCHES = ("listener", "routeConfiguration", "cluster")
 _HCM = "envoy.filters.network.http_connection_manager"
 _OPERATIONS = (*("MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE"),)
+_HTTP_FILTERS = (*("buffer", "cors", "csrf", "ext_authz", "fault", "grpc_web", "health_check", "lua", "router"),)
+_LISTENER_FILTERS = ("http_inspector", "original_dst", "original_src", "proxy_protocol", "tls_inspector")
 _NEED_TYPE = ("HTTP_FILTER", "NETWORK_FILTER", "LISTENER_FILTER", "EXTENSION_CONFIG")
+_FORMER = {
+    "envoy.http_connection_manager": _HCM,
+    "envoy.tcp_proxy": "envoy.filters.network.tcp_proxy",
+    "envoy.redis_proxy": "envoy.filters.network.redis_proxy",
+    "envoy.mongo_proxy": "envoy.filters.network.mongo_proxy",
+    "envoy.ratelimit": "envoy.filters.network.ratelimit",
+    "envoy.echo": "envoy.filters.network.echo",
+    "envoy.rate_limit": "envoy.filters.http.ratelimit",
+    "envoy.grpc_json_transcoder": "envoy.filters.http.grpc_json_transcoder",
+    **{f"envoy.{name}": f"envoy.filters.http.{name}" for name in _HTTP_FILTERS},
+    **{f"envoy.listener.{name}": f"envoy.filters.listener.{name}" for name in _LISTENER_FILTERS},
+}
 
 
 def check(report: Report, spec: Block) -> None:
@@ -84,6 +98,7 @@ def _filters(report: Report, path: str, applies: str, match: Block) -> None:
     found, where = block(chain["filter"]), f"{path}.match.listener.filterChain.filter"
     if not found.get("name"):
         report.error(where, "filter match has no name to match on")
+    _former(report, f"{where}.name", found.get("name"))
     if found.get("subFilter") is None:
         return
     if applies != "HTTP_FILTER":
@@ -92,6 +107,12 @@ def _filters(report: Report, path: str, applies: str, match: Block) -> None:
         report.error(f"{where}.subFilter", f"subfilter match requires filter match with {_HCM}")
     if not block(found["subFilter"]).get("name"):
         report.error(f"{where}.subFilter", "subfilter match has no name to match on")
+    _former(report, f"{where}.subFilter.name", block(found["subFilter"]).get("name"))
+
+
+def _former(report: Report, path: str, name: object) -> None:
+    if isinstance(name, str) and name in _FORMER:
+        report.warn(path, f"{name} is a former name, which no proxy has any more: use {_FORMER[name]}")
 
 
 def _typed(report: Report, path: str, value: Block) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from graylane.chain.validation.judging import judge
 from graylane.mesh import findings
-from graylane.mesh.analyzers import doors, messages, routes, workloads
+from graylane.mesh.analyzers import doors, routes, workloads
 from graylane.mesh.compile.plan import plan
 from graylane.mesh.explain.reading import Lists, inputs_of
 from graylane.mesh.findings import Finding
@@ -97,5 +97,5 @@ def _schema(lists: Lists) -> Iterator[tuple[Source, Finding]]:
         for obj in items:
             report = judge({**obj, "apiVersion": kind.api_version, "kind": kind.kind}, reach=False)
             source = Source(kind.kind, *key_of(obj), generation_of(obj))
-            yield from ((source, messages.invalid(error)) for error in report.errors)
-            yield from ((source, messages.doubtful(warning)) for warning in report.warnings)
+            yield from ((source, findings.invalid(error)) for error in report.errors)
+            yield from ((source, findings.doubtful(warning)) for warning in report.warnings)

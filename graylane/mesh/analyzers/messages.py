@@ -10,14 +10,6 @@ from collections.abc import Iterable, Mapping
 from graylane.mesh.findings import Finding
 
 
-def invalid(why: str) -> Finding:
-    return Finding("IST0106", "ERROR", f"Schema validation error: {why}")
-
-
-def doubtful(why: str) -> Finding:
-    return Finding("IST0133", "WARNING", f"Schema validation warning: {why}")
-
-
 def same_host(services: Iterable[str], host: str) -> Finding:
     text = (
         f"The VirtualServices {','.join(services)} associated with mesh gateway define the same host {host} which can "

@@ -19,7 +19,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from graylane.mesh.filters.types import BadValue, parse
-from graylane.mesh.findings import Finding, invalid, unsupported
+from graylane.mesh.findings import Finding, doubtful, invalid, unsupported
 from graylane.mesh.inputs import Block, EnvoyFilter, Proxy, selects
 from graylane.model.meta import dig
 
@@ -42,7 +42,7 @@ class Kind:
 
 _WHOLE = ("MERGE", "ADD", "REMOVE", *_INSERTS)
 KINDS = {
-    "LISTENER": Kind(listener_pb2.Listener, "listener", _WHOLE),
+    "LISTENER": Kind(listener_pb2.Listener, "listener", _WHOLE, named=False),
     "LISTENER_FILTER": Kind(
         listener_components_pb2.ListenerFilter, "listener", ("ADD", "REMOVE", *_INSERTS, "REPLACE")
     ),
@@ -113,7 +113,7 @@ def decode(owner: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
         except BadValue as error:
             findings.append(invalid(str(error)))
             continue
-        findings.extend(Finding("IST0106", "WARNING", f"Schema warning: {text}") for text in complaints)
+        findings.extend(map(doubtful, complaints))
         if _meant(block):
             patches.append(_patch(owner, block, value))
     return tuple(patches), tuple(findings)
@@ -146,7 +146,7 @@ def _bad_match(match: Block, apply_to: str, operation: str, kind: Kind, path: st
     except re.error as error:
         return invalid(f"{path}.match.proxy.proxyVersion does not compile: {error}")
     if operation == "REMOVE" and apply_to in _MUST_FIND and not dig(match, *_MUST_FIND[apply_to]):
-        return invalid(f"{path}.match must name the filter to remove")
+        return doubtful(f"{path}.match names no filter, so nothing is removed")
     return None
 
 

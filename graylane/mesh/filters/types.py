@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,12 @@ import udpa.type.v1.typed_struct_pb2  # noqa: F401  registers the type under whi
 import xds.type.v3.typed_struct_pb2  # noqa: F401
 from google.protobuf import descriptor_pool, json_format, message_factory
 
+MOST_FIELDS = 50_000
 _PREFIX = "type.googleapis.com/"
+_FORMER = re.compile(r"^envoy\..*\.v2(alpha\d*)?\.")  # messages of the API before v3, which Envoy has forgotten
+_OUTER = re.compile(r"Failed to parse (\w+) field: ")
+_UNKNOWN = re.compile(r'has no field named "(\w+)" at "([^"]*)"')
+_AT = re.compile(r" at (\w[\w.\[\]]*?)\.*$")
 
 
 class BadValue(ValueError):
@@ -24,7 +30,9 @@ class BadValue(ValueError):
 
 def parse(value: Any, message: Any, path: str) -> list[str]:
     """Fill `message` from `value`. Returns complaints that do not prevent its use (fields nobody knows)."""
-    for url in _type_urls(value):
+    if not isinstance(value, dict):
+        raise BadValue(f"{path}: a map of fields is expected, not {type(value).__name__}")
+    for url in _type_urls(value, path):
         _load(url, path)
     try:
         json_format.ParseDict(value, message)
@@ -34,27 +42,46 @@ def parse(value: Any, message: Any, path: str) -> list[str]:
         try:
             json_format.ParseDict(value, message, ignore_unknown_fields=True)
         except json_format.ParseError as error:
-            raise BadValue(f"{path}: {_first_line(error)}") from error
-        return [f"{path}: {_first_line(strict)}"]
+            raise BadValue(_located(error, path)) from error
+        return [_located(strict, path)]
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
+def _located(error: Exception, path: str) -> str:
+    """`PATH.load_assignment.endpoints: why` for what the parser tells from the outside in."""
+    said = str(error).split("\n", 1)[0]
+    names = []
+    while found := _OUTER.match(said):
+        names.append(found[1])
+        said = said[found.end() :]
+    if unknown := _UNKNOWN.search(said):
+        names += [*unknown[2].split(".")[1:], unknown[1]]
+        said = f"{said[: unknown.start()]}has no field named {unknown[1]!r}"
+    elif placed := _AT.search(said):
+        names, said = placed[1].split(".")[1:], said[: placed.start()].rstrip(".")
+    return f"{'.'.join([path, *names])}: {said.rstrip('.')}"
 
 
-def _type_urls(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        own = [value["@type"]] if isinstance(value.get("@type"), str) else []
-        return own + [url for below in value.values() for url in _type_urls(below)]
-    if isinstance(value, list):
-        return [url for below in value for url in _type_urls(below)]
-    return []
+def _type_urls(value: Any, path: str) -> set[str]:
+    """Every `@type` in a value. Raises `BadValue` for one too large to be read while others wait."""
+    found, left, count = set(), [value], 0
+    while left:
+        each = left.pop()
+        below = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        if isinstance(each, dict) and isinstance(each.get("@type"), str):
+            found.add(each["@type"])
+        count += len(below)
+        if count > MOST_FIELDS:
+            raise BadValue(f"{path}: more than {MOST_FIELDS:,} fields and entries are not read")
+        left.extend(below)
+    return found
 
 
 def _load(url: str, path: str) -> None:
     name = url.removeprefix(_PREFIX)
     _import_package(name.rpartition(".")[0])
     try:
+        if _FORMER.search(name):
+            raise KeyError(name)
         descriptor_pool.Default().FindMessageTypeByName(name)
     except KeyError:
         raise BadValue(f"{path}: no message of type {url!r} is known to Envoy 1.40") from None

@@ -213,7 +213,7 @@ def patch(apply_to: str = "HTTP_FILTER", operation: str = "ADD", match: Obj | No
         (patch("LISTENER", "REPLACE", name="x"), "GRL0001"),
         (patch("CLUSTER", "MERGE", {"listener": {"portNumber": 80}}), "IST0106"),
         (patch(operation="MOVE"), "IST0106"),
-        (patch(name="x", nonsense=1), "IST0106"),
+        (patch(name="x", nonsense=1), "IST0133"),
         (patch(typed_config={"@type": "type.googleapis.com/no.Such"}), "IST0106"),
         (patch(match={"proxy": {"proxyVersion": "1.("}}, name="x"), "IST0106"),
         (patch(match={"proxy": {"metadata": {"a": "b"}}}, name="x"), "GRL0001"),
