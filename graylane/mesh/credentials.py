@@ -19,6 +19,13 @@ from graylane.model.meta import Key, Obj, name_of, namespace_of
 _CERTIFICATE, _KEY, _AUTHORITY = ("tls.crt", "cert"), ("tls.key", "key"), ("ca.crt", "cacert")
 _SMALLEST_RSA = 2048
 AUTHORITY_SUFFIX = "-cacert"
+KUBERNETES_GATEWAY = "kubernetes-gateway://"
+
+
+def located(name: str, namespace: str) -> Key:
+    """What a `credentialName` means: a Secret beside the gateway's pod, or one with its namespace spelled out."""
+    space, _, rest = name.removeprefix(KUBERNETES_GATEWAY).partition("/")
+    return Key(space, rest) if name.startswith(KUBERNETES_GATEWAY) else Key(namespace, name)
 
 
 def credential(secret: Obj) -> Credential | None:

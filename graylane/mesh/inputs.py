@@ -217,11 +217,15 @@ class Server:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gateway(Config):
-    """`selector` None selects every router; `guard` is the spoof guard as written, "" for off."""
+    """`selector` None selects every router; `guard` is the spoof guard as written, "" for off.
+
+    `translated` ones were made of the Gateway API's objects: what they refer to was permitted there.
+    """
 
     selector: Labels | None
     servers: tuple[Server, ...]
     guard: str = ""
+    translated: bool = False
 
     @property
     def full_name(self) -> str:

@@ -47,6 +47,7 @@ from graylane.model.meta import (
 
 MIRROR = "kubernetes.io/config.mirror"
 SPOOF_GUARD = "graylane.dev/spoof-guard"
+TRANSLATED = "graylane.dev/translated-from"
 SERVICE_NAME = "kubernetes.io/service-name"
 EXPORT_TO = "networking.istio.io/exportTo"
 
@@ -240,6 +241,7 @@ def gateway(obj: Obj) -> Gateway:
         selector=spec.get("selector"),
         servers=tuple(_server(server, namespace_of(obj)) for server in spec.get("servers") or ()),
         guard=annotations_of(obj).get(SPOOF_GUARD, ""),
+        translated=TRANSLATED in labels_of(obj),
     )
 
 

@@ -90,9 +90,15 @@ class Forward:
     hash_keys: tuple[HashKey, ...] = ()
 
 
+REDIRECT_PREFIX = "%PREFIX()%"  # begins a redirect's uri that replaces only what the match took, as in Istio
+
+
 @dataclass(frozen=True, slots=True)
 class Redirect:
+    """`path` replaces all of it, `prefix` what the match took."""
+
     path: str = ""
+    prefix: str = ""
     host: str = ""
     scheme: str = ""
     port: int = 0

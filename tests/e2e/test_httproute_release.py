@@ -10,6 +10,7 @@ import yaml
 from graylane.model.meta import condition, dig
 from graylane.testing.waiting import eventually
 
+from .certificates import Authority
 from .rig import EXAMPLES, Up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -28,7 +29,12 @@ spec: {ports: [{name: http, port: 8000}], selector: {app: mocka, version: canary
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: front}
-spec: {gatewayClassName: istio, listeners: [{name: web, port: 80, protocol: HTTP}]}
+spec:
+  gatewayClassName: istio
+  listeners:
+  - {name: web, port: 80, protocol: HTTP}
+  - {name: more, port: 8888, protocol: HTTP}
+  - {name: secure, port: 443, protocol: HTTPS, hostname: shop.example, tls: {certificateRefs: [{name: shop}]}}
 ---
 apiVersion: gateway.networking.k8s.io/v1beta1
 kind: HTTPRoute
@@ -69,6 +75,31 @@ def state(up: Up) -> str:
     return str(dig(up.get("rollout", "mocka"), "status", "canaryStatus", "currentStepState", default=""))
 
 
+def told(up: Up, listener: str) -> str:
+    """What its Programmed condition says."""
+    listeners = dig(up.get("gtw", "front"), "status", "listeners", default=[])
+    conditions = next((each["conditions"] for each in listeners if each["name"] == listener), [])
+    return str(next((each["message"] for each in conditions if each["type"] == "Programmed"), ""))
+
+
+async def listeners_are_reached_where_they_say(up: Up) -> None:
+    assert told(up, "secure") == "Secret default/shop not found"
+    authority, folder = Authority(), up.data
+    pair = authority.pair("shop.example")
+    for name, text in (("ca", authority.pem), ("crt", pair.certificate), ("key", pair.key)):
+        (folder / f"shop.{name}").write_bytes(text)
+    up.shell(f"kubectl create secret tls shop --cert={folder}/shop.crt --key={folder}/shop.key")
+    for name in ("web", "more", "secure"):
+        await eventually(lambda name=name: told(up, name).startswith("open at "), 30, f"listener {name} is open")
+    assert told(up, "web") == f"open at {up.gateway.removeprefix('http://')}"
+    more = told(up, "more").removeprefix("open at ")
+    assert "version: base" in up.shell(f"curl -s {more}").stdout
+    address, _, port = told(up, "secure").removeprefix("open at ").partition(":")
+    asked = f"curl -s --cacert {folder}/shop.ca --resolve shop.example:{port}:{address} https://shop.example:{port}/"
+    assert "version: base" in up.shell(asked).stdout
+    assert up.get("svc", "-n", "istio-system", "front-default-istio")["spec"]["ports"][0]["port"] == 8888
+
+
 async def test_a_release_through_an_httproute_is_seen_by_dyed_requests_alone(up: Up) -> None:
     path = up.data / "routed.yaml"
     path.write_text(ROUTED)
@@ -78,6 +109,7 @@ async def test_a_release_through_an_httproute_is_seen_by_dyed_requests_alone(up:
     up.shell(f"kubectl apply -f {apps} -f {path}")
     up.shell("kubectl wait gtw/front --for=condition=Programmed --timeout=30s")
     await eventually(lambda: "version: base" in answers(up), 30, "base answers through the HTTPRoute")
+    await listeners_are_reached_where_they_say(up)
     rules = up.get("httproute", "mocka")["spec"]["rules"]
 
     up.shell("kubectl set env deploy/mocka-base version=canary")

@@ -5,6 +5,11 @@ Numbers are those of the list of behaviours the rows come from.
 
 from __future__ import annotations
 
+import json
+import ssl
+from typing import Any
+
+import aiohttp
 import pytest
 import yaml
 
@@ -13,7 +18,9 @@ from graylane.mesh.gatewayapi.controller import GATEWAY_CLASS_OBJECT
 from graylane.mesh.gatewayapi.objects import wanted
 from graylane.model import kinds
 from graylane.model.kinds import Kind
+from graylane.testing.waiting import eventually
 
+from .certificates import Authority
 from .town import Town
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -27,7 +34,9 @@ kind: Gateway
 metadata: {{name: front, namespace: shop}}
 spec: {{gatewayClassName: istio, listeners: [{{name: web, port: 80, protocol: HTTP, hostname: '*.example.com'}}]}}
 """
+API_OF = {"ServiceEntry": "networking.istio.io/v1beta1"}
 HOST = "a.example.com"
+HTTPS, MORE = 8443, 8888
 V1, V2 = "{name: b-v1, port: 8000}", "{name: b-v2, port: 8000}"
 BY_VERSION = "".join(
     f"""---
@@ -50,13 +59,15 @@ def rule(backend: str, *matches: str, more: str = "") -> str:
     return f"{asked}backendRefs: [{backend}]{more}"
 
 
-async def have(town: Town, *texts: str) -> None:
+async def have(town: Town, *texts: str, gateway: str = GATEWAY) -> None:
     """The town with Services by version, and what the Gateway API's objects of `texts` become."""
     town.cluster.apply(*(each for each in yaml.safe_load_all(BY_VERSION) if each))
-    documents = [each for text in (GATEWAY, *texts) for each in yaml.safe_load_all(text) if each]
+    documents = [each for text in (gateway, *texts) for each in yaml.safe_load_all(text) if each]
     caches = {kind: Cache() for kind in KINDS.values()}
-    services = [{"apiVersion": "v1", **each} for each in town.cluster.of("Service")]
-    for each in (GATEWAY_CLASS_OBJECT, *services, *documents):
+    known = ("Service", "Secret", "ServiceEntry")
+    there = [{"apiVersion": API_OF.get(kind, "v1"), **each} for kind in known for each in town.cluster.of(kind)]
+    pods = [{"apiVersion": "v1", "kind": "Pod", **each} for each in town.cluster.pods]
+    for each in (GATEWAY_CLASS_OBJECT, *there, *pods, *documents):
         caches[KINDS[each["apiVersion"], each["kind"]]].put({**each, "metadata": VERSION | each["metadata"]})
     town.cluster.delete("Gateway", "gw")
     made = wanted(View(caches)).objects
@@ -173,3 +184,198 @@ async def test_weights_are_shares_and_a_timeout_ends_a_request(town: Town) -> No
     seen = [await enter(town, "/w") for _ in range(100)]
     assert 55 <= seen.count("v1") <= 92
     assert await enter(town, "/t?wait=2") == 504
+
+
+# -- listeners ------------------------------------------------------------------------------------------------------
+
+
+def listening(*listeners: str) -> str:
+    """The Gateway with other listeners."""
+    return GATEWAY.replace("{name: web, port: 80, protocol: HTTP, hostname: '*.example.com'}", ", ".join(listeners))
+
+
+def secure(name: str, host: str, more: str = "") -> str:
+    tls = f"tls: {{certificateRefs: [{{name: {name}}}]{more}}}"
+    return f"{{name: {name}, port: {HTTPS}, protocol: HTTPS, hostname: '{host}', {tls}}}"
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+def hold(town: Town, authority: Authority, **secrets: str) -> None:
+    for name, host in secrets.items():
+        town.cluster.apply(authority.pair(host).secret(name, "shop", ca=authority.pem))
+
+
+async def https(town: Town, host: str, context: ssl.SSLContext) -> str | int:
+    url = f"https://{town.address(1)}:{HTTPS}/"
+    answer = await town.rig.get(url, headers={"host": host}, ssl=context, server_hostname=host)
+    return str(answer.json["by"]) if answer.status == 200 else answer.status
+
+
+async def test_tls_ends_at_a_listener_with_the_certificate_of_the_name_that_is_asked_for(
+    town: Town, authority: Authority
+) -> None:
+    hold(town, authority, one=HOST, two="x.other.com")
+    first = route(rule(V1), name="first", parent="{name: front, sectionName: one}")
+    second = route(rule(V2), name="second", parent="{name: front, sectionName: two}")
+    await have(town, first, second, gateway=listening(secure("one", HOST), secure("two", "*.other.com")))
+    assert await https(town, HOST, authority.context()) == "v1"
+    assert await https(town, "x.other.com", authority.context()) == "v2"
+    with pytest.raises(aiohttp.ClientError):
+        await https(town, "third.com", authority.context())
+
+
+async def test_a_listener_without_its_certificate_stays_closed_while_others_serve(
+    town: Town, authority: Authority
+) -> None:
+    hold(town, authority, one=HOST)
+    listeners = listening(secure("one", HOST), secure("none", "b.example.com"))
+    await have(town, route(rule(V1)), gateway=listeners)
+    assert await https(town, HOST, authority.context()) == "v1"
+    with pytest.raises(aiohttp.ClientError):
+        await https(town, "b.example.com", authority.context())
+
+
+async def test_an_option_of_a_listener_asks_clients_for_certificates(town: Town, authority: Authority) -> None:
+    hold(town, authority, one=HOST)
+    mutual = ", options: {gateway.istio.io/tls-terminate-mode: MUTUAL}"
+    await have(town, route(rule(V1)), gateway=listening(secure("one", HOST, mutual)))
+    assert await https(town, HOST, authority.context(authority.pair("ann"))) == "v1"
+    with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+        await https(town, HOST, authority.context())
+
+
+async def test_a_gateway_opens_several_ports_and_a_route_may_choose_one(town: Town) -> None:
+    web = f"{{name: web, port: 80, protocol: HTTP}}, {{name: more, port: {MORE}, protocol: HTTP}}"
+    everywhere = route(rule(V1, "path: {value: /every}"), name="every")
+    there = route(rule(V2, "path: {value: /there}"), name="there", parent=f"{{name: front, port: {MORE}}}")
+    await have(town, everywhere, there, gateway=listening(web))
+
+    async def at_more(path: str) -> str | int:
+        answer = await town.rig.get(f"http://{town.address(1)}:{MORE}{path}", headers={"host": HOST})
+        return str(answer.json["by"]) if answer.status == 200 else answer.status
+
+    assert [await enter(town, "/every"), await enter(town, "/there")] == ["v1", 404]
+    assert [await at_more("/every"), await at_more("/there")] == ["v1", "v2"]
+
+
+# -- after the cases of the API's own conformance rules -------------------------------------------------------------
+
+
+def redirecting(matched: str, **redirect: Any) -> str:
+    filters = [{"type": "RequestRedirect", "requestRedirect": redirect}]
+    return f"matches: [{{path: {{value: {matched}}}}}], filters: {json.dumps(filters)}"
+
+
+async def test_a_redirect_replaces_what_it_says_and_keeps_the_rest(town: Town) -> None:
+    prefix = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}
+    bare = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+    full = {"type": "ReplaceFullPath", "replaceFullPath": "/one"}
+    rules = (
+        redirecting("/prefix", path=prefix),
+        redirecting("/bare", path=bare),
+        redirecting("/full", path=full),
+        redirecting("/there", path=prefix, hostname="r.test", statusCode=301),
+        redirecting("/port", hostname="r.test", port=8083),
+        redirecting("/scheme", hostname="r.test", scheme="https"),
+    )
+    await have(town, route(*rules))
+    here = f"http://{HOST}"
+    wanted = {
+        "/prefix": (302, f"{here}/new"),
+        "/prefix/lemon?q=1": (302, f"{here}/new/lemon?q=1"),
+        "/bare/lemon": (302, f"{here}/lemon"),
+        "/full/lemon": (302, f"{here}/one"),
+        "/there/lemon": (301, "http://r.test/new/lemon"),
+        "/port/x": (302, "http://r.test:8083/port/x"),
+        "/scheme/x": (302, "https://r.test/scheme/x"),
+    }
+    answers = {path: await town.enter(path, host=HOST) for path in wanted}
+    assert {path: (each.status, each.headers["location"]) for path, each in answers.items()} == wanted
+
+
+def rewriting(matched: str, more: str = "", **rewrite: Any) -> str:
+    filters = json.dumps([{"type": "URLRewrite", "urlRewrite": rewrite}])
+    return rule(V1, f"path: {{value: {matched}}}", more=f", filters: {filters[:-1]}{more}]")
+
+
+async def test_a_rewrite_changes_path_and_host_and_goes_with_headers(town: Town) -> None:
+    to_one = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/one"}
+    nothing = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+    header = ", {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-a, value: set}]}}"
+    await have(
+        town,
+        route(
+            rewriting("/prefix/one", path=to_one),
+            rewriting("/strip", path=nothing),
+            rewriting("/host", hostname="h.test"),
+            rewriting("/both", header, path=to_one),
+        ),
+    )
+    asked = ("/prefix/one/two", "/prefix/one", "/strip/three", "/strip", "/host/x", "/both/x")
+    answers = {path: (await town.enter(path, host=HOST)).json for path in asked}
+    paths = {path: answer["path"] for path, answer in answers.items()}
+    assert paths == dict(zip(asked, ("/one/two", "/one", "/three", "/", "/host/x", "/one/x"), strict=True))
+    assert answers["/host/x"]["host"] == "h.test"
+    assert dict(answers["/both/x"]["headers"])["x-a"] == "set"
+
+
+async def test_mirrors_get_a_copy_of_every_request(town: Town) -> None:
+    mirrors = ", ".join(
+        f"{{type: RequestMirror, requestMirror: {{backendRef: {each}}}}}" for each in (V2, "{name: c, port: 80}")
+    )
+    await have(town, route(rule(V1, more=f", filters: [{mirrors}]")))
+    assert await enter(town, "/copied") == "v1"
+
+    async def both() -> bool:
+        return all(any(each["path"] == "/copied" for each in town.seen[name]) for name in ("v2", "c"))
+
+    await eventually(both, 30)
+
+
+async def test_conditions_on_headers_methods_and_parameters_hold_together(town: Town) -> None:
+    rules = (
+        rule(V1, "method: POST"),
+        rule(V2, "headers: [{name: v, value: two}]", "queryParams: [{name: v, value: two}]"),
+        rule(
+            V2, "path: {value: /p}, method: GET, headers: [{name: a, value: '1'}], queryParams: [{name: b, value: x}]"
+        ),
+    )
+    await have(town, route(*rules))
+    assert [await enter(town, method="POST"), await enter(town), await enter(town, v="two")] == ["v1", 404, "v2"]
+    assert [await enter(town, "/?v=two"), await enter(town, "/?v=twofold")] == ["v2", 404]
+    assert [await enter(town, "/p?b=x", a="1"), await enter(town, "/p?b=x"), await enter(town, "/p", a="1")] == [
+        "v2",
+        404,
+        404,
+    ]
+
+
+async def test_a_backends_time_ends_before_the_requests(town: Town) -> None:
+    rules = (
+        rule(V1, "path: {value: /backend}", more=", timeouts: {request: 30s, backendRequest: 100ms}"),
+        rule(V1, "path: {value: /never}", more=", timeouts: {request: 0s, backendRequest: 0s}"),
+    )
+    await have(town, route(*rules))
+    assert await enter(town, "/backend?wait=2") == 504
+    assert await enter(town, "/never?wait=1") == "v1"
+
+
+async def test_a_route_of_a_service_entry_is_for_its_hosts_in_the_mesh(town: Town) -> None:
+    entry = """
+apiVersion: networking.istio.io/v1beta1
+kind: ServiceEntry
+metadata: {name: outside, namespace: shop}
+spec:
+  hosts: [out.example.org]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: ADDRESS, ports: {http: 8000}}]
+"""
+    town.cluster.apply(yaml.safe_load(entry.replace("ADDRESS", town.address(6))))
+    parent = "{group: networking.istio.io, kind: ServiceEntry, name: outside}"
+    await have(town, route(rule(V2, "path: {value: /v2}"), parent=parent))
+    assert [await town.who("http://out.example.org/v2"), await town.who("http://out.example.org/")] == ["v2", 404]

@@ -13,7 +13,7 @@ from graylane.chain import hosts
 from graylane.mesh.compile.connections import tcp_targets, tls_targets
 from graylane.mesh.compile.gateways import GatewayPort, Speech, client, shared_hosts
 from graylane.mesh.compile.world import World
-from graylane.mesh.credentials import AUTHORITY_SUFFIX
+from graylane.mesh.credentials import AUTHORITY_SUFFIX, located
 from graylane.mesh.findings import Finding, invalid, not_found
 from graylane.mesh.inputs import Block, Credential, Source
 from graylane.mesh.table import Target
@@ -128,16 +128,20 @@ def _termination(world: World, port: GatewayPort) -> Termination | Finding:
     name = str(written.get("credentialName") or "")
     if not name:
         return invalid("spec.servers[].tls.credentialName is missing; certificates in files are not acted on")
-    namespace = port.proxy.namespace
     credentials = world.inputs.credentials
-    found = credentials.get(Key(namespace, name))
+    key = located(name, port.proxy.namespace)
+    if key.namespace != port.proxy.namespace and not port.openings[0].gateway.translated:
+        return invalid(
+            f"credentialName {name} may only name another namespace in what the Gateway API's objects became"
+        )
+    found = credentials.get(key)
     if found is None or not found.certificate:
-        return not_found("credentialName", f"{namespace}/{name}")
+        return not_found("credentialName", str(key))
     authority = found
     if mode in _CLIENTS_CERTIFICATE and not found.authority:
-        beside = credentials.get(Key(namespace, name + AUTHORITY_SUFFIX))
+        beside = credentials.get(Key(key.namespace, key.name + AUTHORITY_SUFFIX))
         if beside is None:
-            return not_found("CA certificate (ca.crt, or a Secret beside it)", f"{namespace}/{name}{AUTHORITY_SUFFIX}")
+            return not_found("CA certificate (ca.crt, or a Secret beside it)", f"{key}{AUTHORITY_SUFFIX}")
         authority = beside
     for secret in (found, authority):
         if secret.fault:

@@ -19,6 +19,7 @@ from graylane.mesh.compile.directory import Client
 from graylane.mesh.inputs import Block, VirtualService, selects
 from graylane.mesh.numbers import natural
 from graylane.mesh.table import (
+    REDIRECT_PREFIX,
     DirectResponse,
     Forward,
     HashKey,
@@ -112,8 +113,11 @@ class _Rule:
         port = natural(block.get("port") or 0)
         if block.get("derivePort") == "FROM_REQUEST_PORT" and self.port not in (80, 443):
             port = self.port
+        path = str(block.get("uri") or "")
+        by_prefix = path.startswith(REDIRECT_PREFIX)
         return Redirect(
-            path=str(block.get("uri") or ""),
+            path="" if by_prefix else path,
+            prefix=path.removeprefix(REDIRECT_PREFIX) if by_prefix else "",
             host=str(block.get("authority") or ""),
             scheme=str(block.get("scheme") or ""),
             port=port,

@@ -237,6 +237,8 @@ def _redirect(message: Any, redirect: Redirect) -> None:
     message.response_code = _REDIRECT_CODES.get(redirect.code, 0)
     if redirect.path:
         message.path_redirect = redirect.path
+    if redirect.prefix:
+        message.prefix_rewrite = redirect.prefix
     if redirect.host:
         message.host_redirect = redirect.host
     if redirect.scheme:

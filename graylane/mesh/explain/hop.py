@@ -187,7 +187,8 @@ def edited(headers: Headers, edits: Iterable[HeaderEdits]) -> Headers:
 
 def _answer(outcome: Outcome) -> str:
     if isinstance(outcome, Redirect):
-        where = "".join((outcome.scheme and f"{outcome.scheme}://", outcome.host, outcome.path))
+        path = outcome.path or (outcome.prefix and f"{outcome.prefix}…")
+        where = "".join((outcome.scheme and f"{outcome.scheme}://", outcome.host, path))
         return f"{outcome.code} redirect to {where or 'the same place'}" + (
             f", port {outcome.port}" * bool(outcome.port)
         )

@@ -1,6 +1,7 @@
 """The Kubernetes Gateway API, as Istio 1.23 reads it: its objects become Istio's own. Pure.
 
 Istio translates in memory; here the results are objects like any other, so that they are confirmed, explained, proved
-and cleared away like any other. `backends` finds what a rule leads to, `rules` turns one rule into Istio's, `attach`
-says which route belongs to which listener, `objects` puts them together, `status` tells, `controller` keeps it so.
+and cleared away like any other. `listeners` says what a Gateway opens, with `certificates`, and `ports` where it is
+reached; `attach` which route belongs to which listener, `backends` what a rule leads to, where `grants` permit it,
+`rules` what a rule becomes; `objects` puts them together, `status` tells, `controller` keeps it so.
 """

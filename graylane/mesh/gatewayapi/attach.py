@@ -1,6 +1,6 @@
 """Which routes belong to which listeners, and why others do not.
 
-Pure. In: a `View`. Out: `Listener`s of our Gateways, and for each parent that a route names an `Attachment`.
+Pure. In: a `View`, a route. Out: for each parent that the route names an `Attachment`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graylane.chain import hosts
+from graylane.chain.hosts import DOMAIN, fqdn
 from graylane.kit.cache import View
-from graylane.mesh.gatewayapi.backends import Problem
-from graylane.model.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBE_GATEWAY, NAMESPACE, SERVICE
+from graylane.mesh.gatewayapi.grants import Problem
+from graylane.mesh.gatewayapi.listeners import Listener, listeners
+from graylane.model.kinds import GATEWAY_CLASS, KUBE_GATEWAY, NAMESPACE, SERVICE, SERVICE_ENTRY
 from graylane.model.meta import Key, Obj, dig, is_deleting, key_of, labels_of, namespace_of
 from graylane.model.selectors import LabelSelector
 
@@ -21,47 +23,22 @@ _NO_PARENT = "NoMatchingParent"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """One port of a Gateway. `problem` keeps it closed; routes still attach to it, as the API has it."""
-
-    gateway: Key
-    name: str
-    port: int
-    hostname: str
-    problem: Problem | None = None
-    conflict: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Attachment:
-    """One of a route's parentRefs. `places` are listeners with the hosts on them; `service` is a parent in the mesh."""
+    """One of a route's parentRefs. `places` are listeners with the hosts on them.
+
+    `parent` is a Service or ServiceEntry in the mesh, `hosts` are what it is called there.
+    """
 
     ref: Obj
     places: tuple[tuple[Listener, str], ...] = ()
-    service: Key | None = None
+    parent: Key | None = None
+    hosts: tuple[str, ...] = ()
     problem: Problem | None = None
 
 
 def is_ours(view: View, gateway: Obj) -> bool:
     found = view.get(GATEWAY_CLASS, "", str(dig(gateway, "spec", "gatewayClassName", default="")))
     return found is not None and dig(found, "spec", "controllerName") == CONTROLLER and not is_deleting(gateway)
-
-
-def listeners(gateway: Obj) -> tuple[Listener, ...]:
-    found: list[Listener] = []
-    taken: dict[int, str] = {}
-    seen: set[tuple[int, str]] = set()
-    for entry in dig(gateway, "spec", "listeners", default=[]):
-        port, hostname, protocol = int(entry["port"]), str(entry.get("hostname") or "*"), str(entry["protocol"])
-        problem, conflict = None, False
-        if protocol != "HTTP":
-            problem = Problem("UnsupportedProtocol", f"protocol {protocol!r} is not supported here, only HTTP")
-        elif taken.setdefault(port, protocol) != protocol or (port, hostname) in seen:
-            problem = Problem("HostnameConflict", f"port {port} has another listener for host {hostname}")
-            conflict = True
-        seen.add((port, hostname))
-        found.append(Listener(key_of(gateway), str(entry["name"]), port, hostname, problem, conflict))
-    return tuple(found)
 
 
 def attachments(view: View, route: Obj) -> Iterator[Attachment]:
@@ -73,27 +50,35 @@ def attachments(view: View, route: Obj) -> Iterator[Attachment]:
             gateway = view.get(KUBE_GATEWAY, *key)
             if gateway is not None and is_ours(view, gateway):
                 yield _at_gateway(view, route, ref, gateway)
-        elif (group, kind) == ("", "Service"):
-            yield _in_mesh(view, ref, key)
+        elif (group, kind) == (SERVICE.group, SERVICE.kind):
+            names = (fqdn(key.name, key.namespace, DOMAIN),)
+            yield _in_mesh(view.get(SERVICE, *key), ref, key, names, "port")
+        elif (group, kind) == (SERVICE_ENTRY.group, SERVICE_ENTRY.kind):
+            entry = view.get(SERVICE_ENTRY, *key)
+            yield _in_mesh(entry, ref, key, tuple(map(str, dig(entry, "spec", "hosts", default=[]))), "number")
 
 
-def _in_mesh(view: View, ref: Obj, key: Key) -> Attachment:
-    service = view.get(SERVICE, *key)
-    ports = [port.get("port") for port in dig(service, "spec", "ports", default=[])]
-    if service is None or (ref.get("port") and ref["port"] not in ports):
-        return Attachment(ref, problem=Problem(_NO_PARENT, f"parent service {key} with such a port not found"))
-    return Attachment(ref, service=key)
+def _in_mesh(parent: Obj | None, ref: Obj, key: Key, names: tuple[str, ...], number: str) -> Attachment:
+    ports = [port.get(number) for port in dig(parent, "spec", "ports", default=[])]
+    if parent is None or (ref.get("port") and ref["port"] not in ports):
+        told = f"parent {ref.get('kind')} {key} with such a port not found"
+        return Attachment(ref, problem=Problem(_NO_PARENT, told))
+    return Attachment(ref, parent=key, hosts=names)
 
 
 def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
     named = [
         (listener, entry)
-        for listener, entry in zip(listeners(gateway), dig(gateway, "spec", "listeners", default=[]), strict=True)
+        for listener, entry in zip(listeners(view, gateway), dig(gateway, "spec", "listeners", default=[]), strict=True)
         if ref.get("sectionName") in (None, "", listener.name) and ref.get("port") in (None, 0, listener.port)
     ]
     if not named:
         return Attachment(ref, problem=Problem(_NO_PARENT, f"no listener of {key_of(gateway)} has this name and port"))
-    allowed = [listener for listener, entry in named if _admits(view, route, gateway, entry)]
+    fitting = [(listener, entry) for listener, entry in named if listener.takes_routes]
+    if not fitting:
+        told = f"no listener of {key_of(gateway)} with this name and port takes HTTPRoutes"
+        return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
+    allowed = [listener for listener, entry in fitting if _admits(view, route, gateway, entry)]
     if not allowed:
         told = f"hostnames matched parent, but namespace {namespace_of(route)!r} is not allowed by the parent"
         return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
@@ -105,9 +90,6 @@ def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
 
 
 def _admits(view: View, route: Obj, gateway: Obj, entry: Obj) -> bool:
-    kinds = dig(entry, "allowedRoutes", "kinds", default=[])
-    if kinds and not any(each.get("kind") == HTTP_ROUTE.kind for each in kinds):
-        return False
     scope = dig(entry, "allowedRoutes", "namespaces", default={})
     if scope.get("from") == "All":
         return True

@@ -10,16 +10,9 @@ from typing import Any
 
 from graylane.chain.hosts import DOMAIN, fqdn
 from graylane.kit.cache import View
-from graylane.model.kinds import HTTP_ROUTE, REFERENCE_GRANT, SERVICE
+from graylane.mesh.gatewayapi.grants import Problem, may_refer
+from graylane.model.kinds import HTTP_ROUTE, SERVICE
 from graylane.model.meta import Key, Obj, dig, namespace_of
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A condition's reason, in the Gateway API's words, and a sentence."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ def unusable(view: View, route: Obj, ref: Obj, *, at_gateway: bool) -> Problem |
     if group or kind != "Service":
         return Problem("InvalidKind", f"referencing unsupported backendRef: group {group!r} kind {kind!r}")
     key = Key(str(ref.get("namespace") or namespace_of(route)), str(ref["name"]))
-    if at_gateway and key.namespace != namespace_of(route) and not _is_granted(view, route, key):
+    if at_gateway and not may_refer(view, HTTP_ROUTE, namespace_of(route), SERVICE, key):
         told = f"backendRef {key} not accessible to a route in namespace {namespace_of(route)!r}"
         return Problem("RefNotPermitted", f"{told} (missing a ReferenceGrant?)")
     if not ref.get("port"):
@@ -68,18 +61,3 @@ def unusable(view: View, route: Obj, ref: Obj, *, at_gateway: bool) -> Problem |
     if service is None or ref["port"] not in numbers:
         return Problem("BackendNotFound", f"backend({key.name}.{key.namespace}:{ref['port']}) not found")
     return None
-
-
-def _is_granted(view: View, route: Obj, target: Key) -> bool:
-    """A ReferenceGrant next to the Service lets routes of this namespace refer to it."""
-    asks = {"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind, "namespace": namespace_of(route)}
-    for grant in view.list(REFERENCE_GRANT, target.namespace):
-        sources, targets = dig(grant, "spec", "from", default=[]), dig(grant, "spec", "to", default=[])
-        from_here = any(all(source.get(name) == value for name, value in asks.items()) for source in sources)
-        if from_here and any(_covers(each, target.name) for each in targets):
-            return True
-    return False
-
-
-def _covers(target: Obj, name: str) -> bool:
-    return not target.get("group") and target.get("kind") == "Service" and target.get("name") in (None, "", name)

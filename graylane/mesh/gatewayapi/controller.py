@@ -22,15 +22,19 @@ from graylane.model.kinds import (
     NAMESPACE,
     POD,
     REFERENCE_GRANT,
+    SECRET,
     SERVICE,
+    SERVICE_ENTRY,
     VIRTUAL_SERVICE,
+    Kind,
 )
-from graylane.model.meta import Key, Obj, is_deleting, key_of, labels_of, uid_of
+from graylane.model.meta import Key, Obj, dig, is_deleting, key_of, labels_of, uid_of
 from graylane.model.patches import create_merge_patch
 from graylane.model.selectors import LabelSelector
 
 _KEY = Key("", CLASS)
-_MADE = (GATEWAY, VIRTUAL_SERVICE)
+_PORT = ("name", "port", "targetPort", "protocol")
+_MADE = (GATEWAY, VIRTUAL_SERVICE, SERVICE)
 _OURS = LabelSelector.of_map({LABEL: FROM})
 
 GATEWAY_CLASS_OBJECT: Obj = {
@@ -42,12 +46,12 @@ GATEWAY_CLASS_OBJECT: Obj = {
 
 
 def controller() -> Controller:
-    watched = dict.fromkeys((KUBE_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, SERVICE, NAMESPACE), _always)
+    asking = (KUBE_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, SERVICE, SERVICE_ENTRY, SECRET, NAMESPACE)
     return Controller(
         "gateway-api",
         GATEWAY_CLASS,
         reconcile,
-        watches={**watched, **dict.fromkeys(_MADE, _if_ours), POD: _if_gateway},
+        watches={**dict.fromkeys(_MADE, _if_ours), **dict.fromkeys(asking, _always), POD: _if_gateway},
     )
 
 
@@ -78,9 +82,21 @@ def _made(view: View, found: Wanted) -> Iterator[Effect]:
         old = view.get(kind, *key)
         if old is None:
             yield Create(kind, obj)
-        elif labels_of(old).get(LABEL) == FROM and old.get("spec") != obj["spec"]:
-            yield Patch(kind, key, {"spec": create_merge_patch(old.get("spec") or {}, obj["spec"])})
+        elif labels_of(old).get(LABEL) == FROM and not _is_as_wanted(kind, old, obj):
+            yield Patch(kind, key, {"spec": _change(kind, old, obj)})
     for kind in _MADE:
         for obj in view.list(kind, None, _OURS):
             if (kind, key_of(obj)) not in found.objects and not is_deleting(obj):
                 yield Delete(kind, key_of(obj), uid_of(obj))
+
+
+def _is_as_wanted(kind: Kind, old: Obj, new: Obj) -> bool:
+    """A Service has more than we say: what the API server handed out."""
+    if kind != SERVICE:
+        return bool(old.get("spec") == new["spec"])
+    ports = [{name: port.get(name) for name in _PORT} for port in dig(old, "spec", "ports", default=[])]
+    return bool({**old["spec"], **new["spec"], "ports": ports} == {**old["spec"], "ports": new["spec"]["ports"]})
+
+
+def _change(kind: Kind, old: Obj, new: Obj) -> Obj:
+    return dict(new["spec"]) if kind == SERVICE else create_merge_patch(old.get("spec") or {}, new["spec"])

@@ -1,6 +1,7 @@
-"""What the Gateway API's objects become: Gateways and VirtualServices of Istio, one per listener and one per host.
+"""What the Gateway API's objects become: Gateways and VirtualServices of Istio, and Services for ports they lack.
 
-Pure. In: a `View`. Out: `Wanted`, the objects and which of them each route and listener depends on.
+Pure. In: a `View`. Out: `Wanted`: a Gateway for each listener, a VirtualService for each host, and which of them each
+route and listener depends on.
 """
 
 from __future__ import annotations
@@ -9,17 +10,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from graylane.chain.hosts import DOMAIN, fqdn
 from graylane.kit.cache import View
-from graylane.mesh.gatewayapi.attach import Attachment, Listener, attachments, is_ours, listeners
+from graylane.mesh.gatewayapi.attach import Attachment, attachments, is_ours
+from graylane.mesh.gatewayapi.listeners import Listener, listeners
+from graylane.mesh.gatewayapi.ports import selector_of, service
 from graylane.mesh.gatewayapi.rules import Rank, Rule, Translated, translated
+from graylane.mesh.read import TRANSLATED
 from graylane.model.hashing import short_hash
 from graylane.model.kinds import GATEWAY, HTTP_ROUTE, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
+from graylane.model.meta import Key, Obj, key_of, namespace_of
 
-LABEL = "graylane.dev/translated-from"
+LABEL = TRANSLATED
 FROM = "gateway-api"
-_INGRESS = {"istio": "ingressgateway"}
 _LONGEST = 63
 
 Target = tuple[Kind, Key]
@@ -51,11 +53,7 @@ def wanted(view: View) -> Wanted:
     found = Wanted()
     for gateway in view.list(KUBE_GATEWAY):
         if is_ours(view, gateway):
-            for listener in listeners(gateway):
-                if listener.problem is None:
-                    target = (GATEWAY, _gateway_name(listener))
-                    found.objects[target] = _object(*target, _opened(view, gateway, listener))
-                    found.of_listener[listener.gateway, listener.name] = target
+            _open(view, gateway, found)
     hosts: dict[tuple[Any, ...], _Host] = {}
     for route in view.list(HTTP_ROUTE):
         key = key_of(route)
@@ -71,8 +69,19 @@ def wanted(view: View) -> Wanted:
     return found
 
 
+def _open(view: View, gateway: Obj, found: Wanted) -> None:
+    every = listeners(view, gateway)
+    for listener in every:
+        if listener.opens:
+            target = (GATEWAY, _gateway_name(listener))
+            found.objects[target] = _object(*target, _opened(view, gateway, listener))
+            found.of_listener[listener.gateway, listener.name] = target
+    for key, spec in filter(None, [service(view, gateway, every)]):
+        found.objects[SERVICE, key] = _object(SERVICE, key, spec)
+
+
 def _place(view: View, route: Obj, attachment: Attachment, found: Wanted, hosts: dict[tuple[Any, ...], _Host]) -> None:
-    at_gateway = attachment.service is None
+    at_gateway = attachment.parent is None
     key = key_of(route)
     result = found.translations.setdefault((key, at_gateway), translated(view, route, at_gateway=at_gateway))
     if attachment.problem is not None:
@@ -89,10 +98,9 @@ def _place(view: View, route: Obj, attachment: Attachment, found: Wanted, hosts:
 
 
 def _places(route: Obj, attachment: Attachment) -> list[_Host]:
-    if attachment.service is not None:
-        return [_in_mesh(route, attachment.service)]
-    open_places = ((listener, host) for listener, host in attachment.places if listener.problem is None)
-    return [_at_listener(listener, host) for listener, host in open_places]
+    if attachment.parent is not None:
+        return [_in_mesh(route, attachment.parent, host) for host in attachment.hosts]
+    return [_at_listener(listener, host) for listener, host in attachment.places if listener.opens]
 
 
 def _at_listener(listener: Listener, host: str) -> _Host:
@@ -101,17 +109,16 @@ def _at_listener(listener: Listener, host: str) -> _Host:
     return _Host(Key(gateway.namespace, name), {"hosts": [host], "gateways": [str(gateway)]})
 
 
-def _in_mesh(route: Obj, service: Key) -> _Host:
+def _in_mesh(route: Obj, parent: Key, host: str) -> _Host:
     """A route next to its Service is everybody's; one from elsewhere is its own namespace's, and wins there."""
     namespace = namespace_of(route)
-    host = fqdn(service.name, service.namespace, DOMAIN)
-    scope = {} if namespace == service.namespace else {"exportTo": ["."]}
-    name = _short(f"{service.name}-mesh-{short_hash([host])}")
+    scope = {} if namespace == parent.namespace else {"exportTo": ["."]}
+    name = _short(f"{parent.name}-mesh-{short_hash([host])}")
     return _Host(Key(namespace, name), {"hosts": [host], "gateways": ["mesh"], **scope})
 
 
 def _for_port(rules: tuple[tuple[Rank, Rule], ...], attachment: Attachment) -> list[tuple[Rank, Rule]]:
-    port = attachment.ref.get("port") if attachment.service else None
+    port = attachment.ref.get("port") if attachment.parent else None
     if not port:
         return list(rules)
     return [(rank, {**rule, "match": [{**match, "port": port} for match in rule["match"]]}) for rank, rule in rules]
@@ -127,18 +134,11 @@ def _short(name: str) -> str:
 
 
 def _opened(view: View, gateway: Obj, listener: Listener) -> Rule:
-    port = {"number": listener.port, "name": "http", "protocol": "HTTP"}
-    return {"selector": selector_of(view, gateway), "servers": [{"port": port, "hosts": [f"*/{listener.hostname}"]}]}
-
-
-def selector_of(view: View, gateway: Obj) -> dict[str, str]:
-    """The pods that open its ports: those behind a Service that its addresses name, else the ingress gateway's."""
-    for address in dig(gateway, "spec", "addresses", default=[]):
-        if address.get("type") == "Hostname":
-            name, _, rest = str(address.get("value")).partition(".")
-            service = view.get(SERVICE, rest.partition(".")[0] or namespace_of(gateway), name)
-            return dict(dig(service, "spec", "selector", default={})) or {"graylane.dev/no-such-service": name}
-    return _INGRESS
+    port = {"number": listener.port, "name": listener.protocol.lower(), "protocol": listener.protocol}
+    server: Rule = {"port": port, "hosts": [f"*/{listener.hostname}"]}
+    if listener.tls:
+        server["tls"] = listener.tls
+    return {"selector": selector_of(view, gateway), "servers": [server]}
 
 
 def _object(kind: Kind, key: Key, spec: Rule) -> Obj:

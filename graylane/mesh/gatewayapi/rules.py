@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from graylane.kit.cache import View
-from graylane.mesh.gatewayapi.backends import Backends, Problem, backends, destination, unusable
+from graylane.mesh.gatewayapi.backends import Backends, backends, destination, unusable
+from graylane.mesh.gatewayapi.grants import Problem
+from graylane.mesh.table import REDIRECT_PREFIX
 from graylane.model.durations import seconds
 from graylane.model.meta import Obj, dig, name_of, namespace_of
 
@@ -95,18 +97,22 @@ def _replacing(base: Rule, rule: Obj, matches: list[Rule], *, below: bool) -> Ru
     if new is None:
         return {**base, "match": matches}
     bare = new.rstrip("/")
-    return {
-        **base,
-        "match": matches,
-        "rewrite": {**base.get("rewrite", {}), "uri": f"{bare}/" if below else bare or "/"},
-    }
+    uri = f"{bare}/" if below else bare or "/"
+    if "redirect" in base:
+        return {
+            **base,
+            "match": matches,
+            "redirect": {**base["redirect"], "uri": f"{REDIRECT_PREFIX}{uri}" if below else uri},
+        }
+    return {**base, "match": matches, "rewrite": {**base.get("rewrite", {}), "uri": uri}}
 
 
 def _new_prefix(rule: Obj) -> str | None:
     for filter in rule.get("filters") or ():
-        path = dig(filter, "urlRewrite", "path", default={})
-        if path.get("type") == "ReplacePrefixMatch":
-            return str(path.get("replacePrefixMatch") or "/")
+        for action in ("urlRewrite", "requestRedirect"):
+            path = dig(filter, action, "path", default={})
+            if path.get("type") == "ReplacePrefixMatch":
+                return str(path.get("replacePrefixMatch") or "/")
     return None
 
 
@@ -194,8 +200,9 @@ def _redirect(block: Obj) -> Rule:
 
 
 def _timeout(rule: Obj) -> Rule:
+    """A backend is asked once by such a rule, so that the time for one try, never the longer one, is that for all."""
     timeouts = rule.get("timeouts") or {}
-    given = (timeouts.get("request"), timeouts.get("backendRequest"))
+    given = (timeouts.get("backendRequest"), timeouts.get("request"))
     return next(({"timeout": text} for text in given if text and seconds(str(text))), {})
 
 
@@ -204,8 +211,6 @@ def _unsupported(rule: Obj) -> Problem | None:
         kind = str(filter.get("type"))
         if kind not in (*_HEADERS, "URLRewrite", "RequestRedirect", "RequestMirror"):
             return Problem("UnsupportedValue", f"unsupported filter type {kind!r}")
-        if kind == "RequestRedirect" and dig(filter, "requestRedirect", "path", "type") == "ReplacePrefixMatch":
-            return Problem("UnsupportedValue", "a requestRedirect cannot replace a prefix here; use ReplaceFullPath")
     for ref in rule.get("backendRefs") or ():
         for filter in ref.get("filters") or ():
             if filter.get("type") not in _HEADERS:

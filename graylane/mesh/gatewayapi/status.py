@@ -13,14 +13,17 @@ from datetime import datetime
 
 from graylane.kit import Patch
 from graylane.kit.cache import View
-from graylane.mesh.gatewayapi.attach import CONTROLLER, Attachment, Listener, is_ours, listeners
-from graylane.mesh.gatewayapi.backends import Problem
-from graylane.mesh.gatewayapi.objects import Target, Wanted, selector_of
-from graylane.model.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBE_GATEWAY, POD, Kind
+from graylane.mesh.gatewayapi.attach import CONTROLLER, Attachment, is_ours
+from graylane.mesh.gatewayapi.grants import Problem
+from graylane.mesh.gatewayapi.listeners import Listener, listeners
+from graylane.mesh.gatewayapi.objects import Target, Wanted
+from graylane.mesh.gatewayapi.ports import addresses, doors, elsewhere
+from graylane.model.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBE_GATEWAY, Kind
 from graylane.model.meta import Condition, Obj, condition, dig, generation_of, key_of, set_condition
-from graylane.model.selectors import LabelSelector
 
 RECONCILED = "Reconciled"
+_TAKEN = "IST0145"
+_FINE = "No errors found"
 _WAITS = Condition("", "False", "Pending", "not every proxy has acknowledged it yet")
 
 
@@ -55,68 +58,97 @@ def _set(obj: Obj, conditions: list[Obj], said: list[Condition], now: datetime) 
 
 
 def _gateway(view: View, gateway: Obj, found: Wanted, now: datetime) -> Obj:
-    opened = listeners(gateway)
-    addresses = _addresses(view, gateway)
-    accepted = Condition("Accepted", "True", "Accepted", "Resource accepted")
-    if any(each.problem for each in opened):
-        bad = [each.name for each in opened if each.problem]
-        accepted = Condition("Accepted", "True", "ListenersNotValid", f"listeners {', '.join(bad)} are not valid")
-    programmed = Condition("Programmed", "True", "Programmed", "Resource programmed, acknowledged by every proxy")
-    if not addresses:
-        programmed = Condition("Programmed", "False", "AddressNotAssigned", "no gateway pod opens its ports")
-    elif not all(_is_live(view, target) for target in _targets(opened, found)):
-        programmed = replace(_WAITS, type="Programmed")
+    every = listeners(view, gateway)
+    said = [_accepted(view, gateway, every, found), _programmed(view, gateway, every, found)]
     old = {each.get("name"): each.get("conditions") or [] for each in dig(gateway, "status", "listeners", default=[])}
     return {
-        "addresses": addresses,
-        "conditions": _set(gateway, _conditions(gateway), [accepted, programmed], now),
-        "listeners": [_listener(view, gateway, each, found, old.get(each.name, []), now) for each in opened],
+        "addresses": [{"type": "IPAddress", "value": address} for address in addresses(view, gateway)],
+        "conditions": _set(gateway, _conditions(gateway), said, now),
+        "listeners": [_listener(view, gateway, each, found, old.get(each.name, []), now) for each in every],
     }
 
 
-def _targets(opened: tuple[Listener, ...], found: Wanted) -> Iterator[Target]:
-    names = ((each.gateway, each.name) for each in opened)
+def _accepted(view: View, gateway: Obj, every: tuple[Listener, ...], found: Wanted) -> Condition:
+    bad = [each.name for each in every if not each.opens or _refusal(view, found, each)]
+    if not bad:
+        return Condition("Accepted", "True", "Accepted", "Resource accepted")
+    some = "True" if len(bad) < len(every) else "False"
+    return Condition("Accepted", some, "ListenersNotValid", f"listeners {', '.join(bad)} are not valid")
+
+
+def _programmed(view: View, gateway: Obj, every: tuple[Listener, ...], found: Wanted) -> Condition:
+    if not addresses(view, gateway):
+        return Condition("Programmed", "False", "AddressNotAssigned", "no gateway pod opens its ports")
+    if others := elsewhere(view, gateway):
+        here = ", ".join(addresses(view, gateway))
+        told = f"{', '.join(others)}: no address of this gateway, which is opened at {here}"
+        return Condition("Programmed", "False", "AddressNotUsable", told)
+    if not all(_is_live(view, target) for target in _targets(every, found)):
+        return replace(_WAITS, type="Programmed")
+    return Condition("Programmed", "True", "Programmed", "Resource programmed, acknowledged by every proxy")
+
+
+def _targets(every: tuple[Listener, ...], found: Wanted) -> Iterator[Target]:
+    names = ((each.gateway, each.name) for each in every)
     return (found.of_listener[name] for name in names if name in found.of_listener)
 
 
-def _addresses(view: View, gateway: Obj) -> list[Obj]:
-    selector = LabelSelector.of_map(selector_of(view, gateway))
-    found = {str(dig(pod, "status", "hostIP", default="")) for pod in view.list(POD, None, selector)}
-    return [{"type": "IPAddress", "value": address} for address in sorted(found - {""})]
-
-
 def _listener(view: View, gateway: Obj, listener: Listener, found: Wanted, old: list[Obj], now: datetime) -> Obj:
-    kinds = dig(gateway, "spec", "listeners", default=[])
-    entry = next(each for each in kinds if each["name"] == listener.name)
-    asked = dig(entry, "allowedRoutes", "kinds", default=[])
-    unknown = [str(each.get("kind")) for each in asked if each.get("kind") != HTTP_ROUTE.kind]
-    usable = not asked or len(unknown) < len(asked)
-    target = found.of_listener.get((listener.gateway, listener.name))
+    kinds = [{"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind}]
     return {
         "name": listener.name,
         "attachedRoutes": len(found.counts.get((listener.gateway, listener.name), ())),
-        "supportedKinds": [{"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind}] if usable else [],
-        "conditions": _set(gateway, old, _of_listener(view, listener, target, unknown), now),
+        "supportedKinds": kinds if listener.takes_routes else [],
+        "conditions": _set(gateway, old, _of_listener(view, gateway, listener, found), now),
     }
 
 
-def _of_listener(view: View, listener: Listener, target: Target | None, unknown: list[str]) -> list[Condition]:
-    problem = listener.problem
-    accepted = Condition("Accepted", "True", "Accepted", "No errors found")
-    conflicted = Condition("Conflicted", "False", "NoConflicts", "No errors found")
-    programmed = Condition("Programmed", "True", "Programmed", "No errors found")
-    resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", "No errors found")
-    if problem is not None:
-        programmed = Condition("Programmed", "False", "Invalid", problem.message)
-        accepted = Condition("Accepted", "False", problem.reason, problem.message)
-        if listener.conflict:
-            conflicted = Condition("Conflicted", "True", problem.reason, problem.message)
+def _of_listener(view: View, gateway: Obj, listener: Listener, found: Wanted) -> list[Condition]:
+    target = found.of_listener.get((listener.gateway, listener.name))
+    refused = listener.problem or _refusal(view, found, listener)
+    closed = refused or listener.unresolved
+    accepted = Condition("Accepted", "True", "Accepted", _accepted_message(listener))
+    conflicted = Condition("Conflicted", "False", "NoConflicts", _FINE)
+    programmed = Condition("Programmed", "True", "Programmed", _where(view, gateway, listener))
+    resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", _FINE)
+    if refused is not None:
+        accepted = Condition("Accepted", "False", refused.reason, refused.message)
+    if refused is not None and listener.conflict:
+        conflicted = Condition("Conflicted", "True", refused.reason, refused.message)
+    if closed is not None:
+        programmed = Condition("Programmed", "False", "Invalid", closed.message)
     elif target is None or not _is_live(view, target):
         programmed = replace(_WAITS, type="Programmed")
-    if unknown:
-        told = f"kinds {', '.join(unknown)} are not supported here, only HTTPRoute"
+    if listener.kinds:
+        told = f"kinds {', '.join(listener.kinds)} are not supported here, only HTTPRoute"
         resolved = Condition("ResolvedRefs", "False", "InvalidRouteKinds", told)
+    if listener.unresolved is not None:
+        resolved = Condition("ResolvedRefs", "False", listener.unresolved.reason, listener.unresolved.message)
     return [accepted, conflicted, programmed, resolved]
+
+
+def _accepted_message(listener: Listener) -> str:
+    return f"tls.options {', '.join(listener.ignored)} are not acted on here" if listener.ignored else _FINE
+
+
+def _where(view: View, gateway: Obj, listener: Listener) -> str:
+    found = doors(view, gateway, listener)
+    return (
+        f"open at {', '.join(found)}" if found else "open inside the cluster: no Service has this port as a node port"
+    )
+
+
+def _refusal(view: View, found: Wanted, listener: Listener) -> Problem | None:
+    """What the mesh has against the Gateway that a listener became: somebody else has its port, or its server name."""
+    target = found.of_listener.get((listener.gateway, listener.name))
+    obj = view.get(target[0], *target[1]) if target else None
+    if obj is None or dig(obj, "status", "observedGeneration") != generation_of(obj):
+        return None
+    for each in dig(obj, "status", "validationMessages", default=[]):
+        if each.get("level") == "ERROR":
+            taken = dig(each, "type", "code") == _TAKEN
+            return Problem("PortUnavailable" if taken else "Invalid", str(each.get("message")))
+    return None
 
 
 def _is_live(view: View, target: Target) -> bool:
@@ -144,7 +176,7 @@ def _parent(view: View, route: Obj, attachment: Attachment, mine: list[Obj], fou
 
 
 def _of_route(view: View, route: Obj, attachment: Attachment, found: Wanted) -> list[Condition]:
-    result = found.translations[key_of(route), attachment.service is None]
+    result = found.translations[key_of(route), attachment.parent is None]
     refused: Problem | None = attachment.problem or result.refused
     accepted = Condition("Accepted", "True", "Accepted", "Route was valid")
     if refused is not None:

@@ -226,16 +226,89 @@ def test_a_listener_says_whose_routes_it_takes(world: World, scope: dict[str, An
 
 
 def test_listeners_that_cannot_be_opened_say_why(world: World) -> None:
-    tls = {"name": "tls", "port": 443, "protocol": "HTTPS"}
+    raw = {"name": "raw", "port": 9000, "protocol": "TCP"}
     kinds = {**LISTENER, "name": "kinds", "port": 81, "allowedRoutes": {"kinds": [{"kind": "TCPRoute"}]}}
-    world.put(KUBE_GATEWAY, gateway(LISTENER, tls, {**LISTENER, "name": "twice"}, kinds))
+    twice = [{**LISTENER, "name": name, "port": 82} for name in ("one", "two")]
+    secure = {"name": "secure", "port": 83, "protocol": "HTTPS"}
+    world.put(KUBE_GATEWAY, gateway(LISTENER, raw, *twice, kinds, {**LISTENER, "name": "plain", "port": 83}, secure))
     settle(world)
     assert of_gateway(world, "Accepted") == ("True", "ListenersNotValid")
     assert of_listener(world, "Accepted", 1) == ("False", "UnsupportedProtocol")
     assert of_listener(world, "Programmed", 1) == ("False", "Invalid")
-    assert of_listener(world, "Conflicted", 2) == ("True", "HostnameConflict")
-    assert of_listener(world, "ResolvedRefs", 3) == ("False", "InvalidRouteKinds")
+    assert [of_listener(world, "Conflicted", index) for index in (2, 3)] == [("True", "HostnameConflict")] * 2
+    assert of_listener(world, "ResolvedRefs", 4) == ("False", "InvalidRouteKinds")
+    assert [of_listener(world, "Conflicted", index) for index in (5, 6)] == [("True", "ProtocolConflict")] * 2
     assert of_listener(world, "Programmed", 0) == ("True", "Programmed")
+    world.put(KUBE_GATEWAY, gateway(raw))
+    world.put(HTTP_ROUTE, route())
+    settle(world)
+    assert of_gateway(world, "Accepted") == ("False", "ListenersNotValid")
+    assert of_route(world, "Accepted") == ("False", "NotAllowedByListeners")
+
+
+def test_a_listener_that_takes_some_kinds_we_serve_says_which(world: World) -> None:
+    kinds = [{"kind": "HTTPRoute"}, {"kind": "GRPCRoute"}, {"group": "example.com", "kind": "HTTPRoute"}]
+    world.put(KUBE_GATEWAY, gateway({**LISTENER, "allowedRoutes": {"kinds": kinds}}))
+    world.put(HTTP_ROUTE, route())
+    settle(world)
+    (entry,) = dig(world.get(KUBE_GATEWAY, "shop", "front"), "status", "listeners")
+    assert entry["supportedKinds"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
+    assert of_listener(world, "ResolvedRefs") == ("False", "InvalidRouteKinds")
+    assert of_route(world, "Accepted") == ("True", "Accepted")
+
+
+def test_a_port_that_another_gateway_has_is_told_where_it_was_asked_for(world: World) -> None:
+    settle(world)
+    (made,) = world.list(GATEWAY)
+    taken = {"type": {"code": "IST0145"}, "level": "ERROR", "message": "Conflict with gateway other/x: port 80"}
+    status = {**made["status"], "validationMessages": [taken]}
+    world.patch(GATEWAY, *_key(made), {"status": status}, subresource="status")
+    settle(world, acknowledged=False)
+    assert of_listener(world, "Accepted") == ("False", "PortUnavailable")
+    assert of_listener(world, "Programmed") == ("False", "Invalid")
+    assert of_gateway(world, "Accepted") == ("False", "ListenersNotValid")
+
+
+def test_an_address_that_the_gateway_does_not_have_is_told(world: World) -> None:
+    world.put(KUBE_GATEWAY, gateway(LISTENER, addresses=[{"type": "IPAddress", "value": "192.0.2.1"}]))
+    settle(world)
+    assert of_gateway(world, "Programmed") == ("False", "AddressNotUsable")
+    world.put(KUBE_GATEWAY, gateway(LISTENER, addresses=[{"type": "IPAddress", "value": "127.0.0.1"}]))
+    settle(world)
+    assert of_gateway(world, "Programmed") == ("True", "Programmed")
+
+
+def in_front() -> Obj:
+    port = {"name": "http2", "port": 80, "targetPort": 8080, "nodePort": 30080}
+    spec = {"selector": {"istio": "ingressgateway"}, "ports": [port]}
+    return {"metadata": {"name": "istio-ingressgateway", "namespace": "istio-system"}, "spec": spec}
+
+
+def made_services(world: World) -> list[Obj]:
+    return [each for each in world.list(SERVICE) if labels_of(each).get(LABEL) == FROM]
+
+
+def test_ports_that_no_service_in_front_has_get_one_of_their_own(world: World) -> None:
+    world.put(SERVICE, in_front())
+    world.put(KUBE_GATEWAY, gateway(LISTENER))
+    settle(world)
+    assert made_services(world) == []
+    assert dig(world.get(KUBE_GATEWAY, "shop", "front"), "status", "listeners", 0, "conditions", 2, "message") == (
+        "open at 127.0.0.1:30080"
+    )
+    world.put(KUBE_GATEWAY, gateway(LISTENER, {**LISTENER, "name": "more", "port": 8888}, {**LISTENER, "port": 81}))
+    settle(world)
+    (service,) = made_services(world)
+    assert _key(service) == ("istio-system", "front-shop-istio")
+    assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(81, 10081), (8888, 8888)]
+    ports = [{**port, "nodePort": 31000 + index} for index, port in enumerate(service["spec"]["ports"])]
+    world.patch(SERVICE, *_key(service), {"spec": {"ports": ports, "clusterIP": "10.96.0.9"}})
+    settle(world)
+    listeners = dig(world.get(KUBE_GATEWAY, "shop", "front"), "status", "listeners")
+    assert listeners[1]["conditions"][2]["message"] == "open at 127.0.0.1:31001"
+    world.put(KUBE_GATEWAY, gateway(LISTENER))
+    settle(world)
+    assert made_services(world) == []
 
 
 def test_a_gateway_of_another_class_is_somebody_elses(world: World) -> None:
