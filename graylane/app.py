@@ -30,7 +30,7 @@ from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
 from graylane.kit import Controller, Manager, SystemClock, istiod
-from graylane.mesh import admission
+from graylane.mesh import admission, authorities
 from graylane.mesh.controller import Mesh
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.gatewayapi import controller as gatewayapi
@@ -199,7 +199,11 @@ class Cluster:
 
     async def _mesh(self, manager: Manager) -> Mesh:
         own = self.config.own_network
-        config = MeshConfig(proxy_port=PROXY_PORT, namespaces=own.prefix if own else "")
+        config = MeshConfig(
+            proxy_port=PROXY_PORT,
+            namespaces=own.prefix if own else "",
+            system_roots=authorities.of_this_machine(),
+        )
         mesh = Mesh(config, manager, Post(NODE_NAME, self.config.node_ip))
         self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way
         await mesh.start()

@@ -1,4 +1,4 @@
-"""Secrets that a Gateway's `credentialName` may mean: certificate and key, a CA's certificate, or both.
+"""Secrets that a `credentialName` may mean: certificate and key, a CA's certificate, or both.
 
 Pure. In: a Secret. Out: a `Credential`, or None for a Secret of another use. What Envoy would refuse is found here, so
 that one bad Secret costs the servers that name it and nothing else.
@@ -32,7 +32,7 @@ def credential(secret: Obj) -> Credential | None:
     data = secret.get("data") or {}
     certificate, private, authority = (_first(data, names) for names in (_CERTIFICATE, _KEY, _AUTHORITY))
     key = Key(namespace_of(secret), name_of(secret))
-    if not (certificate and private) and not (authority and key.name.endswith(AUTHORITY_SUFFIX)):
+    if not (certificate and private) and not authority:
         return None
     return Credential(key, certificate, private, authority, _fault(certificate, private, authority))
 

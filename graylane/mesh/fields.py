@@ -67,7 +67,7 @@ VIRTUAL_SERVICE = {
 }
 
 _BALANCER = {
-    "simple": ("UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "RANDOM", "ROUND_ROBIN"),
+    "simple": ("UNSPECIFIED", "LEAST_CONN", "LEAST_REQUEST", "PASSTHROUGH", "RANDOM", "ROUND_ROBIN"),
     "consistentHash": {
         "httpHeaderName": ...,
         "httpCookie": {"name": ..., "path": ..., "ttl": ...},
@@ -108,7 +108,16 @@ _OUTLIER = {
     "maxEjectionPercent": ...,
     "minHealthPercent": ...,
 }
-_TLS = {"mode": ("DISABLE",)}
+_TLS = {
+    "mode": ("DISABLE", "SIMPLE", "MUTUAL"),
+    "clientCertificate": ...,
+    "privateKey": ...,
+    "caCertificates": ...,
+    "credentialName": ...,
+    "subjectAltNames": ...,
+    "sni": ...,
+    "insecureSkipVerify": ...,
+}
 _PORT_POLICY = {
     "port": {"number": ...},
     "loadBalancer": _BALANCER,
@@ -119,6 +128,7 @@ _PORT_POLICY = {
 _POLICY = {
     **{name: shape for name, shape in _PORT_POLICY.items() if name != "port"},
     "portLevelSettings": [_PORT_POLICY],
+    "proxyProtocol": {"version": ("V1", "V2")},
 }
 DESTINATION_RULE = {
     "host": ...,
@@ -158,6 +168,7 @@ SERVICE_ENTRY = {
     "resolution": ...,
     "endpoints": [{"address": ..., "ports": ..., "labels": ..., "weight": ...}],
     "exportTo": ...,
+    "subjectAltNames": ...,
 }
 
 SIDECAR = {

@@ -89,6 +89,11 @@ def host_conflict(port: int, host: str, holder: str) -> Finding:
     return Finding("IST0145", "ERROR", f"Conflict with gateway {holder}: host {host} on port {port} is taken")
 
 
+def for_gateways(field: str) -> Finding:
+    why = f"{field} is for gateways, and for pods that spec.workloadSelector selects; other pods go on in plain text"
+    return Finding("IST0133", "WARNING", f"Schema validation warning: {why}, as with Istio")
+
+
 def unsupported(path: str) -> Finding:
     return Finding("GRL0001", "ERROR", f"{path} is not acted on by this mesh; remove it or run this object on Istio")
 

@@ -110,7 +110,7 @@ class Service:
     """A Service, or a host of a ServiceEntry (then `entry` says of which, and `listed` are its endpoints).
 
     `host` is its full name; `alias_of` what an ExternalName Service stands for. `addresses` are those by which requests
-    may call it, empty when headless.
+    may call it, empty when headless. `subject_names` are those that a ServiceEntry's certificates are for.
     """
 
     namespace: str
@@ -125,6 +125,7 @@ class Service:
     entry: Source | None = None
     listed: Endpoints | None = None
     alias_of: str = ""
+    subject_names: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -296,6 +297,7 @@ class EnvoyFilter(Config):
 class MeshConfig:
     """What holds mesh-wide. `access_log` is a path to write to, "" for none; `ledger` makes Envoy tell us too.
 
+    `system_roots` is the file with the certificates of the authorities that this machine trusts, "" for none.
     `registry_only` refuses unknown hosts. Where pods have network namespaces, the path of a pod's is `namespaces` and
     the pod's address.
     """
@@ -308,6 +310,7 @@ class MeshConfig:
     ledger: bool = True
     registry_only: bool = False
     namespaces: str = ""
+    system_roots: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,6 +290,7 @@ def _entry_service(host: str, config: dict[str, Any]) -> Service:
         resolution=found,
         entry=source,
         listed=Endpoints(_entry_endpoints(host, found, ports, spec.get("endpoints") or ())),
+        subject_names=tuple(map(str, spec.get("subjectAltNames") or ())),
     )
 
 

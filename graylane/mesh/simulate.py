@@ -204,7 +204,7 @@ def _answers_preflight(cors: Cors, request: Request) -> bool:
 def _by_request(plan: Plan, cluster: str) -> bool:
     """Whether the cluster is a ServiceEntry's that goes where each request's own host leads."""
     spec = plan.clusters.get(cluster)
-    return spec is not None and spec.service.resolution is Resolution.NONE
+    return spec is not None and spec.service.resolution is Resolution.NONE and not spec.closed
 
 
 def _targets(plan: Plan, targets: Sequence[Target]) -> Iterable[Reached | Lost]:

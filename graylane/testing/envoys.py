@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import socket
+import ssl
 import sys
 import sysconfig
 import time
@@ -217,7 +218,9 @@ async def rig(*, workers: int = 1, on_access: Take | None = None) -> AsyncIterat
 
 
 @contextlib.asynccontextmanager
-async def upstream(name: str, host: str, port: int, call: str = "", proxy: str = "") -> AsyncIterator[list[Any]]:
+async def upstream(
+    name: str, host: str, port: int, call: str = "", proxy: str = "", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[list[Any]]:
     """A service that answers who it is and what it was sent, then what `call` answers through `proxy`.
 
     Like the scenario's sample service it passes on the header `my-request-id` and no other. A query may ask for
@@ -227,7 +230,8 @@ async def upstream(name: str, host: str, port: int, call: str = "", proxy: str =
 
     async def answer(request: web.Request) -> web.StreamResponse:
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        seen.append({"path": request.raw_path, "headers": dict(request.headers), "peer": peer})
+        shown = request.transport.get_extra_info("peercert") if request.transport else None
+        seen.append({"path": request.raw_path, "headers": dict(request.headers), "peer": peer, "certificate": shown})
         status = int(request.query.get("status", "200"))
         if int(request.headers.get("x-envoy-attempt-count", "1")) >= int(request.query.get("until", "1000")):
             status = 200
@@ -246,7 +250,7 @@ async def upstream(name: str, host: str, port: int, call: str = "", proxy: str =
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     async with aiohttp.ClientSession() as session:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         try:
             yield seen
         finally:

@@ -13,11 +13,11 @@ from functools import partial
 from graylane.chain import hosts
 from graylane.chain.match import regex_fault, regexes, route_match
 from graylane.mesh.compile.delegates import delegates_of
-from graylane.mesh.compile.policy import balancers, hashing_fault
+from graylane.mesh.compile.policy import every, hashing_fault
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
 from graylane.mesh.fields import SHAPES
-from graylane.mesh.findings import Finding, invalid, no_workloads, not_found, unknown_fields, unsupported
+from graylane.mesh.findings import Finding, for_gateways, invalid, no_workloads, not_found, unknown_fields, unsupported
 from graylane.mesh.inputs import (
     CONFIG_FIELDS,
     MESH,
@@ -96,7 +96,9 @@ def _fields(config: Config) -> tuple[Finding, ...]:
     if isinstance(config, DestinationRule):
         if not config.host:
             findings.append(invalid("spec.host is missing"))
-        findings += [invalid(fault) for block in balancers(config.spec) if (fault := hashing_fault(block))]
+        findings += [invalid(fault) for block in every("loadBalancer", config.spec) if (fault := hashing_fault(block))]
+        if not config.selector and any(block.get("credentialName") for block in every("tls", config.spec)):
+            findings.append(for_gateways("tls.credentialName"))
     if isinstance(config, ServiceEntry):
         findings += map(invalid, _bad_addresses(config))
     return tuple(findings)

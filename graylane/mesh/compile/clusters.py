@@ -6,21 +6,27 @@ answers 503 NC there, as with Istio.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from graylane.mesh.compile.directory import Client, Services, cluster_name, concerned
+from graylane.mesh.compile.directory import Client, cluster_name, concerned
+from graylane.mesh.compile.origination import Origination, origination
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
 from graylane.mesh.filters.patches import Patch
+from graylane.mesh.findings import Finding
 from graylane.mesh.inputs import Endpoint, Endpoints, Labels, Protocol, Service, ServicePort, Source, Subset, selects
-from graylane.mesh.memo import Table
+from graylane.mesh.memo import Memo, Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterSpec:
-    """`labels` choose among the service's endpoints; {} takes all of them. `edits` are EnvoyFilters' changes of it."""
+    """`labels` choose among the service's endpoints; {} takes all of them. `edits` are EnvoyFilters' changes of it.
+
+    `tls` is how connections are encrypted, a Finding why they cannot be: there is then nobody to send to.
+    """
 
     name: str
     service: Service
@@ -30,33 +36,56 @@ class ClusterSpec:
     policy: Policy
     sources: frozenset[Source]
     edits: tuple[Patch, ...] = ()
+    tls: Origination | Finding | None = None
+
+    @property
+    def closed(self) -> bool:
+        """What is to be encrypted and cannot be is not sent at all."""
+        return isinstance(self.tls, Finding)
 
     def pick(self, endpoints: Endpoints) -> tuple[Endpoint, ...]:
+        if self.closed:
+            return ()
         named = (each for each in endpoints.each if each.number(self.port.name) is not None)
         return tuple(each for each in named if selects(self.labels, dict(each.labels)))
 
 
 def clusters(world: World, clients: tuple[Client, ...]) -> Table[str, ClusterSpec]:
     """For every service its default rule's clusters; for clients with another rule, theirs too."""
-    return world.stage("clusters", (world.services, clients), partial(_clusters, clients))
+    key = (world.services, clients, world.inputs.credentials, world.inputs.mesh)
+    return world.stage("clusters", key, partial(_clusters, clients))
+
+
+def closed(found: Table[str, ClusterSpec], memo: Memo) -> tuple[tuple[Source, Finding], ...]:
+    """Why nothing is sent to a cluster, for each DestinationRule behind it."""
+    return memo.get(("closed", found), lambda: tuple(dict.fromkeys(_closed(found))))
+
+
+def _closed(found: Table[str, ClusterSpec]) -> Iterable[tuple[Source, Finding]]:
+    for spec in found.values():
+        if isinstance(spec.tls, Finding):
+            yield from ((source, spec.tls) for source in spec.sources if source.kind == "DestinationRule")
 
 
 def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
     found: Table[str, ClusterSpec] = Table()
     for service in world.services.each:
-        followed = {(client.rule(service), client.edits): None for client in clients}
-        for rule, edits in {(world.services.default_rule(service), world.services.edits): None, **followed}:
-            variant = world.services.variant(service, rule)
-            key = ("clusters", service, rule, variant, edits, world.services.edits)
-            for spec in world.memo.get(key, partial(_of_service, world.services, service, rule, variant, edits)):
+        followed = {(rule := client.rule(service), client.edits, client.wallet(rule)): None for client in clients}
+        for rule, edits, wallet in {(world.services.default_rule(service), world.services.edits, ""): None, **followed}:
+            variant = world.services.variant(service, rule, wallet)
+            secrets = (world.inputs.credentials, world.inputs.mesh) if rule and rule.encrypts else ()
+            key = ("clusters", service, rule, variant, edits, world.services.edits, secrets)
+            build = partial(_of_service, world, service, rule, variant, edits, wallet)
+            for spec in world.memo.get(key, build):
                 found[spec.name] = spec
     return found
 
 
 def _of_service(
-    services: Services, service: Service, rule: Rule | None, variant: str, edits: tuple[Patch, ...]
+    world: World, service: Service, rule: Rule | None, variant: str, edits: tuple[Patch, ...], wallet: str
 ) -> tuple[ClusterSpec, ...]:
     """For every port and subset one. Those that `edits` take out are not there for whoever they hold for."""
+    services = world.services
     subsets: tuple[Subset | None, ...] = (None, *(rule.subsets if rule else ()))
     sources = service.sources.union(rule.sources if rule else ())
     found: list[ClusterSpec] = []
@@ -67,16 +96,18 @@ def _of_service(
             if any(patch.operation == "REMOVE" for patch in changes):
                 continue
             mark = services.mark(edits, service.host, port.number, name)
+            policy = policy_for(rule, port.number, subset)
             found.append(
                 ClusterSpec(
                     name=cluster_name(service.host, port.number, name, variant + mark),
                     service=service,
                     port=port,
                     protocol=port.protocol,
-                    labels=subset.labels if subset else {},
-                    policy=policy_for(rule, port.number, subset),
+                    labels=subset.labels if subset and not policy.passthrough else {},
+                    policy=policy,
                     sources=sources.union(patch.owner.source for patch in changes),
                     edits=changes,
+                    tls=origination(policy.tls, service, wallet, world.inputs),
                 )
             )
     return tuple(found)

@@ -12,7 +12,7 @@ from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
 from graylane.mesh.compile.scope import EVERYTHING, Scope
 from graylane.mesh.filters.patches import Patch
-from graylane.mesh.inputs import Labels, Proxy, Service, Source
+from graylane.mesh.inputs import MESH, Labels, Proxy, Service, Source
 from graylane.model.hashing import short_hash
 
 HIDDEN = "hidden"
@@ -75,9 +75,10 @@ class Services:
             self._defaults[service] = self.book.default(service)
         return self._defaults[service]
 
-    def variant(self, service: Service, rule: Rule | None) -> str:
+    def variant(self, service: Service, rule: Rule | None, wallet: str = "") -> str:
         """Empty for the rule everybody follows; else a mark that keeps this client's clusters apart."""
         second = "" if self.by_host[service.host] is service else f"@{service.namespace}"
+        second += f"!{wallet}" if wallet else ""
         if rule is self.default_rule(service):
             return second
         return (rule.variant if rule else "none") + second
@@ -112,6 +113,17 @@ class Client:
             self._rules[service] = self.services.book.effective(service, self.namespace, self.labels)
         return self._rules[service]
 
+    def wallet(self, rule: Rule | None) -> str:
+        """The namespace in which a rule's Secrets are looked for, "" for nowhere.
+
+        As in Istio: next to a gateway's pod; for other pods only by a rule that selects them, next to which they are.
+        """
+        if rule is None or not rule.credentialed:
+            return ""
+        if MESH not in self.gateways:
+            return self.namespace
+        return rule.namespace if rule.selector else ""
+
     def sources(self) -> frozenset[Source]:
         """The DestinationRules this client was found to follow so far."""
         return frozenset(source for rule in self._rules.values() if rule for source in rule.sources)
@@ -130,7 +142,7 @@ class Client:
         number = port or (service.ports[0].number if len(service.ports) == 1 else listener_port)
         rule = self.rule(service)
         mark = self.services.mark(self.edits, host, number, subset)
-        name = cluster_name(host, number, subset, self.services.variant(service, rule) + mark)
+        name = cluster_name(host, number, subset, self.services.variant(service, rule, self.wallet(rule)) + mark)
         return name, policy_for(rule, number, rule.subset(subset) if rule and subset else None)
 
 

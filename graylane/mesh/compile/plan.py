@@ -11,7 +11,7 @@ from functools import partial
 
 from graylane.mesh.compile import gateways, guard, outbound
 from graylane.mesh.compile.analysis import Findings, analyse
-from graylane.mesh.compile.clusters import ClusterSpec, clusters
+from graylane.mesh.compile.clusters import ClusterSpec, closed, clusters
 from graylane.mesh.compile.directory import Group
 from graylane.mesh.compile.edits import Edits, edits, undiscovered
 from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
@@ -69,13 +69,15 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
     tables = [*gateways.tables(world, ports), *outbound.tables(world, sidecars)]
     guarded = tuple((each.source, told) for each in inputs.gateways for told in guard.findings(each))
     told = [(each.source, told) for each in inputs.envoy_filters for told in world.decoded(each)[1]]
-    findings = (*ports.findings, *chained(world, ports), *told, *undiscovered(world), *guarded)
+    reached = clusters(world, tuple(group.client for group in (*sidecars, *routers)))
+    unsent = closed(reached, memo)
+    findings = (*ports.findings, *chained(world, ports), *told, *undiscovered(world), *guarded, *unsent)
     return Plan(
         inputs=inputs,
         listeners=specs,
         edits=edits(world, specs, (*sidecars, *routers)),
         tables={table.name: table for table in tables},
-        clusters=clusters(world, tuple(group.client for group in (*sidecars, *routers))),
+        clusters=reached,
         findings=_with(memo, analyse(world), findings),
         groups=(*sidecars, *routers),
     )

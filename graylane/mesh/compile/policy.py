@@ -6,7 +6,7 @@ Pure. In: a merged `Rule`, a port, a subset. Out: `Policy`. Blocks replace one a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any
 
@@ -15,16 +15,26 @@ from graylane.mesh.compile.rules import Rule
 from graylane.mesh.inputs import Block, Subset
 from graylane.mesh.table import HashKey
 
-_BLOCKS = ("connectionPool", "outlierDetection", "loadBalancer")
+_BLOCKS = ("connectionPool", "outlierDetection", "loadBalancer", "tls")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Policy:
-    """`outlier` None means no outlier detection; an empty block means all of its defaults."""
+    """`outlier` None means no outlier detection; an empty block means all of its defaults.
+
+    `tls` is {} where nothing is encrypted; `proxy_protocol` is the version that connections begin with, "" for none.
+    """
 
     pool: Block
     outlier: Block | None
     balancer: Block
+    tls: Block = field(default_factory=dict)
+    proxy_protocol: str = ""
+
+    @property
+    def passthrough(self) -> bool:
+        """Whether requests go to the address that the client asked for, whatever its subset."""
+        return self.balancer.get("simple") == "PASSTHROUGH"
 
     @property
     def hash_keys(self) -> tuple[HashKey, ...]:
@@ -47,7 +57,23 @@ def policy_for(rule: Rule | None, port: int, subset: Subset | None) -> Policy:
     balancer = blocks.get("loadBalancer") or {}
     if hashing_fault(balancer):
         balancer = {}  # told in the object's findings
-    return Policy(blocks.get("connectionPool") or {}, blocks.get("outlierDetection"), balancer)
+    return Policy(
+        pool=blocks.get("connectionPool") or {},
+        outlier=blocks.get("outlierDetection"),
+        balancer=balancer,
+        tls=_encrypting(blocks.get("tls")),
+        proxy_protocol=_proxy_protocol((subset.policy if subset else {}), rule.policy),
+    )
+
+
+def _encrypting(block: Block | None) -> Block:
+    return block if block and block.get("mode") in ("SIMPLE", "MUTUAL") else {}
+
+
+def _proxy_protocol(*policies: Block) -> str:
+    """No setting of a port's."""
+    written = (policy["proxyProtocol"] for policy in policies if policy.get("proxyProtocol") is not None)
+    return next((str(block.get("version") or "V1") for block in written), "")
 
 
 def _at_port(policy: Block, port: int) -> dict[str, Any] | None:
@@ -93,10 +119,10 @@ def _is_prime(number: int) -> bool:
     return all(number % divisor for divisor in range(2, isqrt(number) + 1))
 
 
-def balancers(rule: Block) -> Iterable[Block]:
-    """Every `loadBalancer` block of a DestinationRule's spec, at all its levels."""
+def every(part: str, rule: Block) -> Iterable[Block]:
+    """Every block of this name of a DestinationRule's spec, at all its levels."""
     policies = [rule.get("trafficPolicy"), *(subset.get("trafficPolicy") for subset in rule.get("subsets") or ())]
     for policy in filter(None, policies):
         for block in (policy, *(policy.get("portLevelSettings") or ())):
-            if block.get("loadBalancer"):
-                yield block["loadBalancer"]
+            if block.get(part):
+                yield block[part]

@@ -37,6 +37,26 @@ class Rule:
         return any(scope in ("*", namespace) or (scope == "." and namespace == self.namespace) for scope in scopes)
 
     @property
+    def encrypts(self) -> bool:
+        """Whether TLS begins anywhere in it."""
+        return any(block.get("mode") in ("SIMPLE", "MUTUAL") for block in self._every("tls"))
+
+    @property
+    def credentialed(self) -> bool:
+        """Whether Secrets are to be looked for."""
+        return any(block.get("credentialName") for block in self._every("tls"))
+
+    @property
+    def passes(self) -> bool:
+        """Whether anything of it goes where the client asked to."""
+        return any(block.get("simple") == "PASSTHROUGH" for block in self._every("loadBalancer"))
+
+    def _every(self, part: str) -> Iterable[Block]:
+        for policy in (self.policy, *(subset.policy for subset in self.subsets)):
+            for block in (policy, *(policy.get("portLevelSettings") or ())):
+                yield block.get(part) or {}
+
+    @property
     def variant(self) -> str:
         """Tells this rule's clusters from another rule's for the same service: one Envoy carries both."""
         selector = ",".join(f"{name}={value}" for name, value in sorted((self.selector or {}).items()))
@@ -65,11 +85,14 @@ class RuleBook:
     """All rules, indexed by the host they name."""
 
     def __init__(self, rules: Iterable[Rule], root_namespace: str) -> None:
+        """`passes`: whether any rule sends requests where the client asked to."""
         self._root = root_namespace
         self._exact: dict[tuple[str, str], list[Rule]] = {}
         self._wild: dict[str, list[Rule]] = {}
         self.selectors: list[tuple[str, Labels]] = []
+        self.passes = False
         for rule in rules:
+            self.passes |= rule.passes
             self._file(rule)
 
     def _file(self, rule: Rule) -> None:

@@ -14,6 +14,8 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from graylane.mesh import durations
 from graylane.mesh.compile.clusters import ClusterSpec
+from graylane.mesh.compile.origination import Origination
+from graylane.mesh.encode import tls
 from graylane.mesh.encode.protos import (
     cluster_pb2,
     endpoint_pb2,
@@ -24,6 +26,7 @@ from graylane.mesh.encode.protos import (
 )
 from graylane.mesh.filters.merge import merge
 from graylane.mesh.filters.patches import Patch
+from graylane.mesh.findings import Finding
 from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution
 from graylane.mesh.numbers import MOST, natural
 from graylane.mesh.snapshot import Resource, Type, resource
@@ -33,6 +36,7 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _BALANCERS = {
     "ROUND_ROBIN": cluster_pb2.Cluster.ROUND_ROBIN,
     "RANDOM": cluster_pb2.Cluster.RANDOM,
+    "PASSTHROUGH": cluster_pb2.Cluster.RANDOM,  # as kube-proxy chooses for whoever asks for a Service's address
 }
 
 
@@ -41,12 +45,13 @@ def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
     policy, tcp = spec.policy, spec.policy.pool.get("tcp") or {}
     set_seconds(message.connect_timeout, _seconds(tcp.get("connectTimeout")) or connect_timeout)
     _discovery(message, spec)
-    if spec.service.resolution is not Resolution.NONE:
+    if spec.service.resolution is not Resolution.NONE or spec.closed:
         _balancer(message, policy.balancer)
     _breakers(message, policy.pool)
     if tcp.get("tcpKeepalive") is not None:
         _keep_alive(message, tcp["tcpKeepalive"])
-    _http_options(message, spec.protocol, policy.pool)
+    _http_options(message, spec.protocol, policy.pool, spec.tls)
+    _connections(message, spec)
     if policy.outlier is not None:
         _outlier(message, policy.outlier)
     # By default Envoy holds changes of an endpoint's state back for a second, to merge them.
@@ -72,7 +77,9 @@ def unassigned(patch: Patch) -> Iterable[Resource]:
 def _discovery(message: Any, spec: ClusterSpec) -> None:
     """How Envoy comes to know the endpoints: from us, from a name server, or from each request's own host."""
     resolution = spec.service.resolution
-    if resolution is Resolution.STATIC:
+    if spec.closed:
+        message.type = cluster_pb2.Cluster.STATIC
+    elif resolution is Resolution.STATIC:
         message.type = cluster_pb2.Cluster.EDS
         set_ads(message.eds_cluster_config.eds_config)
     elif resolution is Resolution.NONE:
@@ -87,6 +94,14 @@ def _discovery(message: Any, spec: ClusterSpec) -> None:
         # A name that cannot be looked up (yet) shall not keep everything else waiting.
         message.wait_for_warm_on_init.value = False
         fill(message.load_assignment, spec.name, found[:1] if one else found, spec.port.name)
+
+
+def _connections(message: Any, spec: ClusterSpec) -> None:
+    """What connections begin with, outside first: who the client is, then TLS."""
+    if isinstance(spec.tls, Origination):
+        message.transport_socket.CopyFrom(tls.originating(spec.tls, http2=spec.protocol is Protocol.HTTP2))
+    if spec.policy.proxy_protocol:
+        message.transport_socket.CopyFrom(tls.introduced(message.transport_socket, spec.policy.proxy_protocol))
 
 
 def _seconds(text: Any) -> float | None:
@@ -138,7 +153,7 @@ def _breakers(message: Any, pool: Block) -> None:
     limits.max_retries.value = natural(http.get("maxRetries") or MOST)
 
 
-def _http_options(message: Any, protocol: Protocol, pool: Block) -> None:
+def _http_options(message: Any, protocol: Protocol, pool: Block, origin: Origination | Finding | None) -> None:
     http, tcp = pool.get("http") or {}, pool.get("tcp") or {}
     options = http_protocol_options_pb2.HttpProtocolOptions()
     if http.get("useClientProtocol") or protocol is Protocol.AUTO:
@@ -153,6 +168,9 @@ def _http_options(message: Any, protocol: Protocol, pool: Block) -> None:
         http2.SetInParent()
         if http.get("maxConcurrentStreams"):
             http2.max_concurrent_streams.value = natural(http["maxConcurrentStreams"])
+    if isinstance(origin, Origination):
+        upstream = options.upstream_http_protocol_options
+        upstream.auto_sni, upstream.auto_san_validation = not origin.sni, origin.checks_host
     common = options.common_http_protocol_options
     if http.get("maxRequestsPerConnection"):
         common.max_requests_per_connection.value = natural(http["maxRequestsPerConnection"])

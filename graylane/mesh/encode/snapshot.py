@@ -50,7 +50,7 @@ def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
 
 def _assignments(plan: Plan, memo: Memo) -> Iterable[Resource]:
     for spec in plan.clusters.values():
-        if spec.service.resolution is Resolution.STATIC:
+        if spec.service.resolution is Resolution.STATIC and not spec.closed:
             yield memo.get(("endpoints", spec, plan.behind(spec)), partial(_assignment, plan, spec))
     for patch in plan.edits.clusters:
         yield from clusters.unassigned(patch)

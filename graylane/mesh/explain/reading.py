@@ -26,7 +26,7 @@ __all__ = ["KINDS", "Lists", "as_router", "inputs_of", "view_of"]
 
 
 def inputs_of(lists: Lists) -> Inputs:
-    store = Store(MeshConfig())
+    store = Store(MeshConfig(system_roots="-"))  # whoever asks need not be where the proxies are
     for kind in (*MESH_KINDS, SECRET):
         for obj in lists.get(kind, ()):
             store.take(kind, key_of(obj), None, as_router(obj) if kind == POD else obj)
