@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 
@@ -173,6 +174,60 @@ async def test_gateway_errors_alone_may_eject(town: Town) -> None:
     await town.follow({"outlierDetection": eject}, vs(to("v1", ", retries: {attempts: 0}")))
     assert [await town.who("http://b:8000/?status=500") for _ in range(4)] == [500] * 4
     assert [await town.who("http://b:8000/?status=502") for _ in range(3)] == [502, 502, 503]
+
+
+# -- to where the client asked --------------------------------------------------------------------------------------
+
+PASSTHROUGH = {"loadBalancer": {"simple": "PASSTHROUGH"}}
+
+
+@pytest.mark.parametrize("subset", ["v1", "none"])
+async def test_passed_through_a_request_goes_to_the_service_that_was_asked_for_whatever_the_subset(
+    town: Town, subset: str
+) -> None:
+    await town.follow(PASSTHROUGH, vs(to(subset)))
+    assert {await town.who() for _ in range(40)} == {"v1", "v2"}
+
+
+async def test_passed_through_a_request_does_not_go_to_another_host_that_a_rule_names(town: Town) -> None:
+    await town.follow(PASSTHROUGH, vs(to("v1"), host="c"), vs(to("v2"), name="foreign", host=town.address(6)))
+    assert {await town.who("http://c/") for _ in range(10)} == {"c"}
+    await town.follow({}, vs(to("v1"), host="c"))
+    assert {await town.who("http://c/") for _ in range(10)} == {"v1"}
+
+
+async def test_a_subset_or_a_port_alone_may_be_passed_through(town: Town) -> None:
+    every = [{"name": each, "labels": {"version": each}} for each in ("v1", "v2")]
+    every[0]["trafficPolicy"] = PASSTHROUGH
+    rules = to("v1", ", match: [{uri: {prefix: /1}}]") + to("v2")
+    await town.follow({}, vs(rules), subsets=every)
+    assert {await town.who("http://b:8000/1") for _ in range(40)} == {"v1", "v2"}
+    assert {await town.who() for _ in range(10)} == {"v2"}
+    at_port = {"portLevelSettings": [{"port": {"number": 9000}, **PASSTHROUGH}]}
+    two = rule("two", host="two", subsets=[{"name": "v1", "labels": {"version": "v1"}}], trafficPolicy=at_port)
+    await town.have(two, vs("- route: [{destination: {host: two, subset: v1}}]", host="two", name="two"))
+    assert {await town.who("http://two:9000/") for _ in range(40)} == {"v1", "v2"}
+    assert {await town.who("http://two:8000/") for _ in range(10)} == {"v1"}
+
+
+async def test_connections_are_passed_through_like_requests(town: Town) -> None:
+    tcp = [{"route": [{"destination": {"host": "b", "subset": "v1", "port": {"number": 8000}}}]}]
+    service = town.cluster.get("Service", "c")
+    service["spec"]["ports"] = [{"name": "tcp", "port": 80, "targetPort": 8000}]
+    await town.follow(PASSTHROUGH, vs("[]", host="c", tcp=tcp))
+    assert await tunnelled(town, "c:80") == "c"
+    await town.follow({})
+    assert await tunnelled(town, "c:80") == "v1"
+
+
+async def tunnelled(town: Town, host: str) -> str:
+    reader, writer = await asyncio.open_connection(town.address(2), 15001)
+    writer.write(f"CONNECT {host} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"GET / HTTP/1.0\r\nhost: whatever\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    return str(orjson.loads(answer.partition(b"\r\n\r\n")[2])["by"])
 
 
 # -- which rule -----------------------------------------------------------------------------------------------------

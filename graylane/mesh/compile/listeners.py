@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
+from graylane.mesh.compile.asked import Asked
 from graylane.mesh.compile.chains import Chain, Chains, chains
 from graylane.mesh.compile.connections import tcp_targets, tls_targets
 from graylane.mesh.compile.directory import Client, Group, cluster_name
@@ -190,7 +191,9 @@ def _capture(
     target = client.cluster(service.host, "", port.number, port.number)[0]
     if port.protocol.is_http:
         return replace(found, table=table, cluster=target if port.protocol is Protocol.AUTO else "")
-    chains = tuple(_ruled(world, client, rules.at(port.number).candidates(service.host), port))
+    asked = Asked(client, target)
+    ruled = _ruled(world, client, rules.at(port.number).candidates(service.host), port)
+    chains = tuple(replace(each, targets=asked.targets(each.targets)) for each in ruled)
     if not chains:
         return replace(found, cluster=target)
     if chains[-1].names:  # whoever asks for none of these names gets to the Service all the same

@@ -14,6 +14,7 @@ from functools import partial
 
 from graylane.chain import hosts
 from graylane.chain.match import RouteMatch
+from graylane.mesh.compile.asked import Asked
 from graylane.mesh.compile.connections import connection_targets
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_of
@@ -228,10 +229,11 @@ def _service_host(
     if service.headless:
         names += [f"*.{name}" for name in names]
     domains = _with_port([*names, *service.addresses], port.number)
+    asked = Asked(client, client.cluster(service.host, "", port.number, port.number)[0])
     if not port.protocol.is_http:
         return _tunnelled(world, client, service, port, domains, candidates)
     for candidate in candidates:
-        routes = routes_of(candidate, client, port.number, world.domain)
+        routes = asked.routes(routes_of(candidate, client, port.number, world.domain))
         if routes:  # else nothing of it is meant for this client, and the next one may speak
             sources = world.sources(candidate) | service.sources
             return VirtualHost(f"{service.host}:{port.number}", domains, (_CONNECT, *routes), sources)
@@ -264,6 +266,7 @@ def _tunnelled(
     for candidate in candidates:
         found = connection_targets(candidate, client, port.number, service.host, world.domain)
         if found:
+            found = Asked(client, targets[0].cluster).targets(found)
             sources, targets = sources | world.sources(candidate), found
             break
     forward = Forward(targets, retry=None)
@@ -290,7 +293,7 @@ def _foreign_hosts(world: World, client: Client, by_host: ByHost) -> Iterable[Vi
 
 def _foreign_host(world: World, client: Client, host: str, services: tuple[VirtualService, ...]) -> VirtualHost | None:
     for service in services:
-        routes = routes_of(service, client, 80, world.domain)
+        routes = Asked(client, PASSTHROUGH).routes(routes_of(service, client, 80, world.domain))
         if routes:
             return VirtualHost(f"{host}:80", _with_port([host], 80), (_CONNECT, *routes), world.sources(service))
     return None

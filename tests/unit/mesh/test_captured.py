@@ -69,3 +69,12 @@ def test_server_names_lead_where_tls_rules_say_and_others_to_the_service() -> No
 
 def test_what_a_sidecar_hides_is_connected_to_nothing() -> None:
     assert captured("tcp", SIDECAR).cluster == f"outbound|5000||{B}~hidden"
+
+
+def test_what_is_passed_through_goes_to_the_service_that_was_connected_to() -> None:
+    passed = (
+        "{host: b, trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}, subsets: [{name: v1, labels: {version: v1}}]}"
+    )
+    rule = f"kind: DestinationRule\nmetadata: {{name: b}}\nspec: {passed}\n"
+    (chain,) = captured("tcp", TCP, rule).chains
+    assert {target.cluster for target in chain.targets} == {f"outbound|5000||{B}"}
