@@ -30,7 +30,7 @@ from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
 from graylane.kit import Controller, Manager, SystemClock, istiod
-from graylane.mesh import admission, authorities
+from graylane.mesh import admission, authorities, meshconfig
 from graylane.mesh.controller import Mesh
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.gatewayapi import controller as gatewayapi
@@ -256,6 +256,7 @@ def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
     routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"), proxies)
     return [
         gatewayapi.controller(),
+        meshconfig.controller(),
         *workloads.controllers(),
         *rollouts.controllers(manager.follower("rollout")),
         *routing,

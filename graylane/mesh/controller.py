@@ -18,7 +18,7 @@ from functools import partial
 
 from graylane.chain.requests import Dye
 from graylane.kit import Change, Manager
-from graylane.mesh import status
+from graylane.mesh import meshconfig, status
 from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
@@ -35,6 +35,7 @@ from graylane.mesh.xds.protocol import Accepted, Live, Report
 from graylane.mesh.xds.server import XdsServer
 from graylane.model.kinds import (
     AUTHORIZATION_POLICY,
+    CONFIG_MAP,
     PEER_AUTHENTICATION,
     POD,
     REQUEST_AUTHENTICATION,
@@ -67,6 +68,7 @@ class Mesh:
     def __init__(self, config: MeshConfig, manager: Manager, post: Post | None = None) -> None:
         """`post`: where to answer questions, and to be found as Service `istiod`; None for nowhere."""
         self._manager = manager
+        self._config = config
         self._store = Store(config)
         self._quarantine = Quarantine()
         self._memo = Memo()
@@ -98,6 +100,7 @@ class Mesh:
             self._manager.listen(kind, partial(self._on_change, kind))
         for kind in _NOT_ACTED_ON:
             self._manager.listen(kind, partial(self._on_unused, kind))
+        self._manager.listen(CONFIG_MAP, self._on_config_map)
         self._manager.listen(TRAFFIC_ROUTING, self._on_routing)
         self._writer.start()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_patience())]
@@ -120,6 +123,15 @@ class Mesh:
             self._told.pop((kind.kind, change.key), None)
         if self._store.dirty:
             self._wake.set()
+
+    def _on_config_map(self, change: Change) -> None:
+        """What cannot be read is told by `meshconfig`'s controller; until it can, what held before goes on."""
+        if change.key == meshconfig.KEY:
+            mesh = meshconfig.read(change.new, self._config).mesh
+            if mesh is not None:
+                self._store.take_mesh(mesh)
+            if self._store.dirty:
+                self._wake.set()
 
     def _on_routing(self, change: Change) -> None:
         """The headers that mark a lane are told of by every proxy, also before there is a route for them."""

@@ -297,9 +297,10 @@ class EnvoyFilter(Config):
 class MeshConfig:
     """What holds mesh-wide. `access_log` is a path to write to, "" for none; `ledger` makes Envoy tell us too.
 
-    `system_roots` is the file with the certificates of the authorities that this machine trusts, "" for none.
     `registry_only` refuses unknown hosts. Where pods have network namespaces, the path of a pod's is `namespaces` and
-    the pod's address.
+    the pod's address. `system_roots` is the file with the certificates of the authorities that this machine trusts.
+    The exports are those of what says nothing itself, () for to everybody; `retries` are those of rules that say
+    nothing, None for Istio's own.
     """
 
     domain: str = "cluster.local"
@@ -311,6 +312,10 @@ class MeshConfig:
     registry_only: bool = False
     namespaces: str = ""
     system_roots: str = ""
+    export_virtual_services: tuple[str, ...] = ()
+    export_destination_rules: tuple[str, ...] = ()
+    export_services: tuple[str, ...] = ()
+    retries: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,15 @@ class Memo:
 
     def __init__(self) -> None:
         self._turn = 0
+        self._era: Hashable = None
         self._kept: dict[Hashable, _Kept] = {}
         self._stages: dict[Hashable, _Stage] = {}
         self._used: set[Hashable] = set()
+
+    def of(self, era: Hashable) -> None:
+        """Forget everything when `era` is another than last time: what nearly all depends on need be in no key."""
+        if era != self._era:
+            self._era, self._kept, self._stages = era, {}, {}
 
     def get(self, key: Hashable, build: Callable[[], T]) -> T:
         kept = self._kept.get(key)  # looked up once: to hash a key of many nouns costs more than all the rest

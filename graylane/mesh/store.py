@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graylane.mesh import read
+from graylane.mesh import exports, read
 from graylane.mesh.credentials import credential
 from graylane.mesh.inputs import NO_ENDPOINTS, Config, Credential, Endpoints, Inputs, MeshConfig, Proxy, Service
 from graylane.mesh.memo import Table
@@ -67,6 +67,7 @@ class Store:
         self.dirty = True
         self.terminating: frozenset[Key] = frozenset()
         self._services: dict[Key, Service] = {}
+        self._written_exports: dict[Key, tuple[str, ...]] = {}
         self._credentials: dict[Key, Credential] = {}
         self._proxies: dict[Key, Proxy] = {}
         self._pods: dict[Key, Obj] = {}
@@ -98,6 +99,17 @@ class Store:
             self._lanes = headers
             self.dirty = True
 
+    def take_mesh(self, mesh: MeshConfig) -> None:
+        """What holds mesh-wide is `mesh` now, with what is exported to whom by default."""
+        if mesh == self.mesh:
+            return
+        self.mesh, self.dirty = mesh, True
+        for key, found in self._services.items():
+            self._services[key] = exports.service(found, self._written_exports[key], mesh)
+        for nouns in self._configs.values():
+            nouns.update({key: exports.exported(noun, mesh) for key, noun in nouns.items()})
+        self._stale |= {SERVICE, *CONFIG_KINDS}
+
     def inputs(self) -> Inputs:
         """Everything as it is now. Parts of kinds that did not change are the same objects as last time."""
         if self._stale or self._inputs.lanes != self._lanes:
@@ -124,8 +136,11 @@ class Store:
     def _take_service(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
         if old is not None and new is not None and _same_service(old, new):
             return False
-        noun = read.service(new, self.mesh.domain) if new else None
-        return _put(self._services, key, noun)
+        if new is None:
+            return _put(self._services, key, None)
+        noun = read.service(new, self.mesh.domain)
+        self._written_exports[key] = noun.export_to
+        return _put(self._services, key, exports.service(noun, noun.export_to, self.mesh))
 
     def _take_secret(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
         if old is not None and new is not None and old.get("data") == new.get("data"):
@@ -138,7 +153,7 @@ class Store:
         return _put(self._configs[kind], key, self._config(kind, new) if new else None)
 
     def _config(self, kind: Kind, obj: Obj) -> Config:
-        return READERS[kind](obj, self.mesh.domain)
+        return exports.exported(READERS[kind](obj, self.mesh.domain), self.mesh)
 
     def _take_pod(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
         before, after = _facts(old), _facts(new)

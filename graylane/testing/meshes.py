@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from graylane.mesh import read
+from graylane.mesh import exports, read
 from graylane.mesh.credentials import credential
-from graylane.mesh.inputs import Endpoints, Inputs, MeshConfig, selects
+from graylane.mesh.inputs import Endpoints, Inputs, MeshConfig, Service, selects
 from graylane.mesh.memo import Table
 from graylane.mesh.store import FIELDS, READERS
 from graylane.model.meta import Key, Obj, key_of, labels_of
@@ -96,12 +96,11 @@ class Cluster:
         return [each for each in self.objects if each["kind"] == kind]
 
     def inputs(self) -> Inputs:
-        domain = self.mesh.domain
         pods = {key_of(each): each for each in self.pods}
         services = self.of("Service")
         return Inputs(
             mesh=self.mesh,
-            services=tuple(filter(None, (read.service(each, domain) for each in services))),
+            services=tuple(self._service(each) for each in services),
             endpoints=Table(
                 (key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services
             ),
@@ -110,9 +109,15 @@ class Cluster:
             **self._configs(),
         )
 
+    def _service(self, obj: Obj) -> Service:
+        found = read.service(obj, self.mesh.domain)
+        return exports.service(found, found.export_to, self.mesh)
+
     def _configs(self) -> dict[str, Any]:
         return {
-            field: tuple(READERS[kind](each, self.mesh.domain) for each in self.of(kind.kind))
+            field: tuple(
+                exports.exported(READERS[kind](each, self.mesh.domain), self.mesh) for each in self.of(kind.kind)
+            )
             for kind, field in FIELDS.items()
         }
 

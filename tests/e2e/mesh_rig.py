@@ -19,6 +19,7 @@ from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.errors import NotFound
 from graylane.install import install_crds
 from graylane.kit import Manager, running
+from graylane.mesh import meshconfig
 from graylane.mesh.controller import Mesh
 from graylane.mesh.inputs import MeshConfig
 from graylane.model.kinds import (
@@ -160,6 +161,7 @@ async def mesh_rig(directory: Path, *, envoy: bool = True) -> AsyncIterator[Mesh
         client = await stack.enter_async_context(ApiClient(ApiConfig(server.url, "admin")))
         await install_crds(client)
         manager = Manager(client)
+        manager.add(meshconfig.controller())
         mesh = Mesh(MeshConfig(access_log=""), manager)
         await mesh.start()
         stack.push_async_callback(mesh.stop)

@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
 
 from graylane.model.kinds import (
     AUTHORIZATION_POLICY,
+    CONFIG_MAP,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
     ENVOY_FILTER,
+    EVENT,
     GATEWAY,
     PEER_AUTHENTICATION,
     POD,
@@ -26,6 +29,7 @@ from graylane.model.kinds import (
 )
 from graylane.model.meta import Obj, condition, dig
 from graylane.model.patches import PatchType
+from graylane.testing import envoys
 from graylane.testing.waiting import eventually
 
 from .certificates import Authority
@@ -138,13 +142,13 @@ async def test_a_missing_subset_is_accepted_told_and_forgotten_once_it_exists(ri
 
 
 async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
-    changed = await edit(rig, DESTINATION_RULE, "dr-mockb", {"trafficPolicy": {"tls": {"mode": "SIMPLE"}}})
+    changed = await edit(rig, DESTINATION_RULE, "dr-mockb", {"trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}})
     messages = [each["message"] for each in changed["status"]["validationMessages"]]
-    assert any("spec.trafficPolicy.tls.mode SIMPLE" in message for message in messages)
-    spec = {"hosts": ["x.example"], "workloadSelector": {"labels": {"app": "x"}}}
+    assert any("spec.trafficPolicy.tls.mode ISTIO_MUTUAL" in message for message in messages)
+    spec = {"hosts": ["x.example"], "endpoints": [{"address": "127.0.0.1", "locality": "here"}]}
     await rig.client.create(SERVICE_ENTRY, {"metadata": {"name": "out", "namespace": "default"}, "spec": spec})
     found = await rig.reconciled(SERVICE_ENTRY, "out")
-    assert "spec.workloadSelector is not acted on" in found["status"]["validationMessages"][0]["message"]
+    assert "spec.endpoints[].locality is not acted on" in found["status"]["validationMessages"][0]["message"]
 
 
 async def test_a_policy_that_is_not_enforced_says_so(rig: MeshRig) -> None:
@@ -305,3 +309,41 @@ async def test_a_slice_that_stops_being_ready_takes_its_pod_out(rig: MeshRig) ->
     operations = [{"op": "replace", "path": "/endpoints/0/conditions/ready", "value": False}]
     await rig.client.patch(ENDPOINT_SLICE, "mockb-mockb-base", "default", operations, type=PatchType.JSON)
     await eventually(lambda: says(rig, "mocka-base 503"))
+
+
+async def test_istios_config_map_holds_mesh_wide_at_once_and_says_what_of_it_does_not(rig: MeshRig) -> None:
+    caller = f"{rig.network}.90"
+    await rig.make_pod("caller", {"app": "caller"}, caller)
+
+    async def status() -> int:
+        proxy = f"http://{caller}:15001"
+        return (await envoys.fetch(rig.http, f"http://{rig.network}.2:8000/", proxy=proxy)).status
+
+    async def becomes(expected: int) -> None:
+        async def look() -> bool:
+            return await status() == expected
+
+        await eventually(look, 30, ignore=(aiohttp.ClientError,))
+
+    await becomes(200)
+    meta = {"name": "istio", "namespace": "istio-system"}
+    closed = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\ntrustDomain: here\n"
+    await rig.client.create(CONFIG_MAP, {"metadata": meta, "data": {"mesh": closed}})
+    await becomes(502)
+    await rig.client.patch(CONFIG_MAP, "istio", "istio-system", {"data": {"mesh": "outboundTrafficPolicy: [oh"}})
+
+    async def told() -> set[str]:
+        events = (await rig.client.list(EVENT, "istio-system")).items
+        return {each["reason"] for each in events if each["involvedObject"]["name"] == "istio"}
+
+    async def both() -> bool:
+        return await told() == {"FieldNotActedOn", "InvalidMeshConfig"}
+
+    await eventually(both, 30)
+    assert await status() == 502
+    await rig.client.patch(CONFIG_MAP, "istio", "istio-system", {"data": {"mesh": "{}"}})
+    await becomes(200)
+    await rig.client.patch(CONFIG_MAP, "istio", "istio-system", {"data": {"mesh": closed}})
+    await becomes(502)
+    await rig.client.delete(CONFIG_MAP, "istio", "istio-system")
+    await becomes(200)

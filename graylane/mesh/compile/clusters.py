@@ -52,7 +52,7 @@ class ClusterSpec:
 
 def clusters(world: World, clients: tuple[Client, ...]) -> Table[str, ClusterSpec]:
     """For every service its default rule's clusters; for clients with another rule, theirs too."""
-    key = (world.services, clients, world.inputs.credentials, world.inputs.mesh)
+    key = (world.services, clients, world.inputs.credentials)
     return world.stage("clusters", key, partial(_clusters, clients))
 
 
@@ -73,7 +73,7 @@ def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSp
         followed = {(rule := client.rule(service), client.edits, client.wallet(rule)): None for client in clients}
         for rule, edits, wallet in {(world.services.default_rule(service), world.services.edits, ""): None, **followed}:
             variant = world.services.variant(service, rule, wallet)
-            secrets = (world.inputs.credentials, world.inputs.mesh) if rule and rule.encrypts else ()
+            secrets = world.inputs.credentials if rule and rule.encrypts else None
             key = ("clusters", service, rule, variant, edits, world.services.edits, secrets)
             build = partial(_of_service, world, service, rule, variant, edits, wallet)
             for spec in world.memo.get(key, build):

@@ -12,7 +12,7 @@ from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
 from graylane.mesh.compile.scope import EVERYTHING, Scope
 from graylane.mesh.filters.patches import Patch
-from graylane.mesh.inputs import MESH, Labels, Proxy, Service, Source
+from graylane.mesh.inputs import MESH, Block, Labels, Proxy, Service, Source
 from graylane.model.hashing import short_hash
 
 HIDDEN = "hidden"
@@ -41,11 +41,19 @@ def concerned(edits: tuple[Patch, ...], host: str, port: int, subset: str) -> tu
 class Services:
     """The services by full name, with each one's default rule. A host that several define is the first one's.
 
-    `edits` are what EnvoyFilters do to the clusters of every pod; `aliases` the other names of a service, by its host.
+    `edits` are what EnvoyFilters do to the clusters of every pod; `aliases` the other names of a service, by its host;
+    `retries` the policy of rules that have none, None for Istio's own.
     """
 
-    def __init__(self, services: Iterable[Service], book: RuleBook, edits: tuple[Patch, ...] = ()) -> None:
+    def __init__(
+        self,
+        services: Iterable[Service],
+        book: RuleBook,
+        edits: tuple[Patch, ...] = (),
+        retries: Block | None = None,
+    ) -> None:
         self.book = book
+        self.retries = retries
         self.edits = edits
         every = tuple(services)
         known = {service.host for service in every if not service.alias_of}

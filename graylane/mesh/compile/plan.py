@@ -62,6 +62,7 @@ def _has(patches: tuple[Patch, ...], source: Source) -> bool:
 
 
 def plan(inputs: Inputs, memo: Memo) -> Plan:
+    memo.of(inputs.mesh)
     world = world_of(inputs, memo)
     ports = gateways.ports(world)
     sidecars, routers = outbound.groups(world), gateways.groups(world, ports)

@@ -140,7 +140,7 @@ class _Rule:
         return Forward(
             targets=targets,
             timeout=actions.timeout(self.rule),
-            retry=actions.retry(self.rule.get("retries"), spread=not hash_keys),
+            retry=actions.retry(self.rule.get("retries", self.client.services.retries), spread=not hash_keys),
             rewrite=replace(rewrite, host=host),
             mirrors=self._mirrors(),
             hash_keys=hash_keys,
@@ -192,7 +192,7 @@ def default_route(client: Client, host: str, port: int) -> Route:
     """What a Service without a VirtualService gets: everything to its own cluster, with Istio's retries."""
     name, policy = client.cluster(host, "", port, port)
     keys = policy.hash_keys
-    forward = Forward((Target(name),), retry=actions.retry(None, spread=not keys), hash_keys=keys)
+    forward = Forward((Target(name),), retry=actions.retry(client.services.retries, spread=not keys), hash_keys=keys)
     return Route("default", RouteMatch(), forward)
 
 

@@ -111,7 +111,8 @@ def _services(inputs: Inputs, book: RuleBook, edits: tuple[Patch, ...]) -> Servi
     """A Service comes before a ServiceEntry for its host, an older ServiceEntry before a younger one."""
     entries = sorted(inputs.service_entries, key=lambda entry: entry.age)
     every = (*inputs.services, *(service for entry in entries for service in entry.services))
-    return Services(every, book, edits)
+    retries = inputs.mesh.retries
+    return Services(every, book, edits, None if retries is None else dict(retries))
 
 
 def _book(inputs: Inputs, memo: Memo) -> RuleBook:

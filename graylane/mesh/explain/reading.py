@@ -12,21 +12,21 @@ from graylane.chain.observed import KINDS as OBSERVED
 from graylane.chain.observed import observed
 from graylane.chain.requests import Dye
 from graylane.kit.cache import View
-from graylane.mesh import read
+from graylane.mesh import meshconfig, read
 from graylane.mesh.inputs import Credential, Inputs, MeshConfig
 from graylane.mesh.memo import Table
 from graylane.mesh.store import KINDS as MESH_KINDS
 from graylane.mesh.store import Store
-from graylane.model.kinds import POD, SECRET, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import CONFIG_MAP, POD, SECRET, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, annotations_of, dig, key_of
 
-KINDS = (*MESH_KINDS, TRAFFIC_ROUTING)
+KINDS = (*MESH_KINDS, TRAFFIC_ROUTING, CONFIG_MAP)
 Lists = Mapping[Kind, list[Obj]]
 __all__ = ["KINDS", "Lists", "as_router", "inputs_of", "view_of"]
 
 
 def inputs_of(lists: Lists) -> Inputs:
-    store = Store(MeshConfig(system_roots="-"))  # whoever asks need not be where the proxies are
+    store = Store(_mesh(lists))
     for kind in (*MESH_KINDS, SECRET):
         for obj in lists.get(kind, ()):
             store.take(kind, key_of(obj), None, as_router(obj) if kind == POD else obj)
@@ -34,6 +34,12 @@ def inputs_of(lists: Lists) -> Inputs:
     store.take_lanes(frozenset(header.name for dye in dyes for header in dye.headers))
     found = store.inputs()
     return found if SECRET in lists else replace(found, credentials=_Assumed())
+
+
+def _mesh(lists: Lists) -> MeshConfig:
+    base = MeshConfig(system_roots="-")  # whoever asks need not be where the proxies are
+    written = next((each for each in lists.get(CONFIG_MAP, ()) if key_of(each) == meshconfig.KEY), None)
+    return meshconfig.read(written, base).mesh or base
 
 
 class _Assumed(Table[Key, Credential]):

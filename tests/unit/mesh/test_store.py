@@ -121,3 +121,26 @@ def test_endpoints_of_several_slices_are_joined_and_follow_readiness() -> None:
 def test_an_object_made_anew_under_the_same_name_is_another() -> None:
     api = filled()
     assert api.put(VIRTUAL_SERVICE, {**VS, "metadata": {**VS["metadata"], "uid": "3"}})
+
+
+def test_what_says_nothing_is_exported_as_the_mesh_says_at_the_time() -> None:
+    api = Api()
+    meta = {"namespace": "default", "generation": 1}
+    api.put(SERVICE, SERVICE_B)
+    for name, spec in (("silent", {}), ("loud", {"exportTo": ["*"]})):
+        api.put(VIRTUAL_SERVICE, {"metadata": {**meta, "name": name, "uid": name}, "spec": {"hosts": ["b"], **spec}})
+
+    def exports() -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+        found = api.store.inputs()
+        return [each.export_to for each in found.virtual_services], found.services[0].export_to
+
+    assert exports() == ([("*",), ()], ())
+    api.store.take_mesh(MeshConfig(export_virtual_services=(".",), export_services=("~",)))
+    assert api.store.dirty
+    assert exports() == ([("*",), (".",)], ("~",))
+    before = api.store.inputs()
+    api.store.take_mesh(MeshConfig(export_virtual_services=(".",), export_services=("~",)))
+    assert not api.store.dirty
+    assert api.store.inputs() is before
+    api.store.take_mesh(MeshConfig())
+    assert exports() == ([("*",), ()], ())
