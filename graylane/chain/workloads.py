@@ -130,10 +130,17 @@ def versions(view: View, stable: Obj, canaries: list[Obj]) -> str:
 
 
 def version_of(pod: Obj) -> str:
-    """What one pod's version is called: its version label, which routes go by, else as `versions` names it."""
-    labels = labels_of(pod)
-    told = (labels.get(label, "") for label in _VERSION_LABELS)
-    return next(filter(None, (*told, *_names(pod))), "")
+    """What one pod says of itself: its variable named version, else its version label, else its image's tag.
+
+    After a promotion the label is still that of base; the variable is what the service answers.
+    """
+    variable, tag, *_ = _names(pod)
+    return next(filter(None, (variable, *version_labels(pod).values(), tag)), "")
+
+
+def version_labels(pod: Obj) -> dict[str, str]:
+    """The labels by which routes tell versions apart."""
+    return {name: value for name, value in labels_of(pod).items() if name in _VERSION_LABELS}
 
 
 def name_of_template(template: Obj) -> str:

@@ -113,9 +113,15 @@ def _destination(destination: Destination) -> str:
 
 def _pods(pods: tuple[Pod, ...]) -> Iterator[str]:
     for pod in pods[:_MANY]:
-        yield f"{pod.name or pod.address}" + (f", version {pod.version}" if pod.version else "")
+        yield (pod.name or pod.address) + (f", version {pod.version}" if pod.version else "") + _labelled(pod)
     if len(pods) > _MANY:
         yield f"and {len(pods) - _MANY} more pods"
+
+
+def _labelled(pod: Pod) -> str:
+    """Where its labels, by which it was chosen, say another version than it does itself."""
+    others = [f"{name}={value}" for name, value in pod.labels.items() if value != pod.version]
+    return f" (labelled {', '.join(others)})" if others else ""
 
 
 def _refusal(refusal: Refusal) -> str:

@@ -19,6 +19,7 @@ from graylane.chain.view import ChainView, chain_view
 from graylane.cli.connect import connect
 from graylane.cli.exits import GaveUp
 from graylane.cli.goals import Goal
+from graylane.cli.naming import no_rollout
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, emit
 from graylane.cli.reading import read
@@ -26,10 +27,10 @@ from graylane.cli.releasing import parse_name
 from graylane.cli.seen_text import seen_lines
 from graylane.cli.sighting import seen_by_proxies
 from graylane.cli.status_text import lines
-from graylane.errors import NotFound
 from graylane.kit.cache import View
 from graylane.kit.loop import Manager, running
 from graylane.model.kinds import ROLLOUT
+from graylane.model.meta import name_of
 
 _SETTLE_SECONDS = 0.05  # one cause changes several objects; draw once
 _CLEAR = "\x1b[H\x1b[J"
@@ -106,7 +107,7 @@ async def _wait(changed: asyncio.Event, seconds: float | None) -> None:
 def _require(screen: Screen, view: View, namespace: str) -> None:
     for name in screen.names:
         if view.get(ROLLOUT, namespace, name) is None:
-            raise NotFound(f'rollouts.rollouts.kruise.io "{name}" not found in namespace {namespace}')
+            raise no_rollout(name, namespace, map(name_of, view.list(ROLLOUT, namespace)))
 
 
 def _missing(view: ChainView) -> str:

@@ -34,6 +34,7 @@ async def _show(names: tuple[str, ...], scope: Scope, output: Format) -> None:
     from graylane.chain.history import history
     from graylane.cli.connect import connect
     from graylane.cli.history_text import document, lines
+    from graylane.cli.naming import rollout_named
     from graylane.cli.output import dump, emit
     from graylane.cli.releasing import parse_name
     from graylane.model.kinds import DEPLOYMENT, EVENT, REPLICA_SET, ROLLOUT
@@ -42,7 +43,7 @@ async def _show(names: tuple[str, ...], scope: Scope, output: Format) -> None:
     async with connect(scope) as (client, namespace):
         wanted = [parse_name(name) for name in names]
         if wanted:
-            found = [await client.get(ROLLOUT, name, namespace) for name in wanted]
+            found = [await rollout_named(client, name, namespace) for name in wanted]
         else:
             found = (await client.list(ROLLOUT, namespace)).items
         kinds = (DEPLOYMENT, REPLICA_SET, EVENT)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from graylane.cli.connect import connect
 from graylane.cli.exits import Refused
+from graylane.cli.naming import rollout_named
 from graylane.cli.options import Scope
 from graylane.cli.output import progress
 from graylane.cli.releasing import Seen, Verb, parse_name
@@ -38,7 +39,7 @@ class Wish:
 
 async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None) -> None:
     async with connect(scope) as (client, namespace):
-        read = [await client.get(ROLLOUT, parse_name(name), namespace) for name in wish.names]
+        read = [await rollout_named(client, parse_name(name), namespace) for name in wish.names]
         for rollout in read:
             _check(wish, rollout)
         for rollout in read:

@@ -59,11 +59,12 @@ async def _undo_all(names: tuple[str, ...], to_revision: int, dry_run: bool, sco
 
 
 async def _read(client: ApiClient, name: str, namespace: str, to_revision: int) -> Undo:
+    from graylane.cli.naming import rollout_named
     from graylane.cli.undoing import undo
-    from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, ROLLOUT
+    from graylane.model.kinds import DEPLOYMENT, REPLICA_SET
     from graylane.model.meta import dig
 
-    rollout = await client.get(ROLLOUT, name, namespace)
+    rollout = await rollout_named(client, name, namespace)
     workload = str(dig(rollout, "spec", "objectRef", "workloadRef", "name", default=""))
     deployment = await client.get(DEPLOYMENT, workload, namespace)
     sets = await client.list(REPLICA_SET, namespace)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from graylane.chain.hosts import service_key
+from graylane.chain.likeness import like, meant, nearest_first
 from graylane.kit.cache import View
 from graylane.mesh.compile.directory import Client, parsed_cluster
 from graylane.mesh.compile.gateways import GatewayPort
@@ -17,7 +19,7 @@ from graylane.mesh.inputs import Service, selects
 from graylane.mesh.simulate import NO_CLUSTER, Lost
 from graylane.mesh.table import VirtualHost
 from graylane.model.kinds import POD
-from graylane.model.meta import Obj, is_deleting, is_true, labels_of, name_of
+from graylane.model.meta import Key, Obj, is_deleting, is_true, labels_of, name_of
 
 _MANY = 3
 NO_GATEWAY = "No Gateway opens this port on a gateway's pod: create a Gateway, or correct its selector or port."
@@ -30,7 +32,8 @@ def no_route(scene: Scene, spec: ListenerSpec, host: VirtualHost | None, authori
     if host is not None:
         names = _some(str(speaker.service.source) for speaker in scene.speakers(spec, host))
         return f"No rule takes it: correct a match, or end {names} with a rule without match."
-    known = _some(name for each in scene.plan.tables[spec.table].hosts for name in each.domains)
+    domains = (name for each in scene.plan.tables[spec.table].hosts for name in each.domains)
+    known = _some(nearest_first(authority, domains))
     if not known:
         return f"No VirtualService is bound to {_gateways(scene.opened(spec))}: list it in one's spec.gateways."
     return f"No VirtualService speaks for host {authority}; there are rules for {known}: send one of these with --host."
@@ -39,6 +42,21 @@ def no_route(scene: Scene, spec: ListenerSpec, host: VirtualHost | None, authori
 def _gateways(port: GatewayPort | None) -> str:
     openings = port.openings if port else ()
     return _some(str(source) for source in dict.fromkeys(opening.gateway.source for opening in openings))
+
+
+def unknown_host(services: Iterable[Service], authority: str, namespace: str) -> str:
+    """What leaves the mesh as it is, though most likely a Service was meant."""
+    name, _, port = authority.partition(":")
+    by_key = {each.key: each for each in services}
+    found = by_key.get(service_key(name, namespace) or Key("", ""))
+    if found is not None:
+        numbers = _some(str(each.number) for each in found.ports)
+        return f"Service {found.key} has no port {port or 80}, but {numbers}: ask for one of them."
+    near = [key.name for key in by_key if key.namespace == namespace]
+    names = [*near, *(f"{key.name}.{key.namespace}" for key in by_key)]
+    if "." not in name:
+        return f"No Service in namespace {namespace} is called {name}{meant(name, near)}"
+    return f"No Service is called {name}{meant(name, names)}" if like(name, names) else ""
 
 
 def lost(scene: Scene, view: View, client: Client, part: Lost) -> str:

@@ -48,6 +48,7 @@ def _hop(hop: Hop) -> dict[str, Any]:
         "fault": hop.fault or None,
         "destinations": [_destination(destination) for destination in hop.destinations],
         "answer": hop.answer or None,
+        "advice": hop.advice or None,
         "refusal": _refusal(hop.refusal, hop.advice),
         "calls": [_hop(call) for call in hop.calls],
     }
@@ -62,7 +63,13 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "labels": dict(destination.labels),
         "destinationRules": list(destination.rules),
         "pods": [
-            {"namespace": pod.namespace, "name": pod.name, "address": pod.address, "version": pod.version or None}
+            {
+                "namespace": pod.namespace,
+                "name": pod.name,
+                "address": pod.address,
+                "version": pod.version or None,
+                "versionLabels": dict(pod.labels),
+            }
             for pod in destination.pods
         ],
         "refusal": _refusal(destination.refusal, destination.advice),

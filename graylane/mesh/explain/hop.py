@@ -6,10 +6,10 @@ Pure. In: a `Scene`, a `View` of the pods, a listener, a request. Out: `Hop`, al
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from graylane.chain.match import Request
-from graylane.chain.workloads import version_of
+from graylane.chain.workloads import version_labels, version_of
 from graylane.kit.cache import View
 from graylane.mesh.compile.directory import Client, parsed_cluster
 from graylane.mesh.compile.listeners import ListenerSpec, Role
@@ -28,12 +28,13 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A ready endpoint."""
+    """A ready endpoint. `labels` are the ones that name versions, which may call it otherwise than it does itself."""
 
     namespace: str
     name: str
     address: str
     version: str
+    labels: Labels = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def hop_at(scene: Scene, view: View, spec: ListenerSpec, request: Request, calle
         destinations=tuple(found.destinations(client)) if client and not refused else (),
         answer=_answer(decision.outcome),
         refusal=refused,
-        advice=found.advice() if refused else "",
+        advice=found.advice(refused),
         sources=found.sources(client),
     )
 
@@ -118,7 +119,12 @@ class _Hop:
         openings = port.openings if port else ()
         return tuple(dict.fromkeys(str(opening.gateway.source) for opening in openings))
 
-    def advice(self) -> str:
+    def advice(self, refused: Refusal | None) -> str:
+        if isinstance(self.decision.outcome, PassedThrough) and self.spec.owner is not None:
+            services = self.scene.plan.inputs.services
+            return advice.unknown_host(services, self.request.authority, self.spec.owner.namespace)
+        if refused is None:
+            return ""
         host = self.scene.virtual_host(self.spec, self.request.authority)
         if self.decision.outcome == NO_ROUTE:
             return advice.no_route(self.scene, self.spec, host, self.request.authority)
@@ -161,8 +167,10 @@ class _Hop:
 
     def _pod(self, service: Service, endpoint: Endpoint, port: str) -> Pod:
         pod: Obj | None = self.view.get(POD, service.namespace, endpoint.pod)
-        version = version_of(pod) if pod else ""
-        return Pod(service.namespace, endpoint.pod, f"{endpoint.address}:{endpoint.number(port)}", version)
+        address = f"{endpoint.address}:{endpoint.number(port)}"
+        if pod is None:
+            return Pod(service.namespace, endpoint.pod, address, "")
+        return Pod(service.namespace, endpoint.pod, address, version_of(pod), version_labels(pod))
 
     def sources(self, client: Client | None) -> frozenset[Source]:
         """The routing objects that this hop depends on."""

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from graylane.chain.hosts import service_key
+from graylane.chain.likeness import meant
 from graylane.chain.match import Request
 from graylane.chain.problems import Confirmation, weakest
 from graylane.chain.topology import Call, calls_of_pod
@@ -24,7 +25,7 @@ from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.inputs import Inputs, Service
 from graylane.mesh.simulate import NO_LISTENER, Refusal, choose_host
 from graylane.model.kinds import DESTINATION_RULE, POD, SERVICE, VIRTUAL_SERVICE
-from graylane.model.meta import Key, Obj, dig, key_of
+from graylane.model.meta import Key, Obj, dig, key_of, name_of, namespace_of
 
 _KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE)}
 
@@ -127,7 +128,7 @@ class _Walker:
     def from_pod(self, asked: Asked, key: Key) -> tuple[Hop, ...]:
         pod = self.view.get(POD, *key)
         if pod is None:
-            raise NotFound(f'pods "{key.name}" not found in namespace {key.namespace}')
+            raise NotFound(f'pods "{key.name}" not found in namespace {key.namespace}{self._other_pods(key)}')
         spec = self._outbound(str(dig(pod, "status", "podIP", default="")))
         if spec is None:
             raise UserError(f"pod {key} calls nothing: it has no address yet, has ended, or is a gateway's")
@@ -138,6 +139,12 @@ class _Walker:
         if not calls:
             raise UserError(f"nothing in pod {key}'s configuration names a Service; say with --host what it calls")
         return tuple(self._called(_Caller(spec, calls, asked.headers, [f"pod {key}"]), frozenset()))
+
+    def _other_pods(self, key: Key) -> str:
+        """Those called like it, or the namespaces that have pods at all."""
+        names = [name_of(pod) for pod in self.view.list(POD, key.namespace)]
+        spaces = {namespace_of(pod) for pod in self.view.list(POD)}
+        return meant(key.name, names) if names else f", which has no pod{meant(key.namespace, spaces)}"
 
     def _authority(self, asked: Asked, namespace: str) -> str:
         """A Service's only port needs not be typed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from graylane.cli.exits import Exit
 from graylane.cli.explain_text import WIDTH, lines, refused_line
 from graylane.cli.explaining import Question
 from graylane.cli.root import run
+from graylane.errors import NotFound
 from graylane.mesh.explain.reading import KINDS, inputs_of, view_of
 from graylane.mesh.explain.walk import Explained, explain
 from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
@@ -126,6 +128,44 @@ def test_long_names_give_way_before_the_screen_does() -> None:
         scene.get(kind, name)["metadata"]["name"] = "n" * 200
     found = lines(explained(scene, Question(LANE)))
     assert max(map(len, found)) <= WIDTH
+
+
+def test_a_pod_is_called_what_its_service_answers_beside_the_label_it_is_chosen_by() -> None:
+    scene = both_released()
+    for variable in scene.get("Pod", "mocka-base-pod")["spec"]["containers"][0]["env"]:
+        if variable["name"] == "version":
+            variable["value"] = "canary"
+    found = explained(scene, Question())
+    assert "  answered by   mocka-base-pod, version canary (labelled version=base)" in lines(found)
+    (pod,) = found.hops[0].destinations[0].pods
+    assert (pod.version, pod.labels) == ("canary", {"version": "base"})
+
+
+MISTYPED = {
+    "mokcb": "No Service in namespace default is called mokcb; did you mean mockb?",
+    "payments": "No Service in namespace default is called payments; there are mocka, mockb",
+    "mockb.defalt": "No Service is called mockb.defalt; did you mean mockb.default or mocka.default?",
+    "mockb:81": "Service default/mockb has no port 81, but 8000: ask for one of them.",
+    "api.example.com": "",
+}
+
+
+@pytest.mark.parametrize("host", MISTYPED)
+def test_a_host_that_leaves_the_mesh_though_a_service_was_meant_is_told(host: str) -> None:
+    (hop,) = explained(both_released(), Question(pod="mocka-base-pod", host=host)).walk()
+    assert hop.advice == MISTYPED[host]
+
+
+@pytest.mark.parametrize(
+    ("pod", "told"),
+    [
+        ("mocka", 'pods "mocka" not found in namespace default; did you mean mocka-base-pod or mocka-base-x7k2p-pod?'),
+        ("defalt/mocka", 'pods "mocka" not found in namespace defalt, which has no pod; did you mean default?'),
+    ],
+)
+def test_a_pod_that_is_not_there_is_told_with_those_that_are(pod: str, told: str) -> None:
+    with pytest.raises(NotFound, match=re.escape(told)):
+        explained(both_released(), Question(pod=pod))
 
 
 def test_refusals_are_counted_by_hop_and_share() -> None:

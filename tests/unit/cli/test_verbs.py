@@ -333,3 +333,16 @@ async def account_of_one_namespace(server: Server) -> Path:
     kubeconfig = server.kubeconfig.with_name("reader")
     kubeconfig.write_text(re.sub("token: .*", f"token: {answer['status']['token']}", server.kubeconfig.read_text()))
     return kubeconfig
+
+
+async def test_a_rollout_that_is_not_there_is_told_with_those_like_it(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    told = 'rollouts.rollouts.kruise.io "rollout-a" not found in namespace'
+    for verb in ("approve", "pause", "resume", "abort", "undo", "history", "status"):
+        named = ("rollout-a", "--kubeconfig", str(server.kubeconfig))
+        assert await typed(verb, *named) == Exit.NOT_FOUND
+        assert capsys.readouterr().err == f"graylane: {told} default; did you mean rollouts-a or rollouts-b?\n"
+    assert await typed("approve", *named, "-n", "shop") == Exit.NOT_FOUND
+    assert f"{told} shop; there is none" in capsys.readouterr().err
