@@ -28,6 +28,7 @@ from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.workloads import controllers as workloads
+from graylane.cluster.workloads.collector import collecting
 from graylane.install import install_crds, install_objects
 from graylane.kit.loop import Manager, running
 from graylane.model.kinds import (
@@ -77,7 +78,7 @@ async def serve(folder: Path) -> None:
         manager = Manager(client)
         for controller in (*workloads.controllers(), FakeKubelet().controller(), *Proxies().controllers()):
             manager.add(controller)
-        async with running(manager):
+        async with collecting(manager):
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.read)
 

@@ -258,7 +258,7 @@ def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
         gatewayapi.controller(),
         meshconfig.controller(),
         *workloads.controllers(),
-        *rollouts.controllers(manager.follower("rollout")),
+        *rollouts.controllers(),
         *routing,
     ]
 

@@ -78,6 +78,7 @@ PEER_AUTHENTICATION = Kind("security.istio.io", "v1", "PeerAuthentication", "pee
 REQUEST_AUTHENTICATION = Kind("security.istio.io", "v1", "RequestAuthentication", "requestauthentications")
 ENVOY_FILTER = Kind("networking.istio.io", "v1alpha3", "EnvoyFilter", "envoyfilters")
 ROLLOUT = Kind("rollouts.kruise.io", "v1alpha1", "Rollout", "rollouts")
+BATCH_RELEASE = Kind("rollouts.kruise.io", "v1alpha1", "BatchRelease", "batchreleases")
 TRAFFIC_ROUTING = Kind("rollouts.kruise.io", "v1alpha1", "TrafficRouting", "trafficroutings")
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False)
 KUBE_GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")

@@ -3,8 +3,9 @@
 Pure. In: `Facts` as observed. Out: the facts with a memory that is ours, and the effects that make its objects ours.
 OpenKruise must not run any more; two controllers on one release fight over every field.
 
-What differs: `canaryRevision` is a hash of OpenKruise's own making, the canary Deployment belongs to a BatchRelease of
-the Rollout's name, and no condition says that a pause was offered for approval.
+What differs: `canaryRevision` is a hash of OpenKruise's own making, the canary Deployment does not say which template
+it carries, a finalizer holds the BatchRelease, and no condition says that a pause was offered for approval. Canaries
+that Graylane made before there were BatchReleases, or whose BatchRelease was made anew, are moved here as well.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from graylane.kit.effects import Delete, Effect, Patch
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT
-from graylane.model.meta import Key, Obj, annotations_of, finalizers_of, is_deleting, key_of, owner_refs, uid_of
+from graylane.kit.effects import Effect, Patch
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT
+from graylane.model.meta import Obj, annotations_of, finalizers_of, key_of, owner_refs
 from graylane.model.patches import guarded
 from graylane.model.rollout import BATCH_RELEASE_FINALIZER, CONTROL_INFO, OVERLAY, REVISION, StepState
-from graylane.rollouts.canary import owner_of
+from graylane.rollouts.batch import owner
 from graylane.rollouts.facts import Facts
+from graylane.rollouts.lifecycle import WORLD
+from graylane.rollouts.parts import Batch, Canary
 from graylane.rollouts.release import ROLLED_BACK, Release, Stage, Verdict
 
 _OVER = frozenset({Stage.INITIAL, Stage.HEALTHY, Stage.DISABLED})
@@ -58,48 +61,43 @@ def _revision(facts: Facts) -> str:
 
 
 def take_over(facts: Facts) -> Iterator[Effect]:
-    """The canaries first: once none is the BatchRelease's, that can go without taking any along."""
-    for canary in facts.canaries:
-        if canary.foreign:
-            yield _adopt(facts, canary.obj, canary.revision, canary.overlay)
+    """Canaries are marked as ours and belong to the BatchRelease that is there now; OpenKruise's claims go.
+
+    One that is on its way out is let go only when none would go with it.
+    """
+    moved = [item for item in facts.canaries if item.foreign or _is_astray(facts, item)]
+    for canary in moved:
+        yield _adopt(facts, canary)
     if facts.stable and CONTROL_INFO in annotations_of(facts.stable.obj):
         yield _disclaim(facts.stable.obj)
-    if facts.batch and not any(canary.foreign for canary in facts.canaries):
-        yield from _bury(facts)
+    if facts.batch and facts.batch.held and not moved:
+        yield _unhold(facts.batch)
 
 
-def _adopt(facts: Facts, deployment: Obj, revision: str, overlay: str) -> Effect:
-    others = [reference for reference in owner_refs(deployment) if not reference.get("controller")]
-    metadata = {
-        "ownerReferences": [*others, owner_of(facts.rollout)],
-        "annotations": {REVISION: revision, OVERLAY: overlay, CONTROL_INFO: None},
-    }
-    patch = guarded(deployment, {"metadata": metadata})
-    return Patch(DEPLOYMENT, key_of(deployment), patch, reason="taken over from OpenKruise")
+def _is_astray(facts: Facts, canary: Canary) -> bool:
+    """While it is wanted it belongs to whom a new one would; at the end it goes, whosever it is."""
+    wanted = owner(facts) if WORLD[facts.release.stage].canary and not canary.deleting else None
+    return wanted is not None and canary.owner != wanted["uid"]
+
+
+def _adopt(facts: Facts, canary: Canary) -> Effect:
+    metadata: Obj = {}
+    if canary.foreign:
+        metadata["annotations"] = {REVISION: canary.revision, OVERLAY: canary.overlay, CONTROL_INFO: None}
+    if _is_astray(facts, canary):
+        others = [reference for reference in owner_refs(canary.obj) if not reference.get("controller")]
+        metadata["ownerReferences"] = [*others, owner(facts)]
+    patch = guarded(canary.obj, {"metadata": metadata})
+    return Patch(DEPLOYMENT, key_of(canary.obj), patch, reason="taken over")
 
 
 def _disclaim(workload: Obj) -> Effect:
-    """The BatchRelease's claim; the Rollout's own, `in-progressing`, stays for us to keep and end."""
+    """OpenKruise's claim; the Rollout's own, `in-progressing`, stays for us to keep and end."""
     patch = guarded(workload, {"metadata": {"annotations": {CONTROL_INFO: None}}})
     return Patch(DEPLOYMENT, key_of(workload), patch, reason="taken over from OpenKruise")
 
 
-def _bury(facts: Facts) -> Iterator[Effect]:
-    assert facts.batch is not None
-    kind, obj = facts.batch
-    if BATCH_RELEASE_FINALIZER in finalizers_of(obj):
-        left = [item for item in finalizers_of(obj) if item != BATCH_RELEASE_FINALIZER]
-        patch = guarded(obj, {"metadata": {"finalizers": left}})
-        yield Patch(kind, key_of(obj), patch, reason="taken over from OpenKruise")
-    if not is_deleting(obj):
-        yield Delete(kind, key_of(obj), uid=uid_of(obj))
-
-
-def is_of_batch_release(deployment: Obj, rollout: Key) -> bool:
-    """Whether a canary Deployment belongs to the BatchRelease that OpenKruise made for this Rollout."""
-    controllers = (reference for reference in owner_refs(deployment) if reference.get("controller"))
-    return any(
-        (reference.get("kind"), reference.get("name")) == ("BatchRelease", rollout.name)
-        and str(reference.get("apiVersion")).startswith(f"{ROLLOUT.group}/")
-        for reference in controllers
-    )
+def _unhold(batch: Batch) -> Effect:
+    left = [item for item in finalizers_of(batch.obj) if item != BATCH_RELEASE_FINALIZER]
+    patch = guarded(batch.obj, {"metadata": {"finalizers": left}})
+    return Patch(BATCH_RELEASE, key_of(batch.obj), patch, reason="taken over from OpenKruise")

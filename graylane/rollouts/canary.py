@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from graylane.kit.cache import View
 from graylane.model.hashing import short_hash
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, ROLLOUT, Kind
 from graylane.model.meta import (
     Key,
     Obj,
@@ -18,25 +18,55 @@ from graylane.model.meta import (
     dig,
     finalizers_of,
     is_deleting,
+    key_of,
     labels_of,
     name_of,
     namespace_of,
     owner_reference,
+    owner_refs,
 )
-from graylane.model.revisions import bare_template, template_of
+from graylane.model.revisions import bare_template, revision_of, template_of
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, OVERLAY, REVISION, Rollout
 from graylane.model.selectors import LabelSelector
 
 
-def owned(view: View, rollout: Rollout) -> list[Obj]:
-    """Canary Deployments this Rollout controls, of any revision, also those on their way out."""
-    found: list[Obj] = view.owned_by(DEPLOYMENT, rollout.uid)
-    return [item for item in found if CANARY_DEPLOYMENT in labels_of(item) and _controls(rollout.uid, item)]
+def owned(view: View, rollout: Rollout, batch: str) -> list[Obj]:
+    """The canary Deployments of this Rollout, of any revision, also those on their way out.
+
+    By whoever controls them, of which `batch` is the BatchRelease's uid; and by their label, since a BatchRelease that
+    was deleted by hand leaves canaries behind that name it still, or nobody.
+    """
+    labelled = LabelSelector.of_map({CANARY_DEPLOYMENT: rollout.workload.name})
+    found: list[Obj] = view.list(DEPLOYMENT, rollout.key.namespace, labelled)
+    for uid in filter(None, (rollout.uid, batch)):
+        found += view.owned_by(DEPLOYMENT, uid)
+    unique = {key_of(item): item for item in found if belongs(rollout, item)}
+    return [unique[key] for key in sorted(unique)]
 
 
-def _controls(uid: str, deployment: Obj) -> bool:
+def belongs(rollout: Rollout, deployment: Obj) -> bool:
     owner = controller_of(deployment)
-    return owner is not None and owner.get("uid") == uid
+    if CANARY_DEPLOYMENT not in labels_of(deployment):
+        return False
+    if owner is None:
+        return bool(revision_on(deployment))
+    return owner.get("uid") == rollout.uid or (is_recorded(deployment) and owner.get("name") == rollout.key.name)
+
+
+def is_recorded(deployment: Obj) -> bool:
+    """Whether it belongs to a BatchRelease, there or not."""
+    return _is_of(controller_of(deployment), BATCH_RELEASE)
+
+
+def rollout_of(deployment: Obj) -> Key | None:
+    """The Rollout that an object belongs to, directly or through the BatchRelease of its name."""
+    owners = (item for item in owner_refs(deployment) if _is_of(item, ROLLOUT) or _is_of(item, BATCH_RELEASE))
+    return next((Key(namespace_of(deployment), str(item.get("name"))) for item in owners), None)
+
+
+def _is_of(reference: Obj | None, kind: Kind) -> bool:
+    group = str((reference or {}).get("apiVersion", "")).partition("/")[0]
+    return reference is not None and (group, reference.get("kind")) == (kind.group, kind.kind)
 
 
 def revision_on(deployment: Obj) -> str:
@@ -60,7 +90,7 @@ def free_name(view: View, rollout: Rollout, revision: str) -> str:
     """
     for name in _names(rollout, revision):
         taken = view.get(DEPLOYMENT, rollout.key.namespace, name)
-        if taken is None or (_controls(rollout.uid, taken) and not is_deleting(taken)):
+        if taken is None or (belongs(rollout, taken) and not is_deleting(taken)):
             return name
     raise AssertionError("names are endless")
 
@@ -95,17 +125,19 @@ def misfit(stable: Obj, rollout: Rollout) -> str:
     )
 
 
-def build(stable: Obj, rollout: Rollout, name: str, revision: str, replicas: int) -> Obj:
-    """A new canary. It shares the stable Deployment's selector, so that the same Services select its pods."""
+def build(stable: Obj, rollout: Rollout, name: str, replicas: int, owner: Obj) -> Obj:
+    """A new canary of the stable Deployment's present template. It shares its selector, so that the same Services
+    select its pods.
+    """
     spec = {field: value for field, value in stable["spec"].items() if field not in ("paused", "replicas", "template")}
     return {
         "metadata": {
             "namespace": namespace_of(stable),
             "name": name,
             "labels": {CANARY_DEPLOYMENT: name_of(stable)},
-            "annotations": {REVISION: revision, OVERLAY: overlay_of(rollout)},
+            "annotations": {REVISION: revision_of(template_of(stable)), OVERLAY: overlay_of(rollout)},
             "finalizers": [CANARY_FINALIZER],
-            "ownerReferences": [owner_of(rollout)],
+            "ownerReferences": [owner],
         },
         "spec": spec | {"replicas": replicas, "template": template(stable, rollout)},
     }

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from graylane.kit.cache import View
 from graylane.kit.effects import Outcome
-from graylane.kit.loop import Controller, Follow
+from graylane.kit.loop import Controller
 from graylane.model.kinds import (
-    CRD,
+    BATCH_RELEASE,
     DEPLOYMENT,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
@@ -21,27 +21,21 @@ from graylane.model.kinds import (
     SERVICE,
     TRAFFIC_ROUTING,
     VIRTUAL_SERVICE,
-    Kind,
 )
-from graylane.model.meta import Key, Obj, key_of
-from graylane.model.rollout import GROUP
+from graylane.model.meta import Key
 from graylane.rollouts import reconcile as one_look
 from graylane.rollouts.interest import Interest
 from graylane.rollouts.observe import Known
 
 WORKERS = 4
-_BATCHES = "batchreleases"
 
 
-def controllers(follow: Follow | None = None) -> list[Controller]:
-    """A fresh controller; each remembers on its own which objects concern which Rollout.
-
-    Without `follow`, BatchReleases that OpenKruise left are not looked for.
-    """
+def controllers() -> list[Controller]:
+    """A fresh controller; each remembers on its own which objects concern which Rollout."""
     interest = Interest()
 
     def reconcile(view: View, key: Key, now: datetime) -> Outcome:
-        known = Known(_batch_release(view, key, follow), interest.since(key, now))
+        known = Known(interest.since(key, now))
         outcome, sources = one_look.reconcile(view, key, now, known)
         interest.note(key, sources)
         return outcome
@@ -52,6 +46,7 @@ def controllers(follow: Follow | None = None) -> list[Controller]:
             primary=ROLLOUT,
             reconcile=reconcile,
             watches={
+                BATCH_RELEASE: interest.of_batch_release,
                 DEPLOYMENT: interest.of_deployment,
                 REPLICA_SET: interest.of_replica_set,
                 POD: interest.of_pod,
@@ -62,19 +57,5 @@ def controllers(follow: Follow | None = None) -> list[Controller]:
                 DESTINATION_RULE: interest.of_route(DESTINATION_RULE),
             },
             workers=WORKERS,
-            extra_caches=(CRD,),
         )
     ]
-
-
-def _batch_release(view: View, key: Key, follow: Follow | None) -> tuple[Kind, Obj] | None:
-    """OpenKruise gives a Rollout's BatchRelease the Rollout's name. Its kind is known where its CRD still is."""
-    crd = view.get(CRD, "", f"{_BATCHES}.{GROUP}") if follow else None
-    if crd is None or follow is None:
-        return None
-    version = next((entry["name"] for entry in crd["spec"]["versions"] if entry.get("storage")), "v1beta1")
-    kind = Kind(GROUP, version, "BatchRelease", _BATCHES)
-    if not follow(kind, lambda obj: [key_of(obj)]):
-        return None
-    found = view.get(kind, *key)
-    return (kind, found) if found else None

@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 from graylane.model.rollout import Rollout, Step, StepState
-from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
+from graylane.rollouts.parts import Batch, Canary, Lane, RevisionSet, Services, Stable
 from graylane.rollouts.release import ROLLED_BACK, Release, Stage
 from graylane.rollouts.replicas import step_replicas, tolerated
 
@@ -36,7 +35,7 @@ class Facts:
     exposed: str = ""  # how plain requests would reach canary pods
     watched_since: datetime | None = None
     former: tuple[Obj, ...] = ()  # TrafficRoutings we made for routes that the spec has no longer
-    batch: tuple[Kind, Obj] | None = None  # the BatchRelease of a release that OpenKruise began
+    batch: Batch | None = None
 
     @property
     def moment(self) -> datetime:
@@ -346,7 +345,8 @@ class Facts:
 
     def gone(self) -> bool:
         """Nothing of ours is left: routes let go, canaries deleted, Services as they were."""
-        ours = not self.own_routing() and self.batch is None
+        recorded = self.batch is not None and self.batch.ours
+        ours = not self.own_routing() and not recorded
         return self.lane_let_go() and self.no_canary() and self.services_back() and ours
 
     def own_routing(self) -> bool:

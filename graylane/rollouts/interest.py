@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from graylane.model.kinds import DEPLOYMENT, POD, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import DEPLOYMENT, POD, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import Key, Obj, controller_of, finalizers_of, key_of, labels_of, namespace_of
 from graylane.model.rollout import PROGRESSING_FINALIZER
+from graylane.rollouts.canary import rollout_of
 from graylane.rollouts.listed import SERVICE_NAME, deployment_of
 from graylane.rollouts.observe import Source
 
@@ -44,11 +45,14 @@ class Interest:
             self._keys.setdefault(source, set()).add(key)
 
     def of_deployment(self, obj: Obj) -> Iterable[Key]:
-        """Stable: who releases it. Canary: its owner, also when nobody has looked at it yet."""
-        owner = controller_of(obj)
-        if owner and owner.get("kind") == ROLLOUT.kind:
-            yield Key(namespace_of(obj), str(owner.get("name")))
+        """Stable: who releases it. Canary: its Rollout, also when nobody has looked at it yet."""
+        if owner := rollout_of(obj):
+            yield owner
         yield from self._keys.get((DEPLOYMENT, key_of(obj)), ())
+
+    def of_batch_release(self, obj: Obj) -> Iterable[Key]:
+        """It has its Rollout's name."""
+        return [key_of(obj)]
 
     def of_replica_set(self, obj: Obj) -> Iterable[Key]:
         owner = controller_of(obj)

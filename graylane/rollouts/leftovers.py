@@ -11,7 +11,7 @@ from datetime import datetime
 
 from graylane.kit.cache import View
 from graylane.kit.effects import Delete, Effect, Event, Patch
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import (
     Condition,
     Key,
@@ -22,13 +22,19 @@ from graylane.model.meta import (
     generation_of,
     is_deleting,
     key_of,
-    owner_refs,
     set_condition,
     uid_of,
 )
 from graylane.model.patches import create_merge_patch, guarded
-from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, PROGRESSING_FINALIZER, ROLLOUT_FINALIZER
+from graylane.model.rollout import (
+    BATCH_RELEASE_FINALIZER,
+    CANARY_DEPLOYMENT,
+    CANARY_FINALIZER,
+    PROGRESSING_FINALIZER,
+    ROLLOUT_FINALIZER,
+)
 from graylane.model.selectors import LabelSelector
+from graylane.rollouts.canary import rollout_of
 from graylane.rollouts.embedded import pinned_by, unpin
 from graylane.rollouts.lane import active_for
 from graylane.rollouts.status import WAITING
@@ -71,17 +77,24 @@ def release_orphans(view: View, key: Key) -> Iterator[Effect]:
             yield _without(DEPLOYMENT, canary, CANARY_FINALIZER)
         if not is_deleting(canary):
             yield Delete(DEPLOYMENT, key_of(canary), uid=uid_of(canary))
+    yield from _record(view, key)
 
 
 def _canaries(view: View, key: Key) -> list[Obj]:
     """By name, since the uid went with the Rollout."""
     found = view.list(DEPLOYMENT, key.namespace, LabelSelector.parse(CANARY_DEPLOYMENT))
-    return [item for item in found if any(_names(reference, key) for reference in owner_refs(item))]
+    return [item for item in found if rollout_of(item) == key]
 
 
-def _names(reference: Obj, key: Key) -> bool:
-    owned = reference.get("kind") == ROLLOUT.kind and str(reference.get("apiVersion")).startswith(ROLLOUT.group)
-    return owned and reference.get("name") == key.name
+def _record(view: View, key: Key) -> Iterator[Effect]:
+    """Collected with its Rollout, unless OpenKruise's finalizer is on it."""
+    found = view.get(BATCH_RELEASE, *key)
+    if found is None or rollout_of(found) != key:
+        return
+    if BATCH_RELEASE_FINALIZER in finalizers_of(found):
+        yield _without(BATCH_RELEASE, found, BATCH_RELEASE_FINALIZER)
+    if not is_deleting(found):
+        yield Delete(BATCH_RELEASE, key, uid=uid_of(found))
 
 
 def _without(kind: Kind, obj: Obj, finalizer: str) -> Patch:

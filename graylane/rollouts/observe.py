@@ -38,7 +38,6 @@ from graylane.model.revisions import (
     wanted_replicas,
 )
 from graylane.model.rollout import (
-    CANARY_DEPLOYMENT,
     CANARY_FINALIZER,
     IN_PROGRESSING,
     PINNED_BY,
@@ -47,9 +46,8 @@ from graylane.model.rollout import (
     Embedded,
     Rollout,
 )
-from graylane.model.selectors import LabelSelector
 from graylane.rollouts import canary as canaries
-from graylane.rollouts.adoption import is_of_batch_release
+from graylane.rollouts.batch import batch_of
 from graylane.rollouts.exposure import exposure, read_by
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import former_of, lane_of, services_of, strays_of
@@ -64,11 +62,10 @@ Source = tuple[Kind, Key]
 class Known:
     """What the shell knows besides the caches.
 
-    `batch`: the BatchRelease of the Rollout's name, in clusters that OpenKruise has been in. `watched_since`: this
-    process's first look at the Rollout; while nobody looked, nothing can be said to have stood still.
+    `watched_since`: this process's first look at the Rollout; while nobody looked, nothing can be said to have stood
+    still.
     """
 
-    batch: tuple[Kind, Obj] | None = None
     watched_since: datetime | None = None
 
 
@@ -87,8 +84,9 @@ def observe(
     stable = _stable(workload, sets) if workload and not is_deleting(workload) else None
     lane = lane_of(view, rollout)
     services = services_of(view, rollout, lane.obj) if lane else ()
-    found = tuple(_canary(view, item, namespace, services) for item in canaries.owned(view, rollout))
-    found += tuple(_foreign(view, item, rollout, stable, services) for item in _left_by_openkruise(view, rollout))
+    batch = batch_of(view, rollout)
+    owned = canaries.owned(view, rollout, uid_of(batch.obj) if batch else "")
+    found = tuple(_any_canary(view, item, rollout, stable, services) for item in owned)
     facts = Facts(
         now=now,
         obj=obj,
@@ -105,7 +103,7 @@ def observe(
         services=_services(view, rollout, frozenset(item.name for item in found)),
         exposed=exposure(view, rollout, lane.obj if lane else None, stable.obj) if stable else "",
         former=former_of(view, rollout),
-        batch=known.batch,
+        batch=batch,
         watched_since=known.watched_since,
     )
     return Observation(facts, frozenset(_sources(view, rollout, lane, services, found)))
@@ -256,18 +254,19 @@ def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ..
         listed=min(listed, default=len(ready)),
         template_hash=hash_of(newest) if newest else "",
         trouble=trouble,
+        owner=str((controller_of(deployment) or {}).get("uid", "")),
+        recorded=canaries.is_recorded(deployment),
     )
 
 
-def _left_by_openkruise(view: View, rollout: Rollout) -> list[Obj]:
-    labelled = LabelSelector.of_map({CANARY_DEPLOYMENT: rollout.workload.name})
-    found: list[Obj] = view.list(DEPLOYMENT, rollout.key.namespace, labelled)
-    return [item for item in found if is_of_batch_release(item, rollout.key)]
-
-
-def _foreign(view: View, deployment: Obj, rollout: Rollout, stable: Stable | None, services: tuple[str, ...]) -> Canary:
-    """It says nothing of its revision and overlay; they are the present ones if it is what we would make now."""
-    seen = replace(_canary(view, deployment, rollout.key.namespace, services), foreign=True)
+def _any_canary(
+    view: View, deployment: Obj, rollout: Rollout, stable: Stable | None, services: tuple[str, ...]
+) -> Canary:
+    """OpenKruise's says nothing of its revision and overlay; they are the present ones if it is what we would make."""
+    seen = _canary(view, deployment, rollout.key.namespace, services)
+    if seen.revision:
+        return seen
+    seen = replace(seen, foreign=True)
     if stable and revision_of(canaries.template(stable.obj, rollout)) == revision_of(template_of(deployment)):
         return replace(seen, revision=stable.revision, overlay=canaries.overlay_of(rollout))
     return replace(seen, revision=revision_of(template_of(deployment)), overlay="-")

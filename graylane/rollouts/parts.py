@@ -61,7 +61,8 @@ class Canary:
     """A canary Deployment of ours. `listed`: its ready pods found in the EndpointSlices of every routed Service that
     can select them; none while another routed Service lists no canary at all.
 
-    `foreign`: it still belongs to the BatchRelease of a release that OpenKruise began.
+    `owner`: the uid of what controls it, "" when nothing does. `recorded`: that is, or was, the BatchRelease.
+    `foreign`: of a release that OpenKruise began, not marked as ours yet.
     """
 
     obj: Obj
@@ -77,7 +78,19 @@ class Canary:
     listed: int
     template_hash: str
     trouble: str
+    owner: str = ""
+    recorded: bool = False
     foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The BatchRelease of the Rollout's name. `ours`: not a stranger's. `held`: by OpenKruise's own finalizer."""
+
+    obj: Obj
+    ours: bool
+    deleting: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)

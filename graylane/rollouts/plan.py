@@ -21,8 +21,8 @@ from graylane.model.rollout import (
     WORKLOAD_TYPE,
     claim,
 )
+from graylane.rollouts import batch, embedded
 from graylane.rollouts import canary as canaries
-from graylane.rollouts import embedded
 from graylane.rollouts.adoption import take_over
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD, Hold
@@ -39,11 +39,13 @@ def plan(facts: Facts) -> tuple[Effect, ...]:
         *_close(facts),
         *embedded.pin(facts),
         *_stable(facts),
+        *batch.record(facts),
         *_grow(facts),
         *embedded.serve(facts),
         *embedded.route(facts),
         *_open(facts),
         *_drop(facts),
+        *batch.close(facts),
     )
 
 
@@ -191,9 +193,9 @@ def _grow(facts: Facts) -> Iterator[Effect]:
     if stable.revision != facts.release.canary_revision:
         return
     if canary is None:
-        if facts.target > 0:
-            obj = canaries.build(stable.obj, rollout, facts.free_name, stable.revision, facts.target)
-            yield Create(DEPLOYMENT, obj)
+        owner = batch.owner(facts)
+        if facts.target > 0 and owner:
+            yield Create(DEPLOYMENT, canaries.build(stable.obj, rollout, facts.free_name, facts.target, owner))
         return
     patch = canaries.correction(canary.obj, facts.target)
     if patch:
@@ -216,10 +218,14 @@ def may_drop(facts: Facts, canary: Canary) -> bool:
 
 
 def _delete(facts: Facts, canary: Canary) -> Iterator[Effect]:
-    """First our finalizer, then the object: after a crash in between it is found again and deleted."""
+    """First our finalizer, then the object: after a crash in between it is found again and deleted.
+
+    The last ones go with their BatchRelease.
+    """
     key = Key(facts.rollout.key.namespace, canary.name)
     if canary.protected:
         left = [item for item in finalizers_of(canary.obj) if item != CANARY_FINALIZER]
         yield Patch(DEPLOYMENT, key, guarded(canary.obj, {"metadata": {"finalizers": left}}))
-    if not canary.deleting:
+    last = canary.recorded and not WORLD[facts.release.stage].canary
+    if not canary.deleting and not last:
         yield Delete(DEPLOYMENT, key, uid=uid_of(canary.obj))

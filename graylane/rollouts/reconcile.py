@@ -20,6 +20,7 @@ from graylane.model.versions.rollout import decode
 from graylane.rollouts import status as wire
 from graylane.rollouts.adoption import adopted
 from graylane.rollouts.announce import announcements
+from graylane.rollouts.batch import told_at
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.leftovers import refuse, release_orphans
 from graylane.rollouts.lifecycle import decide
@@ -59,7 +60,7 @@ def answer(facts: Facts) -> Outcome:
     untold = untold_until(facts, status, wait)
     written = () if untold else _status(facts, status)
     told = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
-    wakes = filter(None, (untold, _wake_at(facts)))
+    wakes = filter(None, (untold, _wake_at(facts), told_at(facts)))
     return Outcome((*written, *told, *plan(facts)), min(wakes, default=None))
 
 

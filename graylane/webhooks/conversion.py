@@ -1,4 +1,4 @@
-"""Answers ConversionReviews about Rollouts, and says in the CRD where to ask.
+"""Answers ConversionReviews about Rollouts and BatchReleases, and says in the CRD where to ask.
 
 Pure. In: a review's `request`, or a CRD. Out: the `response`, all objects or none; or the CRD with its webhook named.
 """
@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from graylane.errors import BadRequest, GraylaneError
+from graylane.model.kinds import BATCH_RELEASE
 from graylane.model.meta import Obj, dig
-from graylane.model.versions.rollout import convert
+from graylane.model.versions import batchrelease, rollout
 
 CONVERT = "/convert"
 _REVIEW_VERSIONS = ("apiextensions.k8s.io/v1", "apiextensions.k8s.io/v1beta1")
@@ -34,10 +35,16 @@ def convert_review(body: bytes) -> Obj:
 def _response(request: Obj) -> Obj:
     wanted = str(request.get("desiredAPIVersion", ""))
     try:
-        converted = [convert(obj, wanted) for obj in request.get("objects") or ()]
+        converted = [_convert(obj, wanted) for obj in request.get("objects") or ()]
     except GraylaneError as error:
         return {"uid": request["uid"], "result": {"status": "Failed", "message": str(error)}}
     return {"uid": request["uid"], "convertedObjects": converted, "result": {"status": "Success"}}
+
+
+def _convert(obj: Obj, wanted: str) -> Obj:
+    """Which kinds the CRDs of ours let the webhook be asked about."""
+    convert = batchrelease.convert if obj.get("kind") == BATCH_RELEASE.kind else rollout.convert
+    return convert(obj, wanted)
 
 
 def converting(crd: Obj, base_url: str, ca_bundle: bytes) -> Obj:

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 ISTIO, KRUISE = "v1beta1.networking.istio.io", "v1alpha1.rollouts.kruise.io"
 KINDS = (
     "deployments",
+    f"batchreleases.{KRUISE}",
     f"destinationrules.{ISTIO}",
     f"virtualservices.{ISTIO}",
     f"trafficroutings.{KRUISE}",

@@ -21,9 +21,9 @@ from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.kubelet.storage.provisioner import Provisioner
-from graylane.cluster.workloads.collector import Collector
+from graylane.cluster.workloads.collector import collecting
 from graylane.cluster.workloads.controllers import controllers
-from graylane.kit import Manager, running
+from graylane.kit import Manager
 from graylane.model.kinds import NODE
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 
@@ -92,14 +92,10 @@ async def working(client: ApiClient, directory: Path) -> AsyncIterator[tuple[Man
     manager, kubelet = Manager(client), FakeKubelet()
     for controller in (*controllers(), kubelet.controller()):
         manager.add(controller)
-    collector, provisioner = Collector(manager), Provisioner(directory / "volumes", client)
+    provisioner = Provisioner(directory / "volumes", client)
     provisioner.join(manager)
-    async with running(manager):
-        task = asyncio.create_task(collector.run())
+    async with collecting(manager):
         try:
             yield manager, kubelet
         finally:
             await provisioner.stop()
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task

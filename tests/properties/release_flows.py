@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import copy
 
-from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import name_of
+from graylane.model.kinds import (
+    BATCH_RELEASE,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    ROLLOUT,
+    SERVICE,
+    TRAFFIC_ROUTING,
+    VIRTUAL_SERVICE,
+    Kind,
+)
+from graylane.model.meta import Obj, name_of
 from graylane.testing.crashes import Act, Flow
 from graylane.testing.joint_stage import HTTP_ROUTE, JointStage, Provider
 
@@ -54,6 +63,18 @@ def apply_again(*kinds: Kind) -> Act:
 
 def delete_canary(stage: JointStage) -> None:
     stage.delete(DEPLOYMENT, name_of(stage.canaries()[0]))
+
+
+def delete_with_canaries(stage: JointStage) -> None:
+    """The garbage collector is quicker than we are."""
+    stage.delete(BATCH_RELEASE)
+    stage.world.collect_garbage()
+
+
+def edit_record(stage: JointStage) -> None:
+    """By hand, as if OpenKruise still read it."""
+    patch: Obj = {"metadata": {"ownerReferences": []}, "spec": {"releasePlan": {"batches": [], "batchPartition": None}}}
+    stage.world.patch(BATCH_RELEASE, "shop", "web", patch)
 
 
 def edit_route(stage: JointStage) -> None:
@@ -106,6 +127,9 @@ FLOWS = (
     Flow("not admitted and aborted", (push("v2"), abort()), unadmitted),
     Flow("workload deleted", (push("v2"), delete(DEPLOYMENT)), hurts=True),
     Flow("canary deleted", (push("v2"), delete_canary, approve())),
+    Flow("record deleted", (push("v2"), delete(BATCH_RELEASE), approve())),
+    Flow("record and canary deleted", (push("v2"), delete_with_canaries, approve())),
+    Flow("record edited", (push("v2"), edit_record, abort())),
     Flow("routing deleted", (push("v2"), delete(TRAFFIC_ROUTING, "lane"), apply_again(TRAFFIC_ROUTING), approve())),
     Flow(
         "route deleted",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from graylane.errors import ApiError
-from graylane.model.kinds import DEPLOYMENT, ROLLOUT
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, ROLLOUT
 from graylane.model.meta import key_of, name_of
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage, image
 from graylane.testing.releases import BROKEN
@@ -60,6 +60,21 @@ def delete_a_canary(stage: ReleaseStage, chance: random.Random) -> None:
         stage.world.delete(DEPLOYMENT, NAMESPACE, name_of(canary))
 
 
+def delete_the_record(stage: ReleaseStage, chance: random.Random) -> None:
+    """Whether its canaries are collected before it is made again is a matter of luck."""
+    if stage.world.get(BATCH_RELEASE, NAMESPACE, "web"):
+        stage.world.delete(BATCH_RELEASE, NAMESPACE, "web")
+    if chance.random() < 0.5:
+        stage.world.collect_garbage()
+
+
+def edit_the_record(stage: ReleaseStage, chance: random.Random) -> None:
+    if stage.world.get(BATCH_RELEASE, NAMESPACE, "web"):
+        plan = {"batchPartition": chance.choice((0, 7, None)), "batches": []}
+        patch = {"spec": {"releasePlan": plan}} if chance.random() < 0.5 else {"metadata": {"ownerReferences": []}}
+        stage.world.patch(BATCH_RELEASE, NAMESPACE, "web", patch)
+
+
 def time_passes(stage: ReleaseStage, chance: random.Random) -> None:
     stage.world.clock.advance(chance.choice((0.3, 4, 20)))
 
@@ -73,6 +88,8 @@ ACTIONS: tuple[tuple[Act, int], ...] = (
     (relabel, 1),
     (scale, 1),
     (delete_a_canary, 1),
+    (delete_the_record, 1),
+    (edit_the_record, 1),
     (time_passes, 3),
 )
 
@@ -102,6 +119,7 @@ def succeed(stage: ReleaseStage) -> None:
             stage.approve().settle(seconds=60)
     assert stage.row().split(" | ", 1)[1] == "canary none | lane off | stable final"
     assert (stage.status("phase"), stage.condition("Succeeded")["status"]) == ("Healthy", "True")
+    assert stage.world.get(BATCH_RELEASE, NAMESPACE, "web") is None
     assert stage.world.get(ROLLOUT, NAMESPACE, "web") is not None
 
 

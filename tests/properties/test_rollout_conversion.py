@@ -1,4 +1,4 @@
-"""A Rollout read in the other API version and written back is the Rollout it was."""
+"""A Rollout or a BatchRelease read in the other API version and written back is what it was."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from graylane.errors import Invalid
 from graylane.model.rollout import ROLLING_STYLE, TRAFFIC_ROUTING_NAME
+from graylane.model.versions import batchrelease
 from graylane.model.versions.rollout import convert, decode
 from graylane.model.versions.rollout_conversion import V1ALPHA1, V1BETA1
 
@@ -111,3 +112,31 @@ def meaning(obj: dict[str, Any]) -> object:
         return decode(obj)
     except Invalid:
         return "refused"
+
+
+PLANS = optional(
+    batches=st.just([{"canaryReplicas": "20%"}]),
+    batchPartition=st.integers(0, 3),
+    enableExtraWorkloadForCanary=st.booleans(),
+    rollingStyle=st.sampled_from(["Canary", "Partition"]),
+)
+PLACES = {V1ALPHA1: {"targetReference": {"workloadRef": WORKLOAD}}, V1BETA1: {"workloadRef": WORKLOAD}}
+
+
+@given(st.sampled_from([V1ALPHA1, V1BETA1]), PLANS, STATUS)
+def test_a_batch_release_comes_back_from_the_other_version_as_it_was(
+    version: str, plan: dict[str, Any], status: dict[str, Any]
+) -> None:
+    spec = PLACES[version] | {"releasePlan": plan}
+    obj = {"apiVersion": version, "kind": "BatchRelease", "metadata": {"name": "web"}, "spec": spec, "status": status}
+    other = V1BETA1 if version == V1ALPHA1 else V1ALPHA1
+    seen = batchrelease.convert(obj, other)
+    assert seen["spec"] == PLACES[other] | {"releasePlan": plan}
+    assert batchrelease.convert(seen, version) == obj
+
+
+def test_the_style_that_openkruise_annotates_is_the_field_of_v1beta1() -> None:
+    metadata = {"name": "web", "annotations": {ROLLING_STYLE: "Partition"}}
+    obj = {"apiVersion": V1ALPHA1, "kind": "BatchRelease", "metadata": metadata, "spec": {"releasePlan": {}}}
+    seen = batchrelease.convert(obj, V1BETA1)
+    assert seen["spec"]["releasePlan"] == {"enableExtraWorkloadForCanary": False}

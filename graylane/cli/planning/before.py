@@ -23,6 +23,7 @@ from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.install import install_crds
 from graylane.model.kinds import (
+    BATCH_RELEASE,
     CONFIG_MAP,
     CRD,
     DEPLOYMENT,
@@ -50,6 +51,7 @@ READ = (
     VIRTUAL_SERVICE,
     DESTINATION_RULE,
     ROLLOUT,
+    BATCH_RELEASE,
     TRAFFIC_ROUTING,
     INGRESS,
     HTTP_ROUTE,

@@ -12,13 +12,24 @@ from enum import StrEnum
 from graylane.cli.apply import LAST_APPLIED
 from graylane.kit.world import World
 from graylane.mesh.prove.proof import Proof
-from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, ROLLOUT, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
+from graylane.model.kinds import (
+    BATCH_RELEASE,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    ROLLOUT,
+    TRAFFIC_ROUTING,
+    VIRTUAL_SERVICE,
+    Kind,
+)
 from graylane.model.meta import Key, Obj, key_of, labels_of, owner_refs
 from graylane.model.rollout import CANARY_DEPLOYMENT
 
 INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
-SHOWN = (DEPLOYMENT, DESTINATION_RULE, VIRTUAL_SERVICE, INGRESS, HTTP_ROUTE, TRAFFIC_ROUTING, ROLLOUT)
+SHOWN = (
+    *(DEPLOYMENT, BATCH_RELEASE, DESTINATION_RULE, VIRTUAL_SERVICE, INGRESS, HTTP_ROUTE),
+    *(TRAFFIC_ROUTING, ROLLOUT),
+)
 
 Name = tuple[Kind, Key]
 Objects = Mapping[Name, Obj]

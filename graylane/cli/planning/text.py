@@ -12,7 +12,7 @@ from typing import Any
 from graylane.cli.demo.diffs import diff
 from graylane.cli.planning.moments import Change, Moment
 from graylane.mesh.prove.words import lines as proof_lines
-from graylane.model.kinds import ROLLOUT, TRAFFIC_ROUTING
+from graylane.model.kinds import BATCH_RELEASE, ROLLOUT, TRAFFIC_ROUTING
 from graylane.model.meta import Obj, finalizers_of, name_of
 
 _WIDTH = 80
@@ -44,10 +44,13 @@ def _changes(moment: Moment) -> Iterator[str]:
 
 
 def _diff(change: Change) -> list[str]:
-    """Of a Rollout and a TrafficRouting the release changes only marks for controllers; those are named in a word."""
+    """Of a Rollout and a TrafficRouting the release changes only marks for controllers; those are named in a word.
+
+    A new BatchRelease repeats the Rollout's plan, which its reader has just written.
+    """
     if change.kind in (ROLLOUT, TRAFFIC_ROUTING):
         return _marks(change.old, change.new) or diff(change.old, change.new)[2:]
-    if change.new is None:
+    if change.new is None or (change.kind == BATCH_RELEASE and change.old is None):
         return []
     if change.old is None and change.like is not None:
         return diff(change.like, _in_order_of(change.like, change.new))[2:]

@@ -1,8 +1,8 @@
 """One stored object, shown in any served version of its kind.
 
 Pure. In: an object and an apiVersion. Out: the object in that version. Versions of custom kinds differ in name only
-(`strategy: None`); the kinds that differ in shape have a row each way: some built-in ones, and Rollout, which elsewhere
-the conversion webhook converts by the same function.
+(`strategy: None`); the kinds that differ in shape have a row each way: some built-in ones, Rollout and BatchRelease,
+which elsewhere the conversion webhook converts by the same functions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graylane.model.meta import Obj, dig
+from graylane.model.versions import batchrelease
 from graylane.model.versions.rollout_conversion import V1ALPHA1, V1BETA1, to_v1alpha1, to_v1beta1
 
 
@@ -72,4 +73,6 @@ _SHAPES: dict[tuple[str, str, str], Callable[[Obj], Obj]] = {
     ("Event", "events.k8s.io/v1", "v1"): _event_down,
     ("Rollout", V1ALPHA1, V1BETA1): to_v1beta1,
     ("Rollout", V1BETA1, V1ALPHA1): to_v1alpha1,
+    ("BatchRelease", V1ALPHA1, V1BETA1): batchrelease.to_v1beta1,
+    ("BatchRelease", V1BETA1, V1ALPHA1): batchrelease.to_v1alpha1,
 }

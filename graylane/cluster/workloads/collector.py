@@ -7,8 +7,9 @@ there are, again whenever a CRD comes or goes. Nothing is deleted on cached know
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 
 from graylane.cluster.workloads.discovery import discover
@@ -29,6 +30,7 @@ from graylane.errors import ApiError, MethodNotAllowed, NotFound
 from graylane.kit import Change, Manager, Outcome
 from graylane.kit.apply import Applier
 from graylane.kit.events import EventRecorder
+from graylane.kit.loop import running
 from graylane.kit.queue import WorkQueue
 from graylane.model.kinds import CRD, EVENT, NAMESPACE, Kind
 from graylane.model.meta import Key, Obj, is_deleting, key_of, owner_refs, uid_of
@@ -175,3 +177,17 @@ class Collector:
             return (await self._client.list(kind, namespace)).items
         except (NotFound, MethodNotAllowed):
             return []
+
+
+@contextlib.asynccontextmanager
+async def collecting(manager: Manager) -> AsyncIterator[None]:
+    """Run `manager` and a collector in the background for the length of a `with` block."""
+    collector = Collector(manager)
+    async with running(manager):
+        task = asyncio.create_task(collector.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

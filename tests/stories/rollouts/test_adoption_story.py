@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 
-from graylane.model.kinds import CRD, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import Obj, annotations_of, dig, name_of, owner_refs
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, ROLLOUT, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE
+from graylane.model.meta import Obj, annotations_of, dig, finalizers_of, name_of, owner_refs
 from graylane.model.trafficrouting import ADDED
-from graylane.rollouts.controller import controllers
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
-from graylane.testing.releases import stand_ins
 from tests.stories.rollouts.routed import RoutedStage, virtual_service
 
-BATCH_RELEASE = Kind("rollouts.kruise.io", "v1beta1", "BatchRelease", "batchreleases")
 CONTROL_INFO = "batchrelease.rollouts.kruise.io/control-info"
+THEIR_FINALIZER = "rollouts.kruise.io/batch-release-finalizer"
 THEIR_HASH = "v" * 64
 THEIR_REVISION = "6d9b7f8c4x"
 TWO: tuple[Obj, ...] = ({"replicas": 1, "pause": {}}, {"replicas": 2, "pause": {}})
@@ -24,15 +22,12 @@ TWO: tuple[Obj, ...] = ({"replicas": 1, "pause": {}}, {"replicas": 2, "pause": {
 def openkruise(state: str = "StepPaused", reason: str = "InRolling", **canary: Any) -> ReleaseStage:
     """What OpenKruise 0.5 leaves when it is scaled to nothing in the first of two steps; we have not looked yet."""
     stage = ReleaseStage(2, TWO).begin().push("v2").settle()
-    stage.actors = (*controllers(lambda kind, keys: True), *stand_ins())
-    crd = {"group": "rollouts.kruise.io", "versions": [{"name": "v1beta1", "served": True, "storage": True}]}
-    stage.world.put(CRD, {"metadata": {"name": "batchreleases.rollouts.kruise.io"}, "spec": crd})
+    stage.restart()
     owner = {"apiVersion": "rollouts.kruise.io/v1alpha1", "kind": "Rollout", "name": "web", "controller": True}
     owner["uid"] = stage.rollout()["metadata"]["uid"]
-    finalizers = ["rollouts.kruise.io/batch-release-finalizer"]
-    metadata = {"name": "web", "namespace": NAMESPACE, "finalizers": finalizers, "ownerReferences": [owner]}
-    batch = stage.world.put(BATCH_RELEASE, {"metadata": metadata, "spec": {}})
-    _make_theirs(stage, batch)
+    theirs = {"finalizers": [THEIR_FINALIZER], "ownerReferences": [owner]}
+    stage.world.patch(BATCH_RELEASE, NAMESPACE, "web", {"metadata": theirs, "spec": {"releasePlan": {"batches": []}}})
+    _make_theirs(stage)
     conditions = [{"type": "Progressing", "status": "True", "reason": reason, "message": "Rollout is in Progressing"}]
     theirs = {"rolloutHash": THEIR_HASH, "canaryRevision": THEIR_REVISION, "currentStepState": state} | canary
     status = {"conditions": conditions, "canaryStatus": theirs | {"nextStepIndex": None}}
@@ -40,11 +35,9 @@ def openkruise(state: str = "StepPaused", reason: str = "InRolling", **canary: A
     return stage
 
 
-def _make_theirs(stage: ReleaseStage, batch: Obj) -> None:
-    reference = {"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "BatchRelease", "name": "web", "controller": True}
-    reference["uid"] = batch["metadata"]["uid"]
+def _make_theirs(stage: ReleaseStage) -> None:
     notes = {"graylane.dev/revision": None, "graylane.dev/overlay": None, CONTROL_INFO: "{}"}
-    change = {"metadata": {"ownerReferences": [reference], "annotations": notes}}
+    change = {"metadata": {"annotations": notes}}
     stage.world.patch(DEPLOYMENT, NAMESPACE, name_of(stage.canaries()[0]), change)
     stage.world.patch(DEPLOYMENT, NAMESPACE, "web", {"metadata": {"annotations": {CONTROL_INFO: "{}"}}})
     hashed = {"metadata": {"annotations": {"rollouts.kruise.io/hash": THEIR_HASH}}}
@@ -65,9 +58,11 @@ def test_a_paused_release_stays_paused_with_the_same_pods_and_goes_on_when_appro
     assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
     canary = stage.canaries()[0]
     assert name_of(canary) == before
-    assert [(ref["kind"], ref["name"]) for ref in owner_refs(canary)] == [("Rollout", "web")]
+    assert [(ref["kind"], ref["name"]) for ref in owner_refs(canary)] == [("BatchRelease", "web")]
     assert CONTROL_INFO not in annotations_of(canary)
-    assert stage.world.get(BATCH_RELEASE, NAMESPACE, "web") is None
+    batch = stage.world.get(BATCH_RELEASE, NAMESPACE, "web") or {}
+    assert THEIR_FINALIZER not in finalizers_of(batch)
+    assert len(batch["spec"]["releasePlan"]["batches"]) == 2
     stage.approve().settle()
     assert stage.row() == "Progressing 2 StepPaused | canary 2×v2 | lane on | stable v1 paused"
     stage.allowed.add("v2")
@@ -128,7 +123,7 @@ def test_a_release_that_was_being_cancelled_is_cancelled() -> None:
     is_clean(stage)
 
 
-def test_row_34_improve_there_is_no_batch_release_and_one_that_is_left_goes() -> None:
+def test_nothing_of_openkruises_is_left_on_what_was_taken_over() -> None:
     stage = openkruise()
     stage.push("v1").settle()
     is_clean(stage)
@@ -137,11 +132,31 @@ def test_row_34_improve_there_is_no_batch_release_and_one_that_is_left_goes() ->
     assert stage.settle().world.writes == writes
 
 
-def test_row_85_improve_a_batch_release_deleted_at_the_last_pause_changes_nothing() -> None:
-    stage = openkruise().settle()
-    stage.approve().settle()
+def test_a_batch_release_of_openkruise_on_its_way_out_takes_no_canary_along() -> None:
+    stage = openkruise()
+    stage.world.delete(BATCH_RELEASE, NAMESPACE, "web")
+    before = name_of(stage.canaries()[0])
+    stage.settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+    assert [name_of(item) for item in stage.canaries()] == [before]
+    stage.abort().settle()
+    is_clean(stage)
+
+
+def test_a_canary_made_before_there_were_batch_releases_is_kept_and_gets_one() -> None:
+    stage = ReleaseStage().begin().push("v2").settle()
+    canary, rollout = stage.canaries()[0], stage.rollout()
+    reference = owner_refs(canary)[0] | {"kind": "Rollout", "uid": rollout["metadata"]["uid"]}
+    change = {"metadata": {"ownerReferences": [reference]}}
+    stage.world.patch(DEPLOYMENT, NAMESPACE, name_of(canary), change)
+    stage.world.delete(BATCH_RELEASE, NAMESPACE, "web")
+    stage.restart()
+    stage.settle()
+    assert [name_of(item) for item in stage.canaries()] == [name_of(canary)]
+    assert owner_refs(stage.canaries()[0])[0]["kind"] == "BatchRelease"
     stage.allowed.add("v2")
-    assert stage.approve().settle().row() == "Healthy 2 Completed | canary none | lane off | stable v2"
+    assert stage.approve().settle().row() == "Healthy 1 Completed | canary none | lane off | stable v2"
+    is_clean(stage)
 
 
 def test_a_weighted_release_of_openkruise_keeps_its_routes_while_it_changes_hands() -> None:

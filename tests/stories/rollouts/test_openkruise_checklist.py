@@ -5,10 +5,19 @@ The numbers are those of the checklist kept with the project's notes on OpenKrui
 
 from __future__ import annotations
 
+import pytest
+
 from graylane.kit.effects import Effect
-from graylane.model.kinds import DEPLOYMENT, POD, ROLLOUT, TRAFFIC_ROUTING
-from graylane.model.meta import dig, finalizers_of, is_true, labels_of, name_of, owner_refs
-from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, HASH, IN_PROGRESSING, ROLLOUT_FINALIZER
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, POD, ROLLOUT, TRAFFIC_ROUTING
+from graylane.model.meta import Obj, dig, finalizers_of, is_deleting, is_true, labels_of, name_of, owner_refs
+from graylane.model.rollout import (
+    CANARY_DEPLOYMENT,
+    CANARY_FINALIZER,
+    CONTROL_INFO,
+    HASH,
+    IN_PROGRESSING,
+    ROLLOUT_FINALIZER,
+)
 from graylane.rollouts.controller import controllers
 from graylane.testing.release_stage import NAMESPACE, ONE_STEP, ReleaseStage, deployment_spec, image
 from graylane.testing.releases import BROKEN, stand_ins
@@ -25,6 +34,16 @@ def finished() -> ReleaseStage:
     stage = paused_at_v2()
     stage.allowed.add("v2")
     return stage.approve().settle()
+
+
+def batch(stage: ReleaseStage) -> Obj:
+    """The BatchRelease; {} when there is none."""
+    return stage.world.get(BATCH_RELEASE, NAMESPACE, "web") or {}
+
+
+def controller(obj: Obj) -> tuple[object, ...]:
+    (ref,) = owner_refs(obj)
+    return ref["apiVersion"], ref["kind"], ref["name"], ref["uid"], ref["controller"], ref["blockOwnerDeletion"]
 
 
 def annotations(stage: ReleaseStage) -> dict[str, str]:
@@ -120,13 +139,38 @@ def test_row_33_improve_a_missing_traffic_routing_is_said_in_the_status() -> Non
     assert stage.settle().status("canaryStatus", "currentStepState") == "StepPaused"
 
 
+def test_row_34_a_batch_release_of_the_rollouts_name_records_the_release() -> None:
+    stage = paused_at_v2(replicas=3, steps=({"replicas": 1}, {"replicas": "50%"}))
+    kind, uid = "rollouts.kruise.io/v1alpha1", stage.rollout()["metadata"]["uid"]
+    assert controller(batch(stage)) == (kind, "Rollout", "web", uid, True, True)
+    assert batch(stage)["spec"] == {
+        "targetReference": {"workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+        "releasePlan": {
+            "batches": [{"canaryReplicas": 1}, {"canaryReplicas": "50%"}],
+            "batchPartition": 0,
+            "enableExtraWorkloadForCanary": True,
+            "patchPodTemplateMetadata": {"labels": {"lane": "gray"}},
+        },
+    }
+    status = batch(stage)["status"]
+    assert (status["phase"], status["observedGeneration"]) == ("Progressing", batch(stage)["metadata"]["generation"])
+    counts = {"updatedReplicas": 1, "updatedReadyReplicas": 1}
+    assert status["canaryStatus"] == {"currentBatch": 0, "batchState": "Ready"} | counts
+    stage.approve().settle()
+    assert batch(stage)["spec"]["releasePlan"]["batchPartition"] == 1
+    assert batch(stage)["status"]["canaryStatus"]["currentBatch"] == 1
+    assert batch(stage)["status"]["canaryStatus"]["updatedReadyReplicas"] == 2
+
+
 def test_row_35_the_canary_deployment_is_named_labelled_guarded_and_owned() -> None:
-    canary = paused_at_v2().canaries()[0]
+    stage = paused_at_v2()
+    canary = stage.canaries()[0]
     stem, _, suffix = name_of(canary).rpartition("-")
     assert (stem, len(suffix)) == ("web", 5)
     assert labels_of(canary) == {CANARY_DEPLOYMENT: "web"}
     assert finalizers_of(canary) == [CANARY_FINALIZER]
-    assert [(ref["kind"], ref["name"], ref["controller"]) for ref in owner_refs(canary)] == [("Rollout", "web", True)]
+    uid = batch(stage)["metadata"]["uid"]
+    assert controller(canary) == ("rollouts.kruise.io/v1alpha1", "BatchRelease", "web", uid, True, True)
     assert dig(canary, "spec", "replicas") == 1
 
 
@@ -285,6 +329,40 @@ def test_rows_59_to_61_after_the_last_approval_everything_of_ours_is_gone() -> N
     )
     assert stage.condition("Succeeded")["status"] == "True"
     assert stage.row() == "Healthy 1 Completed | canary none | lane off | stable v2"
+    assert batch(stage) == {}
+    assert CONTROL_INFO not in annotations(stage)
+
+
+def test_row_42_improve_a_batch_that_does_not_get_ready_is_told_when_it_has_lasted() -> None:
+    stage = ReleaseStage().begin().push(BROKEN).settle()
+    assert "status" not in batch(stage)
+    stage.settle(seconds=11)
+    assert batch(stage)["status"]["phase"] == "Progressing"
+    assert batch(stage)["status"]["canaryStatus"]["batchState"] == "Verifying"
+
+
+@pytest.mark.parametrize("way", ["abort", "rollback", "delete", "disable"])
+def test_row_61_the_batch_release_is_gone_however_the_release_ends(way: str) -> None:
+    stage = paused_at_v2()
+    match way:
+        case "abort":
+            stage.abort()
+        case "rollback":
+            stage.push("v1")
+        case "delete":
+            stage.delete_rollout()
+        case _:
+            stage.edit({"disabled": True})
+    stage.settle()
+    assert (batch(stage), stage.canaries(), stage.harms) == ({}, [], [])
+
+
+def test_row_54_the_batch_release_stays_when_a_newer_version_comes() -> None:
+    stage = paused_at_v2()
+    before = batch(stage)
+    stage.push("v3").settle()
+    assert batch(stage)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert batch(stage)["status"]["updateRevision"] != before["status"]["updateRevision"]
 
 
 def test_row_62_the_labels_for_tools_remain() -> None:
@@ -312,6 +390,7 @@ def test_row_79_improve_deleting_mid_release_leaves_stable_at_its_version() -> N
     assert stage.row() == "gone | canary none | lane off | stable v1 paused"
     assert IN_PROGRESSING not in annotations(stage)
     assert "LeftPaused" in [event.reason for event in stage.world.events]
+    assert batch(stage) == {}
 
 
 def test_row_80_deleting_at_rest_is_immediate() -> None:
@@ -345,6 +424,69 @@ def test_row_84_improve_a_lost_workload_leaves_neither_canary_nor_finalizer() ->
     assert stage.status("message") == "Workload Not Found"
     stage.world.put(DEPLOYMENT, {"metadata": {"name": "web", "namespace": NAMESPACE}, "spec": deployment_spec("v1", 1)})
     assert stage.settle().row() == "Healthy 1 Completed | canary none | lane off | stable v1"
+
+
+def test_row_85_improve_a_batch_release_deleted_at_the_pause_is_made_again_and_its_canary_serves_on() -> None:
+    stage = paused_at_v2()
+    before, canary = batch(stage), name_of(stage.canaries()[0])
+    stage.world.delete(BATCH_RELEASE, NAMESPACE, "web")
+    stage.settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+    assert [name_of(item) for item in stage.canaries()] == [canary]
+    assert batch(stage)["metadata"]["uid"] != before["metadata"]["uid"]
+    assert controller(stage.canaries()[0])[3] == batch(stage)["metadata"]["uid"]
+    assert batch(stage)["status"]["canaryStatus"]["batchState"] == "Ready"
+    stage.allowed.add("v2")
+    assert stage.approve().settle().row() == "Healthy 1 Completed | canary none | lane off | stable v2"
+    assert (batch(stage), stage.harms) == ({}, [])
+
+
+def test_row_85_improve_a_canary_that_was_collected_with_it_is_replaced_before_it_goes() -> None:
+    stage = paused_at_v2()
+    stage.world.delete(BATCH_RELEASE, NAMESPACE, "web")
+    stage.world.collect_garbage()
+    assert is_deleting(stage.canaries()[0])
+    stage.settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+    assert (is_deleting(stage.canaries()[0]), stage.harms) == (False, [])
+
+
+def test_a_batch_release_that_awaits_its_canaries_in_the_foreground_is_made_again_without_a_gap() -> None:
+    """`kubectl delete --cascade=foreground`: its name is taken until the last canary is gone, so the Rollout owns the
+    next one meanwhile."""
+    stage = paused_at_v2()
+    stage.world.patch(BATCH_RELEASE, NAMESPACE, "web", {"metadata": {"finalizers": ["foregroundDeletion"]}})
+    stage.world.delete(BATCH_RELEASE, NAMESPACE, "web")
+    stage.world.delete(DEPLOYMENT, NAMESPACE, name_of(stage.canaries()[0]))
+    stage.settle()
+    assert [controller(item)[1] for item in stage.canaries()] == ["Rollout"]
+    stage.world.patch(BATCH_RELEASE, NAMESPACE, "web", {"metadata": {"finalizers": []}})
+    stage.settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+    assert controller(stage.canaries()[0])[1] == "BatchRelease"
+    assert stage.harms == []
+
+
+def test_a_batch_release_edited_by_hand_is_put_back_and_decides_nothing() -> None:
+    stage = paused_at_v2()
+    before = batch(stage)
+    edit = {"spec": {"releasePlan": {"batchPartition": None, "finalizingPolicy": "Immediate", "batches": []}}}
+    stage.world.patch(BATCH_RELEASE, NAMESPACE, "web", edit | {"metadata": {"ownerReferences": []}})
+    stage.settle()
+    assert batch(stage)["spec"] == before["spec"]
+    assert owner_refs(batch(stage)) == owner_refs(before)
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused"
+
+
+def test_a_strangers_batch_release_is_left_alone_and_the_rollout_owns_the_canary() -> None:
+    stage = ReleaseStage().begin()
+    strange = {"metadata": {"name": "web", "namespace": NAMESPACE}, "spec": {"releasePlan": {"rolloutID": "mine"}}}
+    stage.world.put(BATCH_RELEASE, strange)
+    stage.push("v2").settle()
+    assert controller(stage.canaries()[0])[1] == "Rollout"
+    stage.allowed.add("v2")
+    assert stage.approve().settle().row() == "Healthy 1 Completed | canary none | lane off | stable v2"
+    assert batch(stage)["spec"] == strange["spec"]
 
 
 def test_row_85a_improve_after_a_rollback_the_state_is_completed() -> None:

@@ -17,11 +17,12 @@ from graylane.client import ApiClient
 from graylane.client.config import ApiConfig
 from graylane.cluster import pki
 from graylane.cluster.apiserver.server import ApiServer
+from graylane.cluster.workloads.collector import collecting
 from graylane.cluster.workloads.controllers import controllers as workload_controllers
 from graylane.errors import ApiError, Invalid, NotFound
 from graylane.kit.cache import View
 from graylane.kit.effects import Outcome, Patch
-from graylane.kit.loop import Controller, Manager, running
+from graylane.kit.loop import Controller, Manager
 from graylane.model.kinds import (
     CRD,
     DEPLOYMENT,
@@ -109,7 +110,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
             manager.add(controller)
         for kind in WATCHED:
             manager.watch(kind)
-        await stack.enter_async_context(running(manager))
+        await stack.enter_async_context(collecting(manager))
         pair = authority.server("webhooks", ["127.0.0.1"])
         hooks = WebhookConfig("127.0.0.1", 0, pair.certificate, pair.key)
         webhooks = await stack.enter_async_context(WebhookServer(hooks, manager.view))

@@ -18,6 +18,7 @@ from graylane.testing.api.serve import TOKEN, config
 GROUP = "/apis/rollouts.kruise.io"
 ALPHA, BETA = f"{GROUP}/v1alpha1/namespaces/default/rollouts", f"{GROUP}/v1beta1/namespaces/default/rollouts"
 ROUTINGS = f"{GROUP}/v1alpha1/namespaces/default/trafficroutings"
+BATCHES, BETA_BATCHES = (f"{path.removesuffix('/rollouts')}/batchreleases" for path in (ALPHA, BETA))
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 WORKLOAD = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
 
@@ -83,6 +84,22 @@ async def test_rows_88_and_89_kubectl_get_shows_openkruises_columns(api: Rig) ->
         assert names == ["Name", "STATUS", "CANARY_STEP", "CANARY_STATE", "MESSAGE", "AGE"]
     names = [column["name"] for column in (await _table(api, ROUTINGS))["columnDefinitions"]]
     assert names == ["Name", "STATUS", "MESSAGE", "AGE"]
+
+
+async def test_a_batch_release_is_served_in_both_versions_and_its_workload_is_shown(api: Rig) -> None:
+    spec = {"targetReference": {"workloadRef": WORKLOAD}, "releasePlan": {"batches": [{"canaryReplicas": 1}]}}
+    made = {"apiVersion": "rollouts.kruise.io/v1alpha1", "kind": "BatchRelease", "metadata": {"name": "web"}}
+    await api.create(BATCHES, made | {"spec": spec})
+    ready = {"phase": "Progressing", "canaryStatus": {"currentBatch": 0, "batchState": "Ready"}}
+    expect(await api.call("PATCH", f"{BATCHES}/web/status", {"status": ready}, content_type=MERGE), 200)
+    seen = await api.get(f"{BETA_BATCHES}/web")
+    assert seen["spec"]["workloadRef"] == WORKLOAD
+    assert "targetReference" not in seen["spec"]
+    for path in (BATCHES, BETA_BATCHES):
+        table = await _table(api, path)
+        names = [column["name"] for column in table["columnDefinitions"]]
+        assert names == ["Name", "KIND", "PHASE", "BATCH", "BATCH-STATE", "AGE"]
+        assert table["rows"][0]["cells"][:5] == ["web", "Deployment", "Progressing", 0, "Ready"]
 
 
 async def _table(api: Rig, path: str) -> Any:

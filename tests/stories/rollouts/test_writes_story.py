@@ -39,12 +39,13 @@ def counted(stage: JointStage) -> Counter[str]:
     return found
 
 
-def test_a_release_of_one_step_costs_twenty_one_writes() -> None:
+def test_a_release_of_one_step_costs_twenty_four_writes() -> None:
     stage = JointStage(real=True).begin().settle(seconds=5)
     writes = counted(stage)
     stage.push("v2").settle(seconds=60).approve().settle(seconds=60)
     assert stage.state() == "Healthy Completed"
-    assert writes == {"Rollout": 7, "TrafficRouting": 6, "Deployment": 4, "DestinationRule": 2, "VirtualService": 2}
+    routes = {"TrafficRouting": 6, "DestinationRule": 2, "VirtualService": 2}
+    assert writes == {"Rollout": 8, "BatchRelease": 3, "Deployment": 3} | routes
 
 
 def test_routes_that_take_their_time_are_told_after_two_seconds() -> None:

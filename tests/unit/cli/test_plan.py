@@ -80,6 +80,7 @@ async def test_every_step_is_a_moment_and_says_what_it_changes(
     assert replicas == [2, 2]
     assert all(proof["holds"] for moment in found for proof in moment["proofs"])
     assert sorted(set(names(found[-1]))) == [
+        "BatchRelease deleted",
         "Deployment changed",
         "Deployment deleted",
         "DestinationRule changed",

@@ -80,7 +80,9 @@ async def test_what_concerns_nobody_is_allowed_without_a_patch(
     assert answer["response"] == {"uid": "u8", "allowed": True}
 
 
-async def test_rollouts_are_converted_all_or_none(server: WebhookServer, certificate: tuple[Path, Path]) -> None:
+async def test_rollouts_and_batch_releases_are_converted_all_or_none(
+    server: WebhookServer, certificate: tuple[Path, Path]
+) -> None:
     spec = {"workloadRef": {"name": "web"}, "strategy": {"canary": {"steps": [{"traffic": "20%", "replicas": 1}]}}}
     beta = {"apiVersion": "rollouts.kruise.io/v1beta1", "kind": "Rollout", "metadata": {"name": "web"}, "spec": spec}
     wanted = {"uid": "u9", "desiredAPIVersion": "rollouts.kruise.io/v1alpha1"}
@@ -94,6 +96,13 @@ async def test_rollouts_are_converted_all_or_none(server: WebhookServer, certifi
     good = await ask(beta)
     assert good["result"] == {"status": "Success"}
     assert good["convertedObjects"][0]["spec"]["strategy"]["canary"]["steps"] == [{"weight": 20, "replicas": 1}]
+    record = {
+        "apiVersion": "rollouts.kruise.io/v1beta1",
+        "kind": "BatchRelease",
+        "spec": {"workloadRef": {"name": "web"}},
+    }
+    other = await ask(record)
+    assert other["convertedObjects"][0]["spec"] == {"targetReference": {"workloadRef": {"name": "web"}}}
     bad = await ask(beta, beta | {"apiVersion": "rollouts.kruise.io/v9"})
     assert bad["result"]["status"] == "Failed"
     assert "'rollouts.kruise.io/v9'" in bad["result"]["message"]
