@@ -41,7 +41,6 @@ from graylane.model.kinds import (
     REQUEST_AUTHENTICATION,
     SECRET,
     TRAFFIC_ROUTING,
-    WORKLOAD_ENTRY,
     Kind,
 )
 from graylane.model.meta import Key, Obj, generation_of
@@ -49,7 +48,7 @@ from graylane.model.meta import Key, Obj, generation_of
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
 _PATIENCE_SECONDS = 1.0
-_NOT_ACTED_ON = (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION, WORKLOAD_ENTRY)
+_NOT_ACTED_ON = (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION)
 _KIND_OF = {kind.kind: kind for kind in CONFIG_KINDS}
 
 

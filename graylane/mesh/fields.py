@@ -167,9 +167,12 @@ SERVICE_ENTRY = {
     "location": ...,
     "resolution": ...,
     "endpoints": [{"address": ..., "ports": ..., "labels": ..., "weight": ...}],
+    "workloadSelector": {"labels": ...},
     "exportTo": ...,
     "subjectAltNames": ...,
 }
+
+WORKLOAD_ENTRY = {"address": ..., "ports": ..., "labels": ..., "weight": ...}
 
 SIDECAR = {
     "workloadSelector": {"labels": ...},
@@ -190,4 +193,5 @@ SHAPES: dict[str, Any] = {
     "EnvoyFilter": ENVOY_FILTER,
     "ServiceEntry": SERVICE_ENTRY,
     "Sidecar": SIDECAR,
+    "WorkloadEntry": WORKLOAD_ENTRY,
 }

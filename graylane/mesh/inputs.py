@@ -107,7 +107,8 @@ def sees(export_to: tuple[str, ...], owner: str, namespace: str) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Service:
-    """A Service, or a host of a ServiceEntry (then `entry` says of which, and `listed` are its endpoints).
+    """A Service, or a host of a ServiceEntry (then `entry` says of which, and `listed` are its endpoints, None where
+    its `selector` chooses them among workloads).
 
     `host` is its full name; `alias_of` what an ExternalName Service stands for. `addresses` are those by which requests
     may call it, empty when headless. `subject_names` are those that a ServiceEntry's certificates are for.
@@ -130,6 +131,11 @@ class Service:
     @property
     def key(self) -> Key:
         return Key(self.namespace, self.name)
+
+    @property
+    def endpoints_key(self) -> Key:
+        """By what its endpoints are found that are not `listed`; no Service's name has a slash."""
+        return self.key if self.entry is None else Key(self.namespace, f"{self.entry.name}/{self.host}")
 
     @property
     def sources(self) -> frozenset[Source]:
@@ -269,6 +275,16 @@ class ServiceEntry(Config):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class WorkloadEntry(Config):
+    """A workload that is no pod: `ports` are numbers by the names that a ServiceEntry gives them."""
+
+    address: str
+    ports: Mapping[str, int]
+    labels: Labels
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Egress:
     """What pods may call on one port (0: on any port no other entry has). A host is `(namespace, host)`, `*` any."""
 
@@ -333,6 +349,7 @@ class Inputs:
     lanes: frozenset[str] = frozenset()
     service_entries: tuple[ServiceEntry, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
+    workload_entries: tuple[WorkloadEntry, ...] = ()
     credentials: Table[Key, Credential] = field(default_factory=Table)
 
     @property
@@ -348,6 +365,7 @@ CONFIG_FIELDS = (
     "envoy_filters",
     "service_entries",
     "sidecars",
+    "workload_entries",
 )
 
 

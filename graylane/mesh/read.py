@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
 from graylane.chain import hosts
@@ -31,6 +32,7 @@ from graylane.mesh.inputs import (
     Source,
     Subset,
     VirtualService,
+    WorkloadEntry,
 )
 from graylane.mesh.numbers import natural
 from graylane.model.meta import (
@@ -278,19 +280,47 @@ def _entry_service(host: str, config: dict[str, Any]) -> Service:
     spec, source = config["spec"], config["source"]
     ports = [port for port in spec.get("ports") or () if port.get("number")]
     found = _RESOLUTIONS.get(str(spec.get("resolution")), Resolution.NONE)
+    selector = dig(spec, "workloadSelector", "labels") or {}
+    listed = Endpoints(_entry_endpoints(host, found, ports, spec.get("endpoints") or ()))
     return Service(
         namespace=source.namespace,
         name=host,
         host=host,
         ports=tuple(_entry_port(port) for port in ports),
-        addresses=tuple(str(each) for each in spec.get("addresses") or () if hosts.is_address(str(each))),
-        selector={},
+        addresses=tuple(address for each in spec.get("addresses") or () for address in addresses_of(str(each))),
+        selector=selector,
         headless=False,
         export_to=config["export_to"],
         resolution=found,
         entry=source,
-        listed=Endpoints(_entry_endpoints(host, found, ports, spec.get("endpoints") or ())),
+        listed=None if selector and found is Resolution.STATIC else listed,
         subject_names=tuple(map(str, spec.get("subjectAltNames") or ())),
+    )
+
+
+_MOST_ADDRESSES = 256
+
+
+def addresses_of(written: str) -> tuple[str, ...]:
+    """An address, or all of a small network: a proxy that is asked by name knows each by its name. () for others."""
+    if hosts.is_address(written):
+        return (written,)
+    try:
+        network = ip_network(written, strict=False)
+    except ValueError:
+        return ()
+    return tuple(map(str, network)) if network.num_addresses <= _MOST_ADDRESSES else ()
+
+
+def workload_entry(obj: Obj) -> WorkloadEntry:
+    config = _config(obj, "WorkloadEntry")
+    spec = config["spec"]
+    return WorkloadEntry(
+        **config,
+        address=str(spec.get("address") or ""),
+        ports={str(name): natural(number) for name, number in (spec.get("ports") or {}).items()},
+        labels={str(name): str(value) for name, value in (spec.get("labels") or {}).items()},
+        weight=max(natural(spec.get("weight") or 1), 1),
     )
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graylane.mesh import exports, read
+from graylane.mesh import exports, read, selected
 from graylane.mesh.credentials import credential
 from graylane.mesh.inputs import NO_ENDPOINTS, Config, Credential, Endpoints, Inputs, MeshConfig, Proxy, Service
 from graylane.mesh.memo import Table
@@ -25,6 +25,7 @@ from graylane.model.kinds import (
     SERVICE_ENTRY,
     SIDECAR,
     VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
     Kind,
 )
 from graylane.model.meta import (
@@ -46,9 +47,11 @@ FIELDS = {
     ENVOY_FILTER: "envoy_filters",
     SERVICE_ENTRY: "service_entries",
     SIDECAR: "sidecars",
+    WORKLOAD_ENTRY: "workload_entries",
 }
 CONFIG_KINDS = tuple(FIELDS)
 KINDS = (SERVICE, ENDPOINT_SLICE, POD, *CONFIG_KINDS)
+_BEHIND_SERVICES = {ENDPOINT_SLICE, POD, SERVICE_ENTRY, WORKLOAD_ENTRY}
 READERS: Mapping[Kind, Callable[[Obj, str], Config]] = {
     GATEWAY: lambda obj, domain: read.gateway(obj),
     VIRTUAL_SERVICE: read.virtual_service,
@@ -56,6 +59,7 @@ READERS: Mapping[Kind, Callable[[Obj, str], Config]] = {
     ENVOY_FILTER: lambda obj, domain: read.envoy_filter(obj),
     SERVICE_ENTRY: lambda obj, domain: read.service_entry(obj),
     SIDECAR: lambda obj, domain: read.sidecar(obj),
+    WORKLOAD_ENTRY: lambda obj, domain: read.workload_entry(obj),
 }
 
 
@@ -74,6 +78,7 @@ class Store:
         self._slices: dict[Key, dict[Key, Obj]] = defaultdict(dict)
         self._behind: dict[Key, set[Key]] = defaultdict(set)
         self._endpoints: dict[Key, Endpoints] = {}
+        self._selected: dict[Key, Endpoints] = {}
         self._configs: dict[Kind, dict[Key, Config]] = {kind: {} for kind in CONFIG_KINDS}
         self._lanes: frozenset[str] = frozenset()
         self._inputs = Inputs(mesh)
@@ -123,12 +128,23 @@ class Store:
         return Inputs(
             mesh=self.mesh,
             services=_values(self._services) if SERVICE in stale else old.services,
-            endpoints=Table(self._endpoints) if stale & {ENDPOINT_SLICE, POD} else old.endpoints,
+            endpoints=self._all_endpoints() if stale & _BEHIND_SERVICES else old.endpoints,
             proxies=_values(self._proxies) if POD in stale else old.proxies,
             **{field: self._tuple(kind, getattr(old, field)) for kind, field in FIELDS.items()},
             lanes=self._lanes,
             credentials=Table(self._credentials) if SECRET in stale else old.credentials,
         )
+
+    def _all_endpoints(self) -> Table[Key, Endpoints]:
+        """Those of EndpointSlices, and those that ServiceEntries select."""
+        entries, workloads = self._configs[SERVICE_ENTRY].values(), self._configs[WORKLOAD_ENTRY].values()
+        found = selected.by_key(entries, self._pods.values(), workloads)  # type: ignore[arg-type]
+        known = self._selected
+        self._selected = {
+            key: kept if (kept := known.get(key, NO_ENDPOINTS)).each == each else Endpoints(each)
+            for key, each in found.items()
+        }
+        return Table(self._endpoints | self._selected)
 
     def _tuple(self, kind: Kind, old: tuple[Any, ...]) -> tuple[Any, ...]:
         return _values(self._configs[kind]) if kind in self._stale else old
@@ -158,7 +174,7 @@ class Store:
     def _take_pod(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
         before, after = _facts(old), _facts(new)
         if before == after:
-            return False
+            return self._take_readiness(key, old, new)
         if new is None:
             self._pods.pop(key, None)
         else:
@@ -169,6 +185,13 @@ class Store:
         for service in self._behind.get(key, ()):
             self._refresh_endpoints(service)
         return True
+
+    def _take_readiness(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
+        """EndpointSlices tell it of Services' pods; of those that a ServiceEntry selects the pod alone does."""
+        if new is None or old is None or selected.ready(old) == selected.ready(new):
+            return False
+        self._pods[key] = new
+        return any(True for _ in selected.selecting(self._configs[SERVICE_ENTRY].values()))  # type: ignore[arg-type]
 
     def _take_slice(self, key: Key, old: Obj | None, new: Obj | None) -> bool:
         services = {read.service_of(each) for each in (old, new) if each is not None}

@@ -7,16 +7,16 @@ Service whose selector takes it, as the EndpointSlice controller would do.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from graylane.mesh import exports, read
+from graylane.mesh import exports, read, selected
 from graylane.mesh.credentials import credential
-from graylane.mesh.inputs import Endpoints, Inputs, MeshConfig, Service, selects
+from graylane.mesh.inputs import Endpoint, Endpoints, Inputs, MeshConfig, Service, selects
 from graylane.mesh.memo import Table
 from graylane.mesh.store import FIELDS, READERS
 from graylane.model.meta import Key, Obj, key_of, labels_of
@@ -97,17 +97,24 @@ class Cluster:
 
     def inputs(self) -> Inputs:
         pods = {key_of(each): each for each in self.pods}
-        services = self.of("Service")
+        services, configs = self.of("Service"), self._configs()
         return Inputs(
             mesh=self.mesh,
             services=tuple(self._service(each) for each in services),
             endpoints=Table(
-                (key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services
+                [(key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services]
+                + [(key, Endpoints(each)) for key, each in self._selected(configs).items()]
             ),
             proxies=tuple(filter(None, map(read.proxy, self.pods))),
             credentials=Table((found.key, found) for each in self.of("Secret") if (found := credential(each))),
-            **self._configs(),
+            **configs,
         )
+
+    def _selected(self, configs: dict[str, Any]) -> Mapping[Key, tuple[Endpoint, ...]]:
+        ready = [{"type": "Ready", "status": "True"}]
+        pods = (each for each in self.pods if key_of(each).name not in self.not_ready)
+        told = ({**each, "status": {**each["status"], "conditions": ready}} for each in pods)
+        return selected.by_key(configs["service_entries"], told, configs["workload_entries"])
 
     def _service(self, obj: Obj) -> Service:
         found = read.service(obj, self.mesh.domain)

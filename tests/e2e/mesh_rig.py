@@ -32,6 +32,7 @@ from graylane.model.kinds import (
     SERVICE_ENTRY,
     SIDECAR,
     VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
     Kind,
 )
 from graylane.model.meta import Obj, condition, dig, generation_of
@@ -52,6 +53,7 @@ KINDS = {
         ENVOY_FILTER,
         SERVICE_ENTRY,
         SIDECAR,
+        WORKLOAD_ENTRY,
     )
 }
 

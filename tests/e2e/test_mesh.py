@@ -38,6 +38,7 @@ from .mesh_rig import SCENARIO, MeshRig, mesh_rig
 pytestmark = pytest.mark.e2e
 
 CANARY = {"version": "canary", "istio.service.tag": "gray"}
+VM = {"address": "127.0.0.9", "ports": {"http": 8000}}
 LANE = {"match": [{"headers": {"my-request-id": {"exact": "canary"}}}]}
 
 
@@ -152,7 +153,7 @@ async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
 
 
 async def test_a_policy_that_is_not_enforced_says_so(rig: MeshRig) -> None:
-    for kind in (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION, WORKLOAD_ENTRY):
+    for kind in (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION):
         await rig.client.create(kind, {"metadata": {"name": "p", "namespace": "default"}, "spec": {"rules": [{}]}})
         found = await rig.reconciled(kind, "p", status="False")
         said = condition(found, "Reconciled")
@@ -164,9 +165,18 @@ async def test_sidecars_and_service_entries_count_the_proxies_that_carry_them(ri
     ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
     spec = {"hosts": ["x.example"], "ports": ports, "resolution": "DNS"}
     await rig.put({"kind": "ServiceEntry", "metadata": {"name": "out"}, "spec": spec})
+    near = {**spec, "hosts": ["near.example"], "resolution": "STATIC", "workloadSelector": {"labels": {"app": "vm"}}}
+    await rig.put({"kind": "ServiceEntry", "metadata": {"name": "near"}, "spec": near})
+    await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "vm"}, "spec": {**VM, "labels": {"app": "vm"}}})
+    await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "idle"}, "spec": VM})
     chosen = {"workloadSelector": {"labels": {"app": "mocka"}}, "egress": [{"hosts": ["./*"]}]}
     await rig.put({"kind": "Sidecar", "metadata": {"name": "one"}, "spec": chosen})
-    for kind, name, count in ((SERVICE_ENTRY, "out", 2), (SIDECAR, "one", 1)):
+    for kind, name, count in (
+        (SERVICE_ENTRY, "out", 2),
+        (SIDECAR, "one", 1),
+        (WORKLOAD_ENTRY, "vm", 2),
+        (WORKLOAD_ENTRY, "idle", 0),
+    ):
         said = condition(await rig.reconciled(kind, name), "Reconciled")
         assert said is not None
         assert said["message"] == f"{count}/{count} proxies up to date"

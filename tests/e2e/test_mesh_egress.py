@@ -190,6 +190,71 @@ async def test_an_entrys_address_is_one_of_its_names(town: Town) -> None:
     assert await town.who("http://10.9.8.7/") == "v1"
 
 
+async def test_a_small_network_of_addresses_are_an_entrys_names(town: Town) -> None:
+    refuse = sidecar("*/*", outboundTrafficPolicy={"mode": "REGISTRY_ONLY"})
+    compiled = await town.have(
+        entry("ext.example", addresses=["10.9.8.0/28", "10.9.0.0/16"], endpoints=[at(town, 4)]), refuse
+    )
+    assert [await town.who(f"http://10.9.8.{number}/") for number in (1, 14, 16)] == ["v1", "v1", 502]
+    (told,) = (each for source, all in compiled.plan.findings.items() for each in all if source.kind == "ServiceEntry")
+    assert told.message.startswith("spec.addresses[1] 10.9.0.0/16 (neither an address nor a network of at most 256)")
+
+
+async def test_an_entry_may_select_pods_and_workload_entries(town: Town) -> None:
+    ports = [{"number": 80, "name": "web", "protocol": "HTTP", "targetPort": 8000}]
+    subsets = [{"name": each, "labels": {"version": each}} for each in ("v1", "vm")]
+    await town.have(
+        obj(
+            "ServiceEntry",
+            "se",
+            hosts=["ext.example"],
+            ports=ports,
+            resolution="STATIC",
+            workloadSelector={"labels": {"app": "b"}},
+        ),
+        obj("WorkloadEntry", "vm", address=town.address(6), labels={"app": "b", "version": "vm"}, ports={"web": 8000}),
+        obj("WorkloadEntry", "else", address=town.address(9), labels={"app": "other"}),
+        obj("WorkloadEntry", "far", "elsewhere", address=town.address(9), labels={"app": "b"}),
+        obj("DestinationRule", "ext", host="ext.example", subsets=subsets),
+    )
+    assert {await town.who("http://ext.example/") for _ in range(40)} == {"v1", "v2", "c"}
+    route = "- {match: [{uri: {prefix: /vm}}], route: [{destination: {host: ext.example, subset: vm}}]}\n"
+    route += "- {route: [{destination: {host: ext.example, subset: v1}}]}\n"
+    await town.have(vs(route, host="ext.example"))
+    assert {await town.who("http://ext.example/vm") for _ in range(5)} == {"c"}
+    assert {await town.who("http://ext.example/") for _ in range(5)} == {"v1"}
+    town.cluster.not_ready.add("b-v1")
+    await town.push()
+    assert await town.who("http://ext.example/") == 503
+
+
+async def test_a_workload_entrys_weight_is_its_share(town: Town) -> None:
+    ports = [{"number": 80, "name": "web", "protocol": "HTTP"}]
+    await town.have(
+        obj(
+            "ServiceEntry",
+            "se",
+            hosts=["ext.example"],
+            ports=ports,
+            resolution="STATIC",
+            workloadSelector={"labels": {"at": "home"}},
+        ),
+        *(
+            obj(
+                "WorkloadEntry",
+                f"vm{number}",
+                address=town.address(number),
+                labels={"at": "home"},
+                weight=weight,
+                ports={"web": 8000},
+            )
+            for number, weight in ((4, 9), (5, 1))
+        ),
+    )
+    seen = [await town.who("http://ext.example/") for _ in range(200)]
+    assert 150 <= seen.count("v1") <= 199
+
+
 async def test_an_entry_may_be_private_and_ones_own_comes_first(town: Town) -> None:
     await town.have(entry("ext.example", endpoints=[at(town, 4)], exportTo=["."]))
     assert await town.who("http://ext.example/") == "v1"

@@ -19,6 +19,7 @@ _CHECKS: Mapping[str, Callable[[Report, Block], None]] = {
     "EnvoyFilter": envoyfilters.check,
     "ServiceEntry": others.check_service_entry,
     "Sidecar": others.check_sidecar,
+    "WorkloadEntry": others.check_workload_entry,
     "PeerAuthentication": others.check_peer_authentication,
 }
 KINDS = (*_CHECKS, "Gateway")

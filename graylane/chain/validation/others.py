@@ -1,4 +1,4 @@
-"""ServiceEntry, Sidecar and PeerAuthentication.
+"""ServiceEntry, WorkloadEntry, Sidecar and PeerAuthentication.
 
 Pure. In: their specs. Out: complaints.
 """
@@ -81,6 +81,14 @@ def _is_network(text: str) -> bool:
         return ip_network(text, strict=False).num_addresses > 1
     except ValueError:
         return False
+
+
+def check_workload_entry(report: Report, spec: Block) -> None:
+    if not spec.get("address") and not spec.get("network"):
+        report.error("spec.address", "address is required")
+    for name, number in block(spec.get("ports")).items():
+        checks.port(report, f"spec.ports[{name}]", number)
+    checks.labels(report, "spec.labels", spec.get("labels"))
 
 
 def check_sidecar(report: Report, spec: Block) -> None:

@@ -31,9 +31,11 @@ from graylane.mesh.inputs import (
     ServiceEntry,
     Source,
     VirtualService,
+    WorkloadEntry,
     selects,
 )
 from graylane.mesh.memo import Memo, Table
+from graylane.mesh.read import addresses_of
 from graylane.model.meta import Key, dig
 
 Findings = Table[Source, tuple[Finding, ...]]
@@ -101,6 +103,9 @@ def _fields(config: Config) -> tuple[Finding, ...]:
             findings.append(for_gateways("tls.credentialName"))
     if isinstance(config, ServiceEntry):
         findings += map(invalid, _bad_addresses(config))
+        findings += map(unsupported, _of_entry(config))
+    if isinstance(config, WorkloadEntry) and not hosts.is_address(config.address):
+        findings.append(unsupported(f"spec.address {config.address!r}, which is no IP address,"))
     return tuple(findings)
 
 
@@ -126,6 +131,15 @@ def _bad_addresses(entry: ServiceEntry) -> Iterable[str]:
         address = str(endpoint.get("address") or "")
         if not hosts.is_address(address):
             yield f"spec.endpoints[{index}].address {address!r} is no IP address, as resolution STATIC wants"
+
+
+def _of_entry(entry: ServiceEntry) -> Iterable[str]:
+    """What of fields that are known cannot be had."""
+    if entry.spec.get("workloadSelector") and entry.spec.get("resolution") != "STATIC":
+        yield f"spec.workloadSelector with resolution {entry.spec.get('resolution') or 'NONE'}"
+    for index, address in enumerate(map(str, entry.spec.get("addresses") or ())):
+        if not addresses_of(address):
+            yield f"spec.addresses[{index}] {address} (neither an address nor a network of at most 256)"
 
 
 def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:

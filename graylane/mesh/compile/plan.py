@@ -5,7 +5,7 @@ Pure. In: `Inputs`. Out: `Plan`. `encode.snapshot` writes it for Envoy; `simulat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,8 +18,9 @@ from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.filters.patches import Patch
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Source
+from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Source, selects
 from graylane.mesh.memo import Memo, Table
+from graylane.mesh.selected import selecting
 from graylane.mesh.table import RouteTable
 from graylane.model.meta import Key
 
@@ -38,13 +39,18 @@ class Plan:
 
     def behind(self, cluster: ClusterSpec) -> Endpoints:
         """All endpoints of the cluster's service, whatever its subset."""
-        return cluster.service.listed or self.inputs.endpoints.get(cluster.service.key, NO_ENDPOINTS)
+        return cluster.service.listed or self.inputs.endpoints.get(cluster.service.endpoints_key, NO_ENDPOINTS)
 
     def picked(self, cluster: ClusterSpec) -> tuple[Endpoint, ...]:
         return cluster.pick(self.behind(cluster))
 
     def carriers(self, source: Source) -> frozenset[Key]:
-        """The proxies an object has an effect on: through their routes, their rules or their filters."""
+        """The proxies an object has an effect on: through their routes, their rules or their filters.
+
+        A WorkloadEntry has its effect through the ServiceEntries that select it.
+        """
+        if source.kind == "WorkloadEntry":
+            return frozenset(key for entry in self._choosing(source) for key in self.carriers(entry))
         tables = {table.name for table in self.tables.values() if source in table.sources}
         tables |= {name for name, patches in self.edits.tables.items() if _has(patches, source)}
         found = self.listeners.values()
@@ -55,6 +61,13 @@ class Plan:
             if source.kind == "DestinationRule" and source in group.client.sources():
                 owners.update(group.proxies)
         return frozenset(owner.key for owner in owners if owner is not None)
+
+    def _choosing(self, source: Source) -> Iterator[Source]:
+        workload = next((each for each in self.inputs.workload_entries if each.source == source), None)
+        for entry in self.inputs.service_entries if workload else ():
+            near = entry.namespace == source.namespace
+            if near and any(selects(each.selector, workload.labels) for each in selecting((entry,)) if workload):
+                yield entry.source
 
 
 def _has(patches: tuple[Patch, ...], source: Source) -> bool:

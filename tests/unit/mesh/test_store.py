@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.store import Store
-from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
+from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE, SERVICE_ENTRY, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, key_of
 from graylane.testing import meshes
 
@@ -144,3 +144,27 @@ def test_what_says_nothing_is_exported_as_the_mesh_says_at_the_time() -> None:
     assert api.store.inputs() is before
     api.store.take_mesh(MeshConfig())
     assert exports() == ([("*",), ()], ())
+
+
+def test_of_pods_that_a_service_entry_selects_readiness_counts() -> None:
+    api = Api()
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    pod = {**meshes.pod("vm", "127.9.0.4", {"app": "vm"}), "spec": {}}
+    spec = {"hosts": ["e.example"], "ports": [{"number": 80, "name": "web"}], "resolution": "STATIC"}
+    entry = {"metadata": {"name": "se", "namespace": "default"}, "spec": spec}
+    api.put(POD, pod)
+    api.store.inputs()
+    assert not api.put(POD, {**pod, "status": {**pod["status"], **ready}})
+    api.put(POD, pod)
+    api.put(SERVICE_ENTRY, {**entry, "spec": {**spec, "workloadSelector": {"labels": {"app": "vm"}}}})
+    key = Key("default", "se/e.example")
+    assert api.store.inputs().endpoints[key].each == ()
+    assert api.put(POD, {**pod, "status": {**pod["status"], **ready}})
+    (found,) = api.store.inputs().endpoints[key].each
+    assert (found.address, found.ports) == ("127.9.0.4", (("web", 80),))
+    kept = api.store.inputs().endpoints[key]
+    api.put(SERVICE, SERVICE_B)
+    api.put(ENDPOINT_SLICE, SLICE_B)
+    assert api.store.inputs().endpoints[key] is kept
+    api.remove(SERVICE_ENTRY, Key("default", "se"))
+    assert key not in api.store.inputs().endpoints
