@@ -29,27 +29,32 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """About one state of one object. `message` is prose; `refusal` is what Envoy says against it."""
+    """About one state of one object. `message` is prose; `refusal` is what Envoy says against it; `guard` what of a
+    Gateway's annotation holds, whose change is no new generation.
+    """
 
     generation: int
     reason: Reason
     message: str
     findings: tuple[Finding, ...] = ()
     refusal: str = ""
+    guard: str = ""
 
     @property
     def status(self) -> str:
         return "True" if self.reason is Reason.ACKNOWLEDGED else "False"
 
-    def tells(self, generation: int, reason: Reason, findings: tuple[Finding, ...]) -> bool:
+    def tells(self, generation: int, reason: Reason, findings: tuple[Finding, ...], guard: str = "") -> bool:
         """Whether this says as much already; how many proxies there are is not worth another write."""
-        return (self.generation, self.reason, self.findings) == (generation, reason, findings)
+        return (self.generation, self.reason, self.findings, self.guard) == (generation, reason, findings, guard)
 
 
 def acknowledged(compiled: Compiled, source: Source) -> Verdict:
     count = len(compiled.plan.carriers(source))
     findings = compiled.plan.findings.get(source, ())
-    return Verdict(source.generation, Reason.ACKNOWLEDGED, f"{count}/{count} proxies up to date", findings)
+    guard = compiled.plan.guards.get(source, "")
+    message = f"{count}/{count} proxies up to date" + (f"; {guard}" if guard else "")
+    return Verdict(source.generation, Reason.ACKNOWLEDGED, message, findings, guard=guard)
 
 
 def waiting(compiled: Compiled, source: Source, why: str) -> Verdict:

@@ -24,6 +24,7 @@ from graylane.model.kinds import (
     SECRET,
     SERVICE_ENTRY,
     SIDECAR,
+    TRAFFIC_ROUTING,
     VIRTUAL_SERVICE,
     WORKLOAD_ENTRY,
 )
@@ -357,3 +358,26 @@ async def test_istios_config_map_holds_mesh_wide_at_once_and_says_what_of_it_doe
     await becomes(502)
     await rig.client.delete(CONFIG_MAP, "istio", "istio-system")
     await becomes(200)
+
+
+async def test_a_gateway_says_which_guard_the_proxies_have(rig: MeshRig) -> None:
+    name = "sample-gateway"
+
+    async def says(end: str) -> None:
+        async def look() -> bool:
+            said = condition(await rig.obj(GATEWAY, name), "Reconciled")
+            return said is not None and said["status"] == "True" and said["message"].endswith(end)
+
+        await eventually(look, 30)
+
+    await says("1/1 proxies up to date")
+    (routing, *_) = yaml.safe_load_all((SCENARIO / "06-traffic-routings.yaml").read_text())
+    await rig.client.create(TRAFFIC_ROUTING, {**routing, "metadata": {"name": "lane", "namespace": "default"}})
+    for guard, end in (
+        ("lanes", "; the spoof guard takes away my-request-id"),
+        ("x-a, x-b", "; the spoof guard takes away x-a, x-b"),
+        (None, "1/1 proxies up to date"),
+    ):
+        change = {"metadata": {"annotations": {"graylane.dev/spoof-guard": guard}}}
+        await rig.client.patch(GATEWAY, name, "default", change)
+        await says(end)

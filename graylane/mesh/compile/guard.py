@@ -30,6 +30,14 @@ def stripped(gateway: Gateway, lanes: frozenset[str]) -> frozenset[str]:
     return lanes if text in _LANES else frozenset(filter(_may_go, _names(text)))
 
 
+def words(gateway: Gateway, lanes: frozenset[str]) -> str:
+    """What of the guard holds, "" where it is off."""
+    if gateway.guard.strip().lower() in _OFF:
+        return ""
+    names = ", ".join(sorted(stripped(gateway, lanes)))
+    return f"the spoof guard takes away {names or 'nothing, since no TrafficRouting marks a lane by a header'}"
+
+
 def findings(gateway: Gateway) -> Iterable[Finding]:
     text = gateway.guard.strip().lower()
     for name in () if text in (*_OFF, *_LANES) else _names(text):

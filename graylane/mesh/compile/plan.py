@@ -27,7 +27,9 @@ from graylane.model.meta import Key
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """`findings` has an entry for each configuration object. Tables that did not change are those of the last plan."""
+    """`findings` has an entry for each configuration object; `guards` says of Gateways what their spoof guard does.
+    Tables that did not change are those of the last plan.
+    """
 
     inputs: Inputs
     listeners: Table[str, ListenerSpec]
@@ -36,6 +38,7 @@ class Plan:
     clusters: Table[str, ClusterSpec]
     findings: Findings
     groups: tuple[Group, ...]
+    guards: Mapping[Source, str]
 
     def behind(self, cluster: ClusterSpec) -> Endpoints:
         """All endpoints of the cluster's service, whatever its subset."""
@@ -94,6 +97,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
         clusters=reached,
         findings=_with(memo, analyse(world), findings),
         groups=(*sidecars, *routers),
+        guards={each.source: guard.words(each, inputs.lanes) for each in inputs.gateways},
     )
 
 

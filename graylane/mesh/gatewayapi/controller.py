@@ -14,6 +14,7 @@ from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.attach import CLASS, CONTROLLER
 from graylane.mesh.gatewayapi.objects import FROM, LABEL, Wanted, wanted
 from graylane.mesh.gatewayapi.status import statuses
+from graylane.mesh.read import SPOOF_GUARD
 from graylane.model.kinds import (
     GATEWAY,
     GATEWAY_CLASS,
@@ -28,7 +29,7 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Key, Obj, dig, is_deleting, key_of, labels_of, uid_of
+from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, key_of, labels_of, uid_of
 from graylane.model.patches import create_merge_patch
 from graylane.model.selectors import LabelSelector
 
@@ -82,12 +83,20 @@ def _made(view: View, found: Wanted) -> Iterator[Effect]:
         old = view.get(kind, *key)
         if old is None:
             yield Create(kind, obj)
-        elif labels_of(old).get(LABEL) == FROM and not _is_as_wanted(kind, old, obj):
-            yield Patch(kind, key, {"spec": _change(kind, old, obj)})
+        elif labels_of(old).get(LABEL) == FROM and (change := dict(_changes(kind, old, obj))):
+            yield Patch(kind, key, change)
     for kind in _MADE:
         for obj in view.list(kind, None, _OURS):
             if (kind, key_of(obj)) not in found.objects and not is_deleting(obj):
                 yield Delete(kind, key_of(obj), uid_of(obj))
+
+
+def _changes(kind: Kind, old: Obj, new: Obj) -> Iterator[tuple[str, Obj]]:
+    if not _is_as_wanted(kind, old, new):
+        yield "spec", _change(kind, old, new)
+    before, after = (annotations_of(each).get(SPOOF_GUARD) for each in (old, new))
+    if before != after:
+        yield "metadata", {"annotations": {SPOOF_GUARD: after}}
 
 
 def _is_as_wanted(kind: Kind, old: Obj, new: Obj) -> bool:

@@ -15,10 +15,10 @@ from graylane.mesh.gatewayapi.attach import Attachment, attachments, is_ours
 from graylane.mesh.gatewayapi.listeners import Listener, listeners
 from graylane.mesh.gatewayapi.ports import selector_of, service
 from graylane.mesh.gatewayapi.rules import Rank, Rule, Translated, translated
-from graylane.mesh.read import TRANSLATED
+from graylane.mesh.read import SPOOF_GUARD, TRANSLATED
 from graylane.model.hashing import short_hash
 from graylane.model.kinds import GATEWAY, HTTP_ROUTE, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import Key, Obj, key_of, namespace_of
+from graylane.model.meta import Key, Obj, annotations_of, key_of, namespace_of
 
 LABEL = TRANSLATED
 FROM = "gateway-api"
@@ -74,7 +74,7 @@ def _open(view: View, gateway: Obj, found: Wanted) -> None:
     for listener in every:
         if listener.opens:
             target = (GATEWAY, _gateway_name(listener))
-            found.objects[target] = _object(*target, _opened(view, gateway, listener))
+            found.objects[target] = _guarded(_object(*target, _opened(view, gateway, listener)), gateway)
             found.of_listener[listener.gateway, listener.name] = target
     for key, spec in filter(None, [service(view, gateway, every)]):
         found.objects[SERVICE, key] = _object(SERVICE, key, spec)
@@ -139,6 +139,12 @@ def _opened(view: View, gateway: Obj, listener: Listener) -> Rule:
     if listener.tls:
         server["tls"] = listener.tls
     return {"selector": selector_of(view, gateway), "servers": [server]}
+
+
+def _guarded(obj: Obj, gateway: Obj) -> Obj:
+    """The spoof guard is asked for where the Gateway is written."""
+    guard = annotations_of(gateway).get(SPOOF_GUARD)
+    return obj if guard is None else {**obj, "metadata": {**obj["metadata"], "annotations": {SPOOF_GUARD: guard}}}
 
 
 def _object(kind: Kind, key: Key, spec: Rule) -> Obj:

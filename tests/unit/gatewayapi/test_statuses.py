@@ -9,6 +9,7 @@ import yaml
 
 from graylane.mesh.gatewayapi.controller import GATEWAY_CLASS_OBJECT, reconcile
 from graylane.mesh.gatewayapi.objects import FROM, LABEL
+from graylane.mesh.read import SPOOF_GUARD
 from graylane.model.kinds import (
     GATEWAY,
     GATEWAY_CLASS,
@@ -20,7 +21,7 @@ from graylane.model.kinds import (
     SERVICE,
     VIRTUAL_SERVICE,
 )
-from graylane.model.meta import Key, Obj, dig, find_condition, generation_of, labels_of
+from graylane.model.meta import Key, Obj, annotations_of, dig, find_condition, generation_of, key_of, labels_of
 from graylane.testing.world import World
 
 KEY = Key("", "istio")
@@ -323,3 +324,15 @@ def test_without_a_gateway_pod_there_is_no_address(world: World) -> None:
     world.delete(POD, "istio-system", "in", grace_seconds=0)
     settle(world)
     assert of_gateway(world, "Programmed") == ("False", "AddressNotAssigned")
+
+
+def test_a_gateways_spoof_guard_is_that_of_what_is_opened_for_it(world: World) -> None:
+    def guards() -> set[str | None]:
+        settle(world)
+        return {annotations_of(each).get(SPOOF_GUARD) for each in world.list(GATEWAY)}
+
+    assert guards() == {None}
+    (kube,) = world.list(KUBE_GATEWAY)
+    for guard in ("lanes", "my-request-id", None):
+        world.patch(KUBE_GATEWAY, *key_of(kube), {"metadata": {"annotations": {SPOOF_GUARD: guard}}})
+        assert guards() == {guard}
