@@ -48,9 +48,13 @@ def _footer(found: Explained) -> list[str]:
     told = [_PREDICTED.format(_ROUTES[found.routes])] if any(hop.sources for hop in hops) else []
     if any(hop.calls for hop in hops):
         told.append(_ASSUMED)
-    if any(hop.not_evaluated for hop in hops):
+    if any(hop.not_evaluated or any(map(_changes, hop.destinations)) for hop in hops):
         told.append(_UNKNOWN)
     return [line for text in told for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+
+
+def _changes(destination: Destination) -> bool:
+    return any(pod.changed_by for pod in destination.pods)
 
 
 def _hop(number: int, hop: Hop) -> list[str]:
@@ -113,7 +117,9 @@ def _destination(destination: Destination) -> str:
 
 def _pods(pods: tuple[Pod, ...]) -> Iterator[str]:
     for pod in pods[:_MANY]:
-        yield (pod.name or pod.address) + (f", version {pod.version}" if pod.version else "") + _labelled(pod)
+        changed = f"; {', '.join(pod.changed_by)} changes requests there" if pod.changed_by else ""
+        version = f", version {pod.version}" if pod.version else ""
+        yield (pod.name or pod.address) + version + _labelled(pod) + changed
     if len(pods) > _MANY:
         yield f"and {len(pods) - _MANY} more pods"
 

@@ -60,6 +60,10 @@ class ServicePort:
     target: int | str
     node_port: int
 
+    def on(self, proxy: Proxy) -> int:
+        """The number a pod listens on for this port, 0 if it has none of that name."""
+        return self.target if isinstance(self.target, int) else proxy.ports.get(self.target, 0)
+
 
 class Resolution(StrEnum):
     """How a service's endpoints are found: listed, looked up by name, or by the name each request asks for."""
@@ -332,6 +336,10 @@ class MeshConfig:
     export_destination_rules: tuple[str, ...] = ()
     export_services: tuple[str, ...] = ()
     retries: tuple[tuple[str, str], ...] | None = None
+
+    def namespace_of(self, proxy: Proxy) -> str:
+        """The path of a pod's network namespace, "" for one on the node's own network."""
+        return f"{self.namespaces}{proxy.ip}" if self.namespaces and proxy.ip != proxy.host_ip else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,8 @@ Outcome = Refusal | tuple[Reached | Lost, ...] | Redirect | DirectResponse | Pas
 class Decision:
     """`passed_over` are the routes of the virtual host that were tried before, in order.
 
-    `stripped` are headers that the gateway's spoof guard took from the request before.
+    `stripped` are headers that the gateway's spoof guard took from the request before. `inside` are EnvoyFilters that
+    change it where it comes in at the pods.
     """
 
     outcome: Outcome
@@ -89,6 +90,7 @@ class Decision:
     passed_over: tuple[Route, ...] = ()
     filters: tuple[Source, ...] = ()
     stripped: tuple[tuple[str, str], ...] = ()
+    inside: tuple[Source, ...] = ()
 
     @property
     def source(self) -> Source | None:
@@ -123,12 +125,23 @@ def guarded(plan: Plan, listener: str, request: Request) -> tuple[Request, tuple
 
 def simulate(plan: Plan, listener: str, request: Request, *, within: bool = False) -> Decision:
     """`listener` is named `address_port`. `within`: the request is as it is behind the gateway's spoof guard."""
+    found = _simulate(plan, listener, request, within=within)
+    return replace(found, inside=_inside(plan, found.outcome)) if plan.inbound else found
+
+
+def _inside(plan: Plan, outcome: Outcome) -> tuple[Source, ...]:
+    parts = outcome if isinstance(outcome, tuple) else ()
+    pods = (endpoint for part in parts if isinstance(part, Reached) for endpoint in part.endpoints)
+    return tuple(dict.fromkeys(source for pod in pods for source in plan.changed_inside(pod)))
+
+
+def _simulate(plan: Plan, listener: str, request: Request, *, within: bool) -> Decision:
     spec = plan.listeners.get(listener)
     if spec is None:
         return Decision(NO_LISTENER, listener)
     if spec.strips and not within:
         inside, gone = guarded(plan, listener, request)
-        return replace(simulate(plan, listener, inside, within=True), stripped=gone)
+        return replace(_simulate(plan, listener, inside, within=True), stripped=gone)
     if spec.role is Role.NODE_PORT:
         return Decision((_target(plan, Target(spec.cluster), 1.0),), listener)
     table = spec.table

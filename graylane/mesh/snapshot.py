@@ -6,7 +6,7 @@ pushes can see what need not be pushed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -38,13 +38,33 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resource:
-    """`body` is the serialized message; `sources` are the object states it was made from."""
+    """`body` is the serialized message; `sources` are the object states it was made from.
+
+    `through` is there for endpoints of which some are behind listeners; it has what an Envoy shall be told that has
+    some of these.
+    """
 
     type: Type
     name: str
     version: str
     body: bytes
     sources: frozenset[Source]
+    through: Through | None = None
+
+
+@dataclass(slots=True)
+class Through:
+    """Endpoints as they are for an Envoy that has these versions of these listeners; `doors` are all there may be."""
+
+    doors: frozenset[str]
+    build: Callable[[Mapping[str, str]], Resource]
+    _last: tuple[Mapping[str, str], Resource] | None = None
+
+    def given(self, versions: Mapping[str, str]) -> Resource:
+        kept = {name: versions[name] for name in self.doors if name in versions}
+        if self._last is None or self._last[0] != kept:
+            self._last = (kept, self.build(kept))
+        return self._last[1]
 
 
 def resource(type: Type, name: str, message: Any, sources: frozenset[Source] = frozenset()) -> Resource:

@@ -70,6 +70,44 @@ async def test_each_hop_is_answered_by_the_pod_that_was_named(up: Up) -> None:
     assert "VirtualService default/vs-mockb http[0]: header my-request-id" in text
     assert "EnvoyFilter istio-system/http-request-labelling-according-source" in text
     assert "every proxy has confirmed the rules above" in text
+    await comes_in_through(up, "mockb")
+
+
+INBOUND = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: inside, namespace: default}
+spec:
+  workloadSelector: {labels: {app: APP}}
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match:
+      context: SIDECAR_INBOUND
+      listener: {filterChain: {filter: {name: envoy.filters.network.http_connection_manager}}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: lua
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          inline_code: |
+            function envoy_on_response(handle) handle:headers():add("x-inside", "yes") end
+"""
+
+
+async def comes_in_through(up: Up, app: str) -> None:
+    """A filter on the inbound side is named at the pods it stands before, and the ledger still knows these pods."""
+    before = seen(up, DYED)
+    manifest = up.data / "inside.yaml"
+    manifest.write_text(INBOUND.replace("APP", app))
+    up.kubectl("apply", "-f", str(manifest))
+    ready = "-n default --for=condition=Reconciled envoyfilter/inside --timeout=30s"
+    up.kubectl("wait", *ready.split())
+    assert seen(up, DYED) == before
+    text = " ".join(graylane(up, "explain --header my-request-id=canary").stdout.split())
+    assert "EnvoyFilter default/inside changes requests there" in text
+    verified = graylane(up, "verify --header my-request-id=canary")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 async def test_a_refusal_is_the_one_that_envoy_gives(up: Up) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -9,8 +10,9 @@ import pytest
 import yaml
 
 from graylane.model.meta import Obj
+from graylane.testing import meshes
 
-from .town import Town, to, vs
+from .town import PODS, Town, to, vs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -172,7 +174,7 @@ async def test_112_a_merged_duration_replaces_the_one_there(town: Town) -> None:
     }
     changed = {name: length for name, length in found.items() if length == "0.500s"}
     assert changed
-    assert all("|b.shop.svc.cluster.local" in name for name in changed)
+    assert all("|b.shop.svc.cluster.local" in name or name.startswith("inbound|8000||~") for name in changed)
     assert await town.who() in ("v1", "v2")
 
 
@@ -399,14 +401,14 @@ async def test_a_patch_for_another_version_of_istio_is_left_out(town: Town) -> N
         patch("VIRTUAL_HOST", "MERGE", adding("x-a", "1"), proxy={"proxyVersion": "^1\\.9.*"}),
         patch("VIRTUAL_HOST", "MERGE", adding("x-b", "1"), priority=1, proxy={"proxyVersion": "^1\\.23.*"}),
     )
-    assert [await sent(town, "x-a"), await sent(town, "x-b")] == [[], ["1"]]
+    assert [await sent(town, "x-a"), await sent(town, "x-b")] == [[], ["1", "1"]]  # going out, and coming in
 
 
 @pytest.mark.parametrize(
     ("text", "refused"),
     [
-        (patch("CLUSTER", "MERGE", {"lb_policy": "CLUSTER_PROVIDED"}), "CDS"),
-        (patch("VIRTUAL_HOST", "MERGE", {"domains": ["*"]}), "RDS"),
+        (patch("CLUSTER", "MERGE", {"lb_policy": "CLUSTER_PROVIDED"}, "SIDECAR_OUTBOUND"), "CDS"),
+        (patch("VIRTUAL_HOST", "MERGE", {"domains": ["*"]}, "SIDECAR_OUTBOUND"), "RDS"),
     ],
 )
 async def test_116_what_envoy_refuses_of_it_leaves_what_was(town: Town, text: str, refused: str) -> None:
@@ -417,3 +419,158 @@ async def test_116_what_envoy_refuses_of_it_leaves_what_was(town: Town, text: st
         assert each.instead is not None
         assert {source.kind for source in each.resource.sources - each.instead.sources} == {"EnvoyFilter"}
     assert await town.who() == "v1"
+
+
+# -- the inbound side -----------------------------------------------------------------------------------------------
+
+
+def inbound_lua(code: str, **options: Any) -> str:
+    """Lua at the inbound side of the pods of `b` in version v1."""
+    selected = options.pop("selected", {"app": "b", "version": "v1"})
+    return envoy_filter(
+        code, context="SIDECAR_INBOUND", namespace="shop", workloadSelector={"labels": selected}, **options
+    )
+
+
+def inbound(target: str, operation: str, value: Obj | None = None, priority: int = 0, **match: Obj) -> str:
+    return patch(target, operation, value, "SIDECAR_INBOUND", priority, **match)
+
+
+async def test_an_inbound_filter_changes_what_the_selected_pods_receive(town: Town) -> None:
+    await town.have(inbound_lua(adds("x-in", "1")))
+    answers = [await town.ask("http://b:8000/") for _ in range(20)]
+    told = {(each.json["by"], "x-in" in dict(each.json["headers"])) for each in answers}
+    assert told == {("v1", True), ("v2", False)}
+    await town.have(vs(to("v1"), host="*", gateways=["gw"]))
+    assert "x-in" in dict((await town.enter()).json["headers"])
+
+
+async def test_the_inbound_side_has_istios_names(town: Town) -> None:
+    host, table = {"vhost": {"name": "inbound|http|8000"}}, {"name": "inbound|8000||"}
+    await town.have(
+        vs(to("v1")),
+        inbound("VIRTUAL_HOST", "MERGE", adding("x-v", "1"), routeConfiguration=host),
+        inbound("ROUTE_CONFIGURATION", "MERGE", adding("x-t", "1"), routeConfiguration=table),
+        inbound("HTTP_ROUTE", "MERGE", adding("x-r", "1"), routeConfiguration={"portNumber": 8000}),
+        inbound("CLUSTER", "MERGE", {"connect_timeout": "0.5s"}, cluster=table),
+        inbound("VIRTUAL_HOST", "MERGE", adding("x-no", "1"), 1, routeConfiguration={"vhost": {"name": HOST}}),
+    )
+    headers = dict((await town.ask("http://b:8000/")).json["headers"])
+    assert {"x-v", "x-t", "x-r"} <= headers.keys()
+    assert "x-no" not in headers
+    assert await changed_clusters(town, "0.500s") == {f"inbound|8000||~{town.address(each)}" for each in PODS.values()}
+
+
+async def changed_clusters(town: Town, timeout: str) -> set[str]:
+    dump = await town.rig.config_dump()
+    found = (each["cluster"] for part in dump["configs"] for each in part.get("dynamic_active_clusters", ()))
+    return {each["name"] for each in found if each["connect_timeout"] == timeout}
+
+
+async def test_inbound_routes_may_answer_and_lead_to_the_pod_by_istios_name(town: Town) -> None:
+    direct = {"match": {"prefix": "/closed"}, "direct_response": {"status": 418}}
+    renamed = {"match": {"prefix": "/open"}, "route": {"cluster": "inbound|8000||", "prefix_rewrite": "/inside"}}
+    await town.have(
+        inbound("HTTP_ROUTE", "INSERT_FIRST", renamed),
+        inbound("HTTP_ROUTE", "INSERT_FIRST", direct, 1),
+    )
+    assert await town.who("http://b:8000/closed") == 418
+    assert (await town.ask("http://b:8000/open")).json["path"] == "/inside"
+    await town.have(inbound("CLUSTER", "REMOVE"))
+    assert await town.who("http://b:8000/open") == 503
+
+
+async def test_inbound_listeners_chains_and_filters_are_patched(town: Town) -> None:
+    port = {"portNumber": 8000, "filterChain": {"destinationPort": 8000}}
+    place = {"filterChain": {"filter": {"name": MANAGER}}}
+    manager = {"@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"}
+    rbac = {"name": "rbac", "typed_config": {"@type": f"{TYPES}.filters.network.rbac.v3.RBAC", "stat_prefix": "r"}}
+    inspector = {
+        "name": "envoy.filters.listener.http_inspector",
+        "typed_config": {"@type": f"{TYPES}.filters.listener.http_inspector.v3.HttpInspector"},
+    }
+    await town.have(
+        inbound("LISTENER", "MERGE", {"stat_prefix": "mine"}, listener={"name": "virtualInbound"}),
+        inbound("LISTENER_FILTER", "ADD", inspector),
+        inbound("FILTER_CHAIN", "MERGE", {"name": "mine"}, listener=port),
+        inbound("NETWORK_FILTER", "MERGE", {"name": MANAGER, "typed_config": {**manager, "via": "v"}}, listener=place),
+    )
+    assert not town.rig.refused
+    assert ["via", "v"] in (await town.ask("http://b:8000/")).json["headers"]
+    refuse = {"name": "rbac", "typed_config": {**rbac["typed_config"], "rules": {}}}
+    await town.have(inbound("NETWORK_FILTER", "INSERT_FIRST", refuse, listener={"portNumber": 8000}))
+    assert await town.who("http://b:8000/") == 503
+    await town.have(inbound("FILTER_CHAIN", "REMOVE", listener={"portNumber": 8000}))
+    assert await town.who("http://b:8000/") in ("v1", "v2")  # what no chain is for passes through
+
+
+async def test_a_listener_on_the_inbound_side_cannot_be_taken_out_and_that_is_told(town: Town) -> None:
+    compiled = await town.have(inbound("LISTENER", "REMOVE", listener={"name": "virtualInbound"}))
+    told = [each.message for all in compiled.plan.findings.values() for each in all]
+    assert any("REMOVE on LISTENER virtualInbound is not acted on" in message for message in told)
+    assert await town.who("http://b:8000/") in ("v1", "v2")
+
+
+async def test_a_patch_for_any_context_holds_on_both_sides(town: Town) -> None:
+    await town.have(envoy_filter(adds("x-any", "1"), context="ANY", namespace="shop"))
+    headers = (await town.ask("http://b:8000/")).json["headers"]
+    assert [value for name, value in headers if name == "x-any"] == ["1", "1"]
+
+
+AUTO = """
+kind: Service
+metadata: {name: auto, namespace: shop}
+spec: {selector: {app: c}, clusterIP: 10.96.0.20, ports: [{port: 8000}]}
+---
+kind: Service
+metadata: {name: raw, namespace: shop}
+spec: {selector: {app: c}, clusterIP: 10.96.0.21, ports: [{name: tcp-raw, port: 9000, targetPort: 8000}]}
+"""
+
+
+async def test_what_speaks_no_http_comes_in_as_bytes(town: Town) -> None:
+    town.cluster.delete("Service", "c")
+    proxy = {"@type": f"{TYPES}.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "cluster": "none"}
+    named = {"filterChain": {"filter": {"name": "envoy.filters.network.tcp_proxy"}}}
+    tcp = {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
+    await town.have(AUTO, inbound_lua(adds("x-in", "1"), selected={"app": "c"}))
+    assert "x-in" in dict((await town.ask("http://auto:8000/")).json["headers"])
+    assert await tunnelled(town, "raw:9000") == "200"
+    await town.have(inbound("NETWORK_FILTER", "REPLACE", tcp, listener=named))
+    assert "x-in" in dict((await town.ask("http://auto:8000/")).json["headers"])
+
+
+async def tunnelled(town: Town, authority: str) -> str:
+    text = f"CONNECT {authority} HTTP/1.1\nHost: {authority}\n\n"
+    return (await town.raw(text, line=True)).split()[1]
+
+
+async def test_an_inbound_filter_that_envoy_refuses_leaves_the_direct_way(town: Town) -> None:
+    await town.have(inbound_lua("function envoy_on_request(h"))
+    assert {each.resource.type.short for each in town.rig.refused} == {"LDS"}
+    assert {await town.who("http://b:8000/") for _ in range(20)} == {"v1", "v2"}
+
+
+async def test_filters_come_and_go_on_the_inbound_side_and_no_request_is_lost(town: Town) -> None:
+    await town.have(vs(to("v1"), name="mesh"), vs(to("v1"), host="*", gateways=["gw"]))
+    town.plan = None
+    statuses: list[int] = []
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        while not over.is_set():
+            url = f"http://127.0.0.1:{town.node_port}/"
+            statuses.append((await town.rig.get(url)).status)
+            statuses.append((await town.rig.get("http://b:8000/", proxy=f"http://{town.address(2)}:15001")).status)
+
+    callers = [asyncio.create_task(ask()) for _ in range(4)]
+    for number in range(20):
+        town.cluster.apply(*meshes.manifests(inbound_lua(adds("x-in", str(number)))))
+        await town.rig.push(town.cluster.inputs())
+        if number % 2:
+            town.cluster.delete("EnvoyFilter", "ef")
+            await town.rig.push(town.cluster.inputs())
+    over.set()
+    await asyncio.gather(*callers)
+    assert len(statuses) > 100
+    assert set(statuses) == {200}

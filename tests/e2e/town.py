@@ -138,7 +138,7 @@ class Town:
 
     def compare(self, decision: Decision, answer: envoys.Answer) -> None:
         """Every request of this file is also put to the simulator, which must agree with Envoy."""
-        if self.rig.refused or decision.filters or decision.fault:
+        if self.rig.refused or decision.filters or decision.inside or decision.fault:
             return  # Envoy has something else, or what is done to the request cannot be known
         outcome = decision.outcome
         if isinstance(outcome, Refusal):

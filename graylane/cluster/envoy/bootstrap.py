@@ -11,6 +11,11 @@ from typing import Any
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _MAX_CONNECTIONS = 50_000
+_INTERNAL = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+INTERNAL_LISTENERS = {  # without it Envoy refuses listeners that have no socket
+    "name": "envoy.bootstrap.internal_listener",
+    "typed_config": {"@type": f"type.googleapis.com/{_INTERNAL}"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ def bootstrap_document(config: Bootstrap) -> dict[str, Any]:
             "lds_config": _from_ads(),
             "cds_config": _from_ads(),
         },
+        "bootstrap_extensions": [INTERNAL_LISTENERS],
         "static_resources": {"clusters": [_xds_cluster(config)]},
         "overload_manager": {"resource_monitors": [_connection_limit()]},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {}}]},

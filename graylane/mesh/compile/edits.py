@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from graylane.mesh.compile.directory import Group
+from graylane.mesh.compile.inbound import brings
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.world import World
-from graylane.mesh.filters.patches import ON_LISTENERS, ON_ROUTES, Patch
+from graylane.mesh.filters.patches import INBOUND, ON_LISTENERS, ON_ROUTES, Patch
 from graylane.mesh.findings import Finding, not_found
 from graylane.mesh.inputs import Proxy, ProxyKind, Source
 from graylane.mesh.memo import Table
@@ -69,7 +70,11 @@ def _edits(world: World, specs: Mapping[str, ListenerSpec], groups: tuple[Group,
 
 
 def _held(world: World, proxy: Proxy) -> Patches:
-    return world.patches(proxy, _CONTEXTS[proxy.kind])
+    """What is added on the inbound side says so: for any context it is added once, on the other."""
+    found = world.patches(proxy, _CONTEXTS[proxy.kind])
+    if proxy.kind is ProxyKind.SIDECAR:
+        found += tuple(each for each in world.patches(proxy, INBOUND) if each.context == INBOUND and brings(each))
+    return found
 
 
 def _opens(patch: Patch) -> bool:

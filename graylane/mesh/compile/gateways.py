@@ -24,7 +24,6 @@ from graylane.mesh.inputs import (
     ProxyKind,
     Server,
     Service,
-    ServicePort,
     Source,
     VirtualService,
     selects,
@@ -205,11 +204,7 @@ def _bind(number: int, in_front: Sequence[Service], proxy: Proxy) -> tuple[int, 
     mapped = [port for service in in_front if (port := service.port(number)) is not None]
     if not mapped:
         return number, []
-    return _target(mapped[0], proxy), [port.node_port for port in mapped if port.node_port]
-
-
-def _target(port: ServicePort, proxy: Proxy) -> int:
-    return port.target if isinstance(port.target, int) else proxy.ports.get(port.target, port.number)
+    return mapped[0].on(proxy) or mapped[0].number, [port.node_port for port in mapped if port.node_port]
 
 
 def tables(world: World, found: Ports) -> Iterable[RouteTable]:

@@ -154,10 +154,10 @@ def _outbound(world: World, sidecars: tuple[Group, ...]) -> Iterable[ListenerSpe
     number = world.inputs.mesh.proxy_port
     for group in sidecars:
         table = table_name(group.client)
-        inside = [proxy for proxy in group.proxies if _namespace(world, proxy)]
+        inside = [proxy for proxy in group.proxies if world.inputs.mesh.namespace_of(proxy)]
         captured = tuple(_captured(world, group.client, table)) if inside else ()
         for proxy in group.proxies:
-            namespace = _namespace(world, proxy)
+            namespace = world.inputs.mesh.namespace_of(proxy)
             key = (proxy, table, number, namespace)
             yield world.memo.get(key, partial(_proxied, *key))
             if namespace:
@@ -166,12 +166,6 @@ def _outbound(world: World, sidecars: tuple[Group, ...]) -> Iterable[ListenerSpe
 
 def _proxied(proxy: Proxy, table: str, number: int, namespace: str) -> ListenerSpec:
     return ListenerSpec(Role.OUTBOUND, proxy.ip, number, proxy, table=table, port_number=number, namespace=namespace)
-
-
-def _namespace(world: World, proxy: Proxy) -> str:
-    """Pods on the node's own network have no namespace."""
-    prefix = world.inputs.mesh.namespaces
-    return f"{prefix}{proxy.ip}" if prefix and proxy.ip != proxy.host_ip else ""
 
 
 def _captured(world: World, client: Client, table: str) -> Iterable[ListenerSpec]:

@@ -14,6 +14,7 @@ from graylane.mesh.compile.analysis import Findings, analyse
 from graylane.mesh.compile.clusters import ClusterSpec, closed, clusters
 from graylane.mesh.compile.directory import Group
 from graylane.mesh.compile.edits import Edits, edits, undiscovered
+from graylane.mesh.compile.inbound import NOBODY, Inbound, inbounds
 from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.filters.patches import Patch
@@ -39,6 +40,7 @@ class Plan:
     findings: Findings
     groups: tuple[Group, ...]
     guards: Mapping[Source, str]
+    inbound: Table[str, Inbound] = NOBODY
 
     def behind(self, cluster: ClusterSpec) -> Endpoints:
         """All endpoints of the cluster's service, whatever its subset."""
@@ -63,6 +65,9 @@ class Plan:
         for group in self.groups:
             if source.kind == "DestinationRule" and source in group.client.sources():
                 owners.update(group.proxies)
+        for inbound in self.inbound.values():
+            if any(source in port.sources for port in inbound.ports):
+                owners.add(inbound.owner)
         return frozenset(owner.key for owner in owners if owner is not None)
 
     def _choosing(self, source: Source) -> Iterator[Source]:
@@ -71,6 +76,12 @@ class Plan:
             near = entry.namespace == source.namespace
             if near and any(selects(each.selector, workload.labels) for each in selecting((entry,)) if workload):
                 yield entry.source
+
+    def changed_inside(self, endpoint: Endpoint) -> tuple[Source, ...]:
+        """The EnvoyFilters that change a request between its caller and this pod, in order."""
+        found = self.inbound.get(endpoint.address)
+        ports = (found.port(number) for _, number in endpoint.ports) if found else ()
+        return tuple(dict.fromkeys(patch.owner.source for port in ports if port for patch in port.patches))
 
 
 def _has(patches: tuple[Patch, ...], source: Source) -> bool:
@@ -98,6 +109,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
         findings=_with(memo, analyse(world), findings),
         groups=(*sidecars, *routers),
         guards={each.source: guard.words(each, inputs.lanes) for each in inputs.gateways},
+        inbound=inbounds(world),
     )
 
 

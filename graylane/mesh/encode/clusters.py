@@ -5,7 +5,9 @@ Pure. In: `ClusterSpec` and endpoints. Out: `Resource`s. Names are Istio's: `out
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_cluster_pb2
@@ -14,6 +16,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from graylane.mesh import durations
 from graylane.mesh.compile.clusters import ClusterSpec
+from graylane.mesh.compile.inbound import door
 from graylane.mesh.compile.origination import Origination
 from graylane.mesh.encode import tls
 from graylane.mesh.encode.protos import (
@@ -29,7 +32,7 @@ from graylane.mesh.filters.patches import Patch
 from graylane.mesh.findings import Finding
 from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution
 from graylane.mesh.numbers import MOST, natural
-from graylane.mesh.snapshot import Resource, Type, resource
+from graylane.mesh.snapshot import Resource, Through, Type, resource
 from graylane.mesh.table import PASSTHROUGH, SELF
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -61,6 +64,19 @@ def cluster(spec: ClusterSpec, connect_timeout: float) -> Resource:
             merge(message, patch.value)
     message.name = spec.name
     return resource(Type.CLUSTER, spec.name, message, spec.sources)
+
+
+def inbound_cluster(name: str, address: str, port: int, connect_timeout: float, protocol: Protocol) -> Any:
+    """The one port of a pod, spoken to as it is spoken to; limits are those of whoever calls."""
+    message = cluster_pb2.Cluster(name=name, type=cluster_pb2.Cluster.STATIC)
+    set_seconds(message.connect_timeout, connect_timeout)
+    endpoint = message.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+    set_address(endpoint.address, address, port)
+    message.load_assignment.cluster_name = name
+    _breakers(message, {})
+    if protocol.is_http:
+        _http_options(message, Protocol.AUTO, {}, None)
+    return message
 
 
 def added(patch: Patch) -> Resource:
@@ -211,10 +227,25 @@ def _outlier(message: Any, block: Block) -> None:
     message.common_lb_config.healthy_panic_threshold.value = float(block.get("minHealthPercent") or 0)
 
 
-def assignment(name: str, endpoints: tuple[Endpoint, ...], port: str) -> Resource:
-    """Always sent, even when empty: a cluster without it keeps everything behind it waiting."""
+def assignment(name: str, endpoints: tuple[Endpoint, ...], port: str, doors: frozenset[str] = frozenset()) -> Resource:
+    """Always sent, even when empty: a cluster without it keeps everything behind it waiting.
+
+    `doors` are the inbound listeners that stand before some of these, which are called directly where there is none.
+    """
+    found = _assigned(name, endpoints, port, {})
+    return replace(found, through=Through(doors, partial(_assigned, name, endpoints, port))) if doors else found
+
+
+def _assigned(name: str, endpoints: tuple[Endpoint, ...], port: str, doors: Mapping[str, str]) -> Resource:
     message = endpoint_pb2.ClusterLoadAssignment()
     fill(message, name, endpoints, port)
+    for entry in (entry for group in message.endpoints for entry in group.lb_endpoints if doors):
+        socket = entry.endpoint.address.socket_address
+        where, called = door(socket.address, socket.port_value), f"{socket.address}:{socket.port_value}"
+        if where in doors:
+            internal = entry.endpoint.address.envoy_internal_address
+            # With another version it is another endpoint: no connection is kept to a listener as it was.
+            internal.server_listener_name, internal.endpoint_id = where, f"{called}#{doors[where]}"
     return resource(Type.ENDPOINTS, name, message)
 
 

@@ -41,7 +41,7 @@ _STRIP = "envoy.http.early_header_mutation.header_mutation"
 FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
 _TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
-_HTTP = ("http/1.0", "http/1.1", "h2c")  # as the inspector calls them
+HTTP = ("http/1.0", "http/1.1", "h2c")  # as the inspector calls them
 _PATIENCE = 0.2  # Istio waits for ever, and has users declare what protocol a server that speaks first has
 _ANYWHERE = ("", "0.0.0.0", "127.0.0.1", "::")
 _LOG_FORMAT = (  # Istio's default
@@ -64,7 +64,7 @@ def listener(
     message.enable_reuse_port.value = False
     message.traffic_direction = 1 if spec.role is Role.GATEWAY else 2
     if spec.table and spec.cluster:
-        _look_first(message)
+        look_first(message)
     if any(each.names or each.tls for each in spec.chains):
         message.listener_filters.add(name=tls.INSPECTOR).typed_config.CopyFrom(tls.inspector())
     managers = _Managers(spec, mesh, patches, memo)
@@ -73,12 +73,12 @@ def listener(
     if spec.table and not spec.chains:
         chain = message.filter_chains.add()
         if spec.cluster:
-            chain.filter_chain_match.application_protocols.extend(_HTTP)
+            chain.filter_chain_match.application_protocols.extend(HTTP)
         if spec.role is Role.OUTBOUND:
-            _add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
+            add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
         managers.add(chain, spec.table)
     if spec.cluster:
-        _add(message.filter_chains.add(), _TCP_PROXY, _tcp_proxy((Target(spec.cluster),), spec.role))
+        add(message.filter_chains.add(), _TCP_PROXY, _tcp_proxy((Target(spec.cluster),), spec.role))
     if managers.unfinished:
         if not apply.listener(message, patches):
             return None
@@ -88,7 +88,7 @@ def listener(
     return resource(Type.LISTENER, spec.name, message, sources)
 
 
-def opened(patch: Patch, proxy: Proxy) -> Resource:
+def opened(patch: Patch, proxy: Proxy, namespace: str) -> Resource:
     """A listener that an EnvoyFilter brings along: at the pod's own address, since one Envoy serves all pods."""
     message = listener_pb2.Listener()
     message.CopyFrom(patch.value)
@@ -97,6 +97,7 @@ def opened(patch: Patch, proxy: Proxy) -> Resource:
     address = message.address.socket_address
     if address.address in _ANYWHERE:
         address.address = proxy.ip
+        address.network_namespace_filepath = namespace
     return resource(Type.LISTENER, message.name, message, frozenset((patch.owner.source,)))
 
 
@@ -107,7 +108,7 @@ def _chain(message: Any, spec: ListenerSpec, chain: Chain, managers: _Managers) 
     if chain.table:
         managers.add(message, chain.table, named=chain.tls is not None and chain.tls.require is not None)
     else:
-        _add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role))
+        add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class _Managers:
     def add(self, chain: Any, table: str, *, named: bool = False) -> None:
         patches = () if self.unfinished else self._fitting(chain)
         key = ("hcm", self.spec.role, table, named, self.spec.strips, self.mesh, patches, self.unfinished)
-        _add(chain, HCM, self.memo.get(key, partial(self._packed, table, patches, named)))
+        add(chain, HCM, self.memo.get(key, partial(self._packed, table, patches, named)))
 
     def _packed(self, table: str, patches: Sequence[Patch], named: bool) -> Any:
         manager = _manager(self.spec, table, self.mesh, named)
@@ -153,7 +154,7 @@ class _Managers:
         return manager
 
 
-def _look_first(message: Any) -> None:
+def look_first(message: Any) -> None:
     """A port of no declared protocol: HTTP if the client's first bytes are, else, or if it waits for ours, not."""
     inspector = message.listener_filters.add(name="envoy.filters.listener.http_inspector")
     inspector.typed_config.CopyFrom(pack(http_inspector_pb2.HttpInspector()))
@@ -171,7 +172,7 @@ def _tcp_proxy(targets: Sequence[Target], role: Role) -> Any:
     return pack(message)
 
 
-def _add(chain: Any, name: str, packed: Any) -> None:
+def add(chain: Any, name: str, packed: Any) -> None:
     chain.filters.add(name=name).typed_config.CopyFrom(packed)
 
 
@@ -204,11 +205,11 @@ def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool) -> A
     if spec.strips:
         extension = manager.early_header_mutation_extensions.add(name=_STRIP)
         extension.typed_config.CopyFrom(_strip(spec.strips))
-    manager.http_filters.extend(_http_filters(role))
+    manager.http_filters.extend(http_filters(role))
     if mesh.ledger:
         manager.access_log.add(name=observe.LOG).typed_config.CopyFrom(observe.access_log())
     if mesh.access_log:
-        manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(_access_log(mesh.access_log))
+        manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(access_log(mesh.access_log))
     return manager
 
 
@@ -220,7 +221,7 @@ def _strip(headers: frozenset[str]) -> Any:
     return pack(config)
 
 
-def _http_filters(role: Role) -> list[Any]:
+def http_filters(role: Role | None = None) -> list[Any]:
     """Istio's order of what it has in common with plain Envoy; EnvoyFilters name these to stand beside them."""
     filters = [
         _http_filter(FAULT, fault_pb2.HTTPFault()),
@@ -238,7 +239,7 @@ def _http_filter(name: str, config: Any) -> Any:
     return found
 
 
-def _access_log(path: str) -> Any:
+def access_log(path: str) -> Any:
     log = stream_pb2.StdoutAccessLog() if path == "/dev/stdout" else file_pb2.FileAccessLog(path=path)
     log.log_format.text_format_source.inline_string = _LOG_FORMAT
     return pack(log)

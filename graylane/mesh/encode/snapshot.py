@@ -10,22 +10,28 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 
 from graylane.mesh.compile.clusters import ClusterSpec
+from graylane.mesh.compile.inbound import door
 from graylane.mesh.compile.plan import Plan
-from graylane.mesh.encode import clusters, listeners, routes
-from graylane.mesh.inputs import Resolution, Source
-from graylane.mesh.memo import Memo
+from graylane.mesh.encode import clusters, inbound, listeners, routes
+from graylane.mesh.inputs import ProxyKind, Resolution, Source
+from graylane.mesh.memo import Memo, Table
 from graylane.mesh.snapshot import Resource, Resources, Snapshot, Type, by_name
 
+NO_DOORS: frozenset[str] = frozenset()
 Maker = Callable[[Plan, Memo], Iterable[Resource]]
 
 
 def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
     mesh = plan.inputs.mesh
     gateway_sources = tuple((name, _gateways(table.sources)) for name, table in plan.tables.items())
+    doors = memo.stage("doors", (plan.inbound, mesh), partial(_doors, plan))
     stages: dict[Type, tuple[Hashable, Maker]] = {
-        Type.CLUSTER: ((plan.clusters, plan.edits.clusters, mesh), _clusters),
-        Type.ENDPOINTS: ((plan.clusters, plan.edits.clusters, plan.inputs.endpoints), _assignments),
-        Type.LISTENER: ((plan.listeners, plan.edits, mesh, gateway_sources), _listeners),
+        Type.CLUSTER: ((plan.clusters, plan.edits.clusters, mesh, plan.inbound), _clusters),
+        Type.ENDPOINTS: (
+            (plan.clusters, plan.edits.clusters, plan.inputs.endpoints, doors),
+            partial(_assignments, doors),
+        ),
+        Type.LISTENER: ((plan.listeners, plan.edits, mesh, gateway_sources, doors), partial(_listeners, doors)),
         Type.ROUTES: ((tuple(plan.tables.values()), plan.edits.tables, _told(plan)), _tables),
     }
     resources = {type: memo.stage(type, key, partial(_made, make, plan)) for type, (key, make) in stages.items()}
@@ -37,6 +43,12 @@ def _made(make: Maker, plan: Plan, memo: Memo) -> Resources:
     return by_name(make(plan, memo))
 
 
+def _doors(plan: Plan, memo: Memo) -> Table[str, Resource]:
+    """The listeners before pods' own ports."""
+    mesh = plan.inputs.mesh
+    return by_name(each for pod in plan.inbound.values() for each in inbound.listeners(pod, mesh, memo))
+
+
 def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
     timeout = plan.inputs.mesh.connect_timeout
     yield memo.get(("passthrough", timeout), lambda: clusters.passthrough(timeout))
@@ -46,21 +58,34 @@ def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
     for patch in plan.edits.clusters:
         if patch.value.name not in plan.clusters:
             yield memo.get(("added", patch), partial(clusters.added, patch))
+    for pod in plan.inbound.values():
+        yield from inbound.clusters(pod, plan.inputs.mesh, memo)
 
 
-def _assignments(plan: Plan, memo: Memo) -> Iterable[Resource]:
+def _assignments(doors: Resources, plan: Plan, memo: Memo) -> Iterable[Resource]:
     for spec in plan.clusters.values():
         if spec.service.resolution is Resolution.STATIC and not spec.closed:
-            yield memo.get(("endpoints", spec, plan.behind(spec)), partial(_assignment, plan, spec))
+            through = frozenset(_before(doors, plan, spec)) if doors else NO_DOORS
+            yield memo.get(("endpoints", spec, plan.behind(spec), through), partial(_assignment, plan, spec, through))
     for patch in plan.edits.clusters:
         yield from clusters.unassigned(patch)
 
 
-def _assignment(plan: Plan, spec: ClusterSpec) -> Resource:
-    return clusters.assignment(spec.name, plan.picked(spec), spec.port.name)
+def _before(doors: Resources, plan: Plan, spec: ClusterSpec) -> Iterable[str]:
+    """What begins with TLS, or with who the client is, is no HTTP to whoever looks in between: it passes by."""
+    if spec.protocol.is_http and (spec.tls or spec.policy.proxy_protocol):
+        return
+    for each in plan.picked(spec):
+        if (found := door(each.address, each.number(spec.port.name) or 0)) in doors:
+            yield found
 
 
-def _listeners(plan: Plan, memo: Memo) -> Iterable[Resource]:
+def _assignment(plan: Plan, spec: ClusterSpec, through: frozenset[str]) -> Resource:
+    return clusters.assignment(spec.name, plan.picked(spec), spec.port.name, through)
+
+
+def _listeners(doors: Resources, plan: Plan, memo: Memo) -> Iterable[Resource]:
+    yield from doors.values()
     mesh = plan.inputs.mesh
     gateways = {name: _gateways(table.sources) for name, table in plan.tables.items()}
     for name, spec in plan.listeners.items():
@@ -73,7 +98,8 @@ def _listeners(plan: Plan, memo: Memo) -> Iterable[Resource]:
         if found is not None:
             yield found
     for patch, proxy in plan.edits.opened:
-        yield memo.get(("opened", patch, proxy), partial(listeners.opened, patch, proxy))
+        namespace = mesh.namespace_of(proxy) if proxy.kind is ProxyKind.SIDECAR else ""
+        yield memo.get(("opened", patch, proxy, namespace), partial(listeners.opened, patch, proxy, namespace))
 
 
 def _gateways(sources: frozenset[Source]) -> frozenset[Source]:

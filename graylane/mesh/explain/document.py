@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graylane.mesh.explain.hop import Destination, Hop
+from graylane.mesh.explain.hop import Destination, Hop, Pod
 from graylane.mesh.explain.walk import Explained
 from graylane.mesh.simulate import Refusal
 
@@ -62,17 +62,19 @@ def _destination(destination: Destination) -> dict[str, Any]:
         "subset": destination.subset or None,
         "labels": dict(destination.labels),
         "destinationRules": list(destination.rules),
-        "pods": [
-            {
-                "namespace": pod.namespace,
-                "name": pod.name,
-                "address": pod.address,
-                "version": pod.version or None,
-                "versionLabels": dict(pod.labels),
-            }
-            for pod in destination.pods
-        ],
+        "pods": [_pod(pod) for pod in destination.pods],
         "refusal": _refusal(destination.refusal, destination.advice),
+    }
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    return {
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "address": pod.address,
+        "version": pod.version or None,
+        "versionLabels": dict(pod.labels),
+        "changedBy": list(pod.changed_by),
     }
 
 

@@ -28,13 +28,17 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A ready endpoint. `labels` are the ones that name versions, which may call it otherwise than it does itself."""
+    """A ready endpoint. `labels` are the ones that name versions, which may call it otherwise than it does itself.
+
+    `changed_by` are EnvoyFilters that change requests there, on their way in.
+    """
 
     namespace: str
     name: str
     address: str
     version: str
     labels: Labels = field(default_factory=dict)
+    changed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +172,10 @@ class _Hop:
     def _pod(self, service: Service, endpoint: Endpoint, port: str) -> Pod:
         pod: Obj | None = self.view.get(POD, service.namespace, endpoint.pod)
         address = f"{endpoint.address}:{endpoint.number(port)}"
+        changed_by = tuple(map(str, self.scene.plan.changed_inside(endpoint)))
         if pod is None:
-            return Pod(service.namespace, endpoint.pod, address, "")
-        return Pod(service.namespace, endpoint.pod, address, version_of(pod), version_labels(pod))
+            return Pod(service.namespace, endpoint.pod, address, "", changed_by=changed_by)
+        return Pod(service.namespace, endpoint.pod, address, version_of(pod), version_labels(pod), changed_by)
 
     def sources(self, client: Client | None) -> frozenset[Source]:
         """The routing objects that this hop depends on."""

@@ -25,7 +25,8 @@ from graylane.model.meta import dig
 
 HCM = "envoy.filters.network.http_connection_manager"
 ISTIO_VERSION = "1.23.2"
-_CONTEXTS = ("ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY")
+INBOUND, INBOUND_LISTENER, INBOUND_PORT = "SIDECAR_INBOUND", "virtualInbound", 15006
+_CONTEXTS = ("ANY", INBOUND, "SIDECAR_OUTBOUND", "GATEWAY")
 _INSERTS = ("INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST")
 _OPERATIONS = ("MERGE", "ADD", "REMOVE", *_INSERTS, "REPLACE")
 
@@ -114,9 +115,18 @@ def decode(owner: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
             findings.append(invalid(str(error)))
             continue
         findings.extend(map(doubtful, complaints))
+        patch = _patch(owner, block, value)
+        if _cuts_off(patch):
+            findings.append(unsupported(f"{path}.patch.operation REMOVE on LISTENER {INBOUND_LISTENER}"))
         if _meant(block):
-            patches.append(_patch(owner, block, value))
+            patches.append(patch)
     return tuple(patches), tuple(findings)
+
+
+def _cuts_off(patch: Patch) -> bool:
+    """Whether it would take away what all requests to a pod come in by; nobody means that, and it is not done."""
+    removes = patch.operation == "REMOVE" and patch.target == "LISTENER" and patch.holds_in(INBOUND)
+    return removes and patch.on_listener(INBOUND_LISTENER, INBOUND_PORT)
 
 
 def _problem(block: Block, path: str) -> Finding | None:
@@ -134,8 +144,6 @@ def _problem(block: Block, path: str) -> Finding | None:
 def _bad_match(match: Block, apply_to: str, operation: str, kind: Kind, path: str) -> Finding | None:
     if match.get("context", "ANY") not in _CONTEXTS:
         return invalid(f"{path}.match.context {match['context']!r} is none of {', '.join(_CONTEXTS)}")
-    if match.get("context") == "SIDECAR_INBOUND":
-        return unsupported(f"{path}.match.context SIDECAR_INBOUND")
     for field in ("listener", "routeConfiguration", "cluster"):
         if match.get(field) and field != kind.match:
             return invalid(f"{path}.match.{field} does not go with applyTo {apply_to}")

@@ -74,6 +74,12 @@ class Directory:
     def pod(self, address: str) -> str:
         return self._pods.get(address) or self._gone.get(address, "")
 
+    def changed_inside(self, upstream: str) -> bool:
+        """Whether an EnvoyFilter changes what comes in at `address:port`."""
+        address, _, number = upstream.rpartition(":")
+        inbound = self._plan.inbound.get(address) if self._plan else None
+        return inbound is not None and inbound.port(int(number)) is not None
+
     def listener(self, local: str, client: str) -> str:
         """Which listener took a request: where pods have networks of their own, one address is in each of them."""
         inside = f"{local}@{client}"

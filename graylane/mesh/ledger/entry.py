@@ -12,6 +12,7 @@ from graylane.chain.seen import Headers, SeenHop
 from graylane.mesh.encode.observe import NAMESPACE
 from graylane.mesh.explain.hop import edited
 from graylane.mesh.ledger.directory import Directory
+from graylane.mesh.table import HeaderEdits
 
 _LONGEST = 256
 _METHODS = ("", "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
@@ -56,7 +57,7 @@ def seen_hop(entry: Any, number: int, directory: Directory) -> SeenHop | None:
     local = common.downstream_local_address.socket_address
     client = common.downstream_direct_remote_address.socket_address
     listener = directory.listener(f"{local.address}_{local.port_value}", client.address)
-    upstream = common.upstream_remote_address.socket_address
+    upstream = _upstream(common.upstream_remote_address)
     caller = directory.caller(listener)
     authority = request.authority[:_LONGEST]
     routed = directory.routed(listener, authority, common.route_name, common.upstream_cluster)
@@ -77,14 +78,28 @@ def seen_hop(entry: Any, number: int, directory: Directory) -> SeenHop | None:
         rule=routed.rule,
         route=common.route_name,
         cluster=common.upstream_cluster,
-        upstream=_address(upstream) if upstream.address else "",
-        pod=directory.pod(upstream.address) if upstream.address else "",
+        upstream=upstream,
+        pod=directory.pod(upstream.rpartition(":")[0]) if upstream else "",
         code=response.response_code.value,
         flags=_flags(common.response_flags) if common.HasField("response_flags") else "",
         details=response.response_code_details[:_LONGEST],
         headers=headers,
-        passed=edited(headers, routed.edits) if routed.edits else headers,
+        passed=_passed(headers, routed.edits, inside=directory.changed_inside(upstream)),
     )
+
+
+def _passed(headers: Headers, edits: tuple[HeaderEdits, ...], *, inside: bool) -> Headers:
+    """What the pod received of it, as far as that is known: what is changed on its way in is not."""
+    if inside:
+        return ()
+    return edited(headers, edits) if edits else headers
+
+
+def _upstream(address: Any) -> str:
+    """Where a listener of Envoy's own stands before a pod, the endpoint says which pod that is."""
+    if address.HasField("envoy_internal_address"):
+        return str(address.envoy_internal_address.endpoint_id).partition("#")[0]
+    return _address(address.socket_address) if address.socket_address.address else ""
 
 
 def _address(socket: Any) -> str:

@@ -153,7 +153,7 @@ class _Prover:
                 return
             self.tried += 1
             decision = simulate(self.plan, spec.name, request, within=True)
-            self.filters.update(dict.fromkeys(decision.filters))
+            self.filters.update(dict.fromkeys((*decision.filters, *decision.inside)))
             rule = name_of_rule(decision.route) if decision.route else ""
             here = (*trail, Step(caller, spec.name, request, rule))
             for fault in self._faults(state, spec, request, decision, certain=certain):

@@ -11,6 +11,9 @@ last route to it has gone (make before break):
     ROUTE   listeners, route tables                                so that nothing needs what is dropped next
     PRUNE   clusters, exactly the new ones                         the snapshot is live
 
+Endpoints that lead through a listener are direct ones until Envoy has it: they follow in PRUNE at the latest, and are
+direct again in ADD before the listener goes.
+
 While later steps wait, newer endpoints are sent at once: a pod that goes must leave without queueing behind routes.
 Envoy acknowledges responses but applies resources one by one; of a refused response we find the culprits, send the
 rest again without them, and go on.
@@ -25,7 +28,7 @@ from enum import IntEnum
 from uuid import UUID
 
 from graylane.mesh.encode.routes import empty_table
-from graylane.mesh.snapshot import EMPTY, Resource, Resources, Snapshot, Type, differs, version_of
+from graylane.mesh.snapshot import EMPTY, Resource, Resources, Snapshot, Through, Type, differs, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ class _Channel:
     complete: Resources | None = None  # known to be held to the last resource, until something is sent
     answered: bool = False
     """Envoy starts only when its first request for clusters and listeners is answered, with nothing if need be."""
+    told: bool = False  # whether Envoy has said on this stream what it has
 
     def wanted(self, target: Resources) -> dict[str, Resource]:
         """`target`, with what Envoy refused replaced by what it accepted last."""
@@ -190,6 +194,7 @@ class Session:
         self._nonce = 0
         self._unsettled: tuple[Resource, ...] = ()
         self._reports: list[Report] = []
+        self._behind: tuple[Resources, tuple[tuple[str, Through], ...]] = ({}, ())
 
     def publish(self, snapshot: Snapshot) -> None:
         """`snapshot` is what Envoy shall have from now on; those in between are skipped."""
@@ -202,7 +207,7 @@ class Session:
         flight = channel.flight
         if flight is None or request.nonce != flight.nonce:
             return  # an answer to something older, or only a new subscription
-        channel.flight = None
+        channel.flight, channel.told = None, True
         if request.error is None:
             channel.accept(flight)
             if request.type is Type.CLUSTER:
@@ -217,7 +222,7 @@ class Session:
         if not request.nonce:
             channel.held.clear()
             channel.flight, channel.complete = None, None
-            channel.answered = False
+            channel.answered = channel.told = False
         if not channel.type.whole:
             channel.names = request.names
             for name in channel.held.keys() - request.names:
@@ -286,7 +291,7 @@ class Session:
             channel, target = self._channels[type], snapshot.of(type)
             if channel.complete is target:
                 continue
-            wanted = channel.wanted(target)
+            wanted, _ = self._wanted(channel, target)
             if type is Type.CLUSTER and self._step is Step.ADD:
                 wanted = channel.held | wanted
             flight = channel.next_flight(wanted)
@@ -310,14 +315,15 @@ class Session:
             return self._has(Type.CLUSTER) and self._has(Type.ENDPOINTS)
         if self._step is Step.ROUTE:
             return self._has(Type.LISTENER) and self._has(Type.ROUTES)
-        return self._has(Type.CLUSTER, exactly=True)
+        followed = self._latest is not self._target or self._has(Type.ENDPOINTS)
+        return self._has(Type.CLUSTER, exactly=True) and followed
 
     def _has(self, type: Type, *, exactly: bool = False) -> bool:
         """Whether Envoy has acknowledged all of the target's resources of `type` that it can have."""
         channel, target = self._channels[type], self._target.of(type)
         if channel.complete is target:
             return True
-        wanted = channel.wanted(target)
+        wanted, whole = self._wanted(channel, target)
         # What Envoy refused to have, it does not ask endpoints or routes for.
         if type is Type.ENDPOINTS:
             clusters = self._channels[Type.CLUSTER].held
@@ -327,9 +333,34 @@ class Session:
         if not channel.settled(wanted):
             return False
         same = wanted.keys() == channel.held.keys()
-        if same and len(wanted) == len(target) and not channel.refused:
+        if same and whole and len(wanted) == len(target) and not channel.refused:
             channel.complete = target
         return same or not exactly
+
+    def _wanted(self, channel: _Channel, target: Resources) -> tuple[dict[str, Resource], bool]:
+        """What Envoy can have of `target` now, and whether that is all of it however its listeners change."""
+        wanted = channel.wanted(target)
+        behind = self._behind_listeners(target) if channel.type is Type.ENDPOINTS else ()
+        if behind:
+            versions = self._listening()
+            for name, through in behind:
+                wanted[name] = through.given(versions)
+        return wanted, not behind
+
+    def _behind_listeners(self, target: Resources) -> tuple[tuple[str, Through], ...]:
+        if self._behind[0] is not target:
+            self._behind = (target, tuple((name, each.through) for name, each in target.items() if each.through))
+        return self._behind[1]
+
+    def _listening(self) -> dict[str, str]:
+        """The versions of the listeners that Envoy has, and keeps."""
+        channel, target = self._channels[Type.LISTENER], self._target.of(Type.LISTENER)
+        if not channel.told:  # it has none yet that could send anything, or has kept those of the last stream
+            return {name: each.version for name, each in target.items()}
+        kept = channel.held.keys() & target.keys()
+        if channel.flight is not None:
+            kept &= channel.flight.sent.keys()
+        return {name: channel.held[name].version for name in kept}
 
     def _launch(
         self, channel: _Channel, serial: int, sent: dict[str, Resource], changed: tuple[Resource, ...]

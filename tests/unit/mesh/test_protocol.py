@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graylane.mesh.inputs import Source
 from graylane.mesh.memo import Table
-from graylane.mesh.snapshot import Resource, Snapshot, Type, of_bytes
+from graylane.mesh.snapshot import Resource, Snapshot, Through, Type, of_bytes
 from graylane.mesh.xds.protocol import Accepted, Live, Refused, Request, Response, Session
 
 
@@ -20,6 +20,19 @@ def cluster(name: str, version: str = "1") -> Resource:
 
 def endpoints(name: str, version: str = "1") -> Resource:
     return of_bytes(Type.ENDPOINTS, name, f"{name}{version}".encode())
+
+
+def behind(name: str, door: str, version: str = "1") -> Resource:
+    """Endpoints that lead through a listener where Envoy has it."""
+
+    def build(doors: Mapping[str, str]) -> Resource:
+        return of_bytes(Type.ENDPOINTS, name, " ".join((f"{name}{version}", *doors)).encode())
+
+    return replace(build({}), through=Through(frozenset((door,)), build))
+
+
+def through(each: Resource) -> set[str]:
+    return set(each.body.decode().split()[1:])
 
 
 def listener(name: str, version: str = "1") -> Resource:
@@ -95,6 +108,8 @@ class FakeEnvoy:
             for name in table.body.decode().split() if self.checks else ():
                 if name not in self.has[Type.CLUSTER] or name not in self.warm:
                     self.holes.append(f"{table.name} -> {name}")
+        for each in self.has[Type.ENDPOINTS].values() if Type.LISTENER in self.nonces else ():
+            self.holes += [f"{each.name} -> {door}" for door in through(each) - self.has[Type.LISTENER].keys()]
 
 
 def envoy(*resources: Resource) -> FakeEnvoy:
@@ -256,11 +271,37 @@ def test_answers_to_older_responses_and_new_subscriptions_settle_nothing() -> No
     assert found.session.reports() == [Live(2)]
 
 
+def test_endpoints_lead_through_a_listener_from_when_envoy_has_it_until_it_goes() -> None:
+    direct = (cluster("a"), endpoints("a"), listener("l"), routes("l", "a"))
+    found = envoy(*direct)
+    found.session.publish(snapshot(2, cluster("a"), behind("a", "x"), *direct[2:], listener("x")))
+    found.run()
+    assert found.log[:2] == ["LDS l x", "EDS a"]
+    assert through(found.has[Type.ENDPOINTS]["a"]) == {"x"}
+    found.log.clear()
+    found.session.publish(snapshot(3, *direct))
+    found.run()
+    assert found.log[:2] == ["EDS a", "LDS l"]
+    assert not through(found.has[Type.ENDPOINTS]["a"])
+
+
+def test_endpoints_stay_direct_when_the_listener_before_them_is_refused() -> None:
+    found = envoy(*BASE)
+    found.refuses = lambda each: each.name == "x"
+    found.session.publish(snapshot(2, cluster("a"), behind("a", "x"), *BASE[2:], listener("x")))
+    found.run()
+    assert not through(found.has[Type.ENDPOINTS]["a"])
+    assert [type(each) for each in found.session.reports()] == [Refused, Live]
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Resource]:
     names = draw(st.sets(st.sampled_from("abcd"), min_size=1))
     found = [cluster(name, draw(st.sampled_from("12"))) for name in names]
     found += [endpoints(name, draw(st.sampled_from("12"))) for name in names]
+    doors = draw(st.sets(st.sampled_from("xy")))
+    found += [behind("e", "x"), behind("f", "y"), cluster("e"), cluster("f")]
+    found += [listener(name, draw(st.sampled_from("12"))) for name in doors]
     for name in draw(st.sets(st.sampled_from("lm"))):
         found += [
             listener(name, draw(st.sampled_from("12"))),
@@ -274,7 +315,8 @@ def worlds(draw: st.DrawFn) -> list[Resource]:
 def test_whatever_changes_and_however_slow_envoy_is_no_route_ever_misses_its_cluster(
     steps: list[list[Resource]], dice: object
 ) -> None:
-    """Snapshots arrive at any moment of the conversation; in the end Envoy has the last one and never had a hole."""
+    """Snapshots arrive at any moment of the conversation; in the end Envoy has the last one and never had a hole: no
+    route to a cluster it lacks, no endpoint behind a listener it lacks."""
     found = FakeEnvoy()
     found.connect()
     pending: list[Response] = []
@@ -292,3 +334,5 @@ def test_whatever_changes_and_however_slow_envoy_is_no_route_ever_misses_its_clu
     for type in (Type.CLUSTER, Type.LISTENER):
         expected = {each.name: each.version for each in steps[-1] if each.type is type}
         assert {name: each.version for name, each in found.has[type].items()} == expected
+    doors = {each.name for each in steps[-1] if each.type is Type.LISTENER} & {"x", "y"}
+    assert set().union(*map(through, found.has[Type.ENDPOINTS].values())) == doors
