@@ -10,6 +10,7 @@ from datetime import datetime
 from graylane.kit.cache import View
 from graylane.kit.effects import Outcome
 from graylane.kit.loop import Controller
+from graylane.kit.patience import Patience
 from graylane.model.kinds import (
     BATCH_RELEASE,
     DEPLOYMENT,
@@ -32,13 +33,14 @@ WORKERS = 4
 
 def controllers() -> list[Controller]:
     """A fresh controller; each remembers on its own which objects concern which Rollout."""
-    interest = Interest()
+    interest, patience = Interest(), Patience()
 
     def reconcile(view: View, key: Key, now: datetime) -> Outcome:
-        known = Known(interest.since(key, now))
-        outcome, sources = one_look.reconcile(view, key, now, known)
-        interest.note(key, sources)
-        return outcome
+        known = Known(interest.since(key, now), patience.since(key))
+        look = one_look.reconcile(view, key, now, known)
+        interest.note(key, look.sources)
+        patience.note(key, now, unsaid=look.unsaid)
+        return look.outcome
 
     return [
         Controller(

@@ -63,10 +63,11 @@ class Known:
     """What the shell knows besides the caches.
 
     `watched_since`: this process's first look at the Rollout; while nobody looked, nothing can be said to have stood
-    still.
+    still. `unsaid_since`: when it first left something out of the status that will be over in a moment.
     """
 
     watched_since: datetime | None = None
+    unsaid_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

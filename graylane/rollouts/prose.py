@@ -2,45 +2,48 @@
 
 Pure. In: facts after the decision, the status that says so. Out: until when it need not be written, or None. With a
 thousand releases at once, telling every breath of a restored route was two thirds of all writes.
+
+What a crash would lose must be found again from what is stored, and the world must be the same in both: so a canary
+that becomes ready and gets its routes is told when the step pauses, but the end of a promotion at once.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
-from graylane.model.meta import Obj, dig, find_condition, parse_time
+from graylane.kit.patience import patient_until
+from graylane.model.meta import Obj, dig
 from graylane.model.rollout import StepState
 from graylane.rollouts import status as wire
 from graylane.rollouts.facts import Facts
-from graylane.rollouts.release import Stage
+from graylane.rollouts.release import Release, Stage
 from graylane.rollouts.waiting import Wait
 
-PATIENCE = timedelta(seconds=2)  # times in a status are whole seconds: at least one passes
+_BEGINNING = frozenset({Stage.INITIALIZING, Stage.ROLLING})
+_ON_ITS_WAY = frozenset({StepState.UPGRADE, StepState.TRAFFIC})
 _PASSING = frozenset({Stage.PROMOTING, Stage.RETIRING, Stage.CANCELLING, Stage.DISABLING, Stage.TERMINATING})
 
 
-def untold_until(facts: Facts, status: Obj, wait: Wait | None) -> datetime | None:
-    """None when it must be told now: somebody has to act, or the release itself is not where it was."""
+def untold_until(facts: Facts, status: Obj, wait: Wait | None, since: datetime | None) -> datetime | None:
+    """None when it must be told now: somebody has to act, or the release itself is not where it was.
+
+    `since`: when something was first left untold.
+    """
     old = dig(facts.obj, "status", default={})
-    if not _is_passing(facts) or wait is None or wait.trouble or _remembered(old, facts) != _remembered(status, facts):
+    passing = facts.release.stage in _PASSING or _is_on_its_way(facts.release)
+    if old == status or not passing or wait is None or wait.trouble:
         return None
-    told = _told_at(old)
-    return told + PATIENCE if told and facts.now < told + PATIENCE else None
+    return patient_until(since, facts.now) if _remembered(old, facts) == _remembered(status, facts) else None
 
 
-def _is_passing(facts: Facts) -> bool:
-    release = facts.release
-    routing = release.stage is Stage.ROLLING and release.state is StepState.TRAFFIC
-    return routing or release.stage in _PASSING
+def _is_on_its_way(release: Release) -> bool:
+    return release.stage in _BEGINNING and release.state in _ON_ITS_WAY and not release.offered
 
 
 def _remembered(status: Obj, facts: Facts) -> tuple[object, ...]:
+    """What has to be stored. On its way to a pause a step's pods and routes are found again by looking."""
     release = wire.read({"status": status}, facts.rollout.plan_hash)
+    if _is_on_its_way(release):
+        release = replace(release, stage=Stage.ROLLING, state=StepState.UPGRADE, since=None, ready=0)
     return release, status.get("observedGeneration"), status.get("phase")
-
-
-def _told_at(status: Obj) -> datetime | None:
-    """When something was last worth telling: a state, or another reason to wait."""
-    waiting = find_condition(status.get("conditions") or [], wire.WAITING) or {}
-    texts = waiting.get("lastUpdateTime"), dig(status, "canaryStatus", "lastUpdateTime")
-    return max((parse_time(str(text)) for text in texts if text), default=None)

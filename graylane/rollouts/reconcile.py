@@ -1,12 +1,13 @@
 """One look at one Rollout: what is true → where it stands → what to write.
 
-Pure. In: a `View`, the Rollout's key, now. Out: `Outcome`, and the objects it depends on. Every write to the Rollout is
+Pure. In: a `View`, the Rollout's key, now. Out: `Look`: effects, and what they depend on. Every write to the Rollout is
 conditional on what was read, so that an approval that lands meanwhile is met at the next look instead of overwritten.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from graylane.errors import Invalid
@@ -30,38 +31,45 @@ from graylane.rollouts.prose import untold_until
 from graylane.rollouts.release import GOING, Stage
 from graylane.rollouts.waiting import Wait, waits_for
 
-NOTHING: frozenset[Source] = frozenset()
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is to be done, what that depends on, and whether the status was left as it is for a moment."""
+
+    outcome: Outcome
+    sources: frozenset[Source] = frozenset()
+    unsaid: bool = False
 
 
-def reconcile(view: View, key: Key, now: datetime, known: Known = Known()) -> tuple[Outcome, frozenset[Source]]:
+def reconcile(view: View, key: Key, now: datetime, known: Known = Known()) -> Look:
     obj = view.get(ROLLOUT, *key)
     if obj is None:
-        return Outcome(tuple(release_orphans(view, key))), NOTHING
+        return Look(Outcome(tuple(release_orphans(view, key))))
     try:
         rollout = decode(obj)
     except Invalid as error:
-        return Outcome(tuple(refuse(view, obj, str(error), now))), NOTHING
+        return Look(Outcome(tuple(refuse(view, obj, str(error), now))))
     release = wire.read(obj, rollout.plan_hash)
     observation = observe(view, obj, rollout, release, now, known)
-    return answer(adopted(observation.facts)), observation.sources
+    return replace(answer(adopted(observation.facts), known.unsaid_since), sources=observation.sources)
 
 
-def answer(facts: Facts) -> Outcome:
+def answer(facts: Facts, unsaid_since: datetime | None) -> Look:
     """Metadata of the Rollout first and alone, since it changes the resourceVersion the status is written on."""
     facts, taken = decide(facts)
     chores = tuple(_chores(facts))
     if chores:
-        return Outcome(chores)
+        return Look(Outcome(chores))
     if facts.release.stage is Stage.TERMINATING and facts.let_go():
         held = ROLLOUT_FINALIZER in finalizers_of(facts.obj)
-        return Outcome((_own_finalizer(facts, present=False),) if held else ())
+        return Look(Outcome((_own_finalizer(facts, present=False),) if held else ()))
     wait = waits_for(facts)
     status = wire.write(facts, wait)
-    untold = untold_until(facts, status, wait)
-    written = () if untold else _status(facts, status)
-    told = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
+    untold = untold_until(facts, status, wait, unsaid_since)
+    events = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
+    said = () if untold else (*_status(facts, status), *events)
     wakes = filter(None, (untold, _wake_at(facts), told_at(facts)))
-    return Outcome((*written, *told, *plan(facts)), min(wakes, default=None))
+    return Look(Outcome((*said, *plan(facts)), min(wakes, default=None)), unsaid=untold is not None)
 
 
 # -- the Rollout's own metadata

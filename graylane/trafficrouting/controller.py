@@ -14,6 +14,7 @@ from datetime import datetime
 from graylane.kit.cache import View
 from graylane.kit.effects import Outcome
 from graylane.kit.loop import Controller
+from graylane.kit.patience import Patience
 from graylane.model.kinds import CONFIG_MAP, CRD, DESTINATION_RULE, SERVICE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
 from graylane.model.trafficrouting import NetworkRef, Phase, TrafficRouting, decode
@@ -66,6 +67,7 @@ class TrafficRoutings:
         self._composer = Composer(pool)
         self._proxies = proxies
         self._follow = follow
+        self._patience = Patience()
         self._interests: dict[Key, frozenset[tuple[str, str, Key]]] = {}
         self._interested: dict[tuple[str, str, Key], set[Key]] = defaultdict(set)
 
@@ -82,11 +84,12 @@ class TrafficRoutings:
         composed, troubles = await self._compose(sight, routing, wanted=decision.world.routes)
         report = Report(routing, sight.facts, decision, composed, troubles)
         status = next_status(obj, report, now)
-        untold = untold_until(obj, status, now)
+        untold = untold_until(obj, status, self._patience.since(key), now)
+        self._patience.note(key, now, unsaid=untold is not None)
         told = obj["status"] if untold else status
         effects = plan(obj, decision.world, told, due(composed, blocked=bool(troubles)))
         wakes = filter(None, (untold, wake_at(report)))
-        return Outcome((*effects, *events(obj, status, report)), min(wakes, default=None))
+        return Outcome((*effects, *events(obj, told, report)), min(wakes, default=None))
 
     async def _observe(self, view: View, obj: Obj, routing: TrafficRouting, now: datetime) -> Sight:
         """Proxies are asked only about what no status tells."""

@@ -6,10 +6,11 @@ Pure. In: the decision, the composed targets, the troubles. Out: the next `statu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from graylane.kit.effects import Event
+from graylane.kit.patience import patient_until
 from graylane.model.kinds import TRAFFIC_ROUTING
 from graylane.model.meta import (
     Condition,
@@ -18,7 +19,6 @@ from graylane.model.meta import (
     find_condition,
     format_micro_time,
     generation_of,
-    parse_time,
     set_condition,
 )
 from graylane.model.trafficrouting import Phase, TrafficRouting
@@ -30,7 +30,6 @@ from graylane.trafficrouting.troubles import Trouble
 
 ACCEPTED = "Accepted"
 _PASSING = frozenset({"Writing", str(Answer.LAGS)})
-_PATIENCE = timedelta(seconds=2)  # times in a status are whole seconds: at least one passes
 _ENGAGED = frozenset({Phase.PROGRESSING, Phase.FINALIZING, Phase.TERMINATING})
 
 
@@ -98,25 +97,29 @@ def events(obj: Obj, status: dict[str, Any], report: Report) -> tuple[Event, ...
     return tuple(found)
 
 
-def untold_until(obj: Obj, status: dict[str, Any], now: datetime) -> datetime | None:
+def untold_until(obj: Obj, status: dict[str, Any], since: datetime | None, now: datetime) -> datetime | None:
     """Until when a status need not be written that only tells which object proxies are getting at this moment.
 
-    Routes of a thousand releases pass from object to object in moments; what takes longer is told then.
+    Routes of a thousand releases pass from object to object in moments, in and out; what takes longer is told then.
+    `since`: when something was first left untold. Until routes are out they are said to be in.
     """
     old: Obj = obj.get("status") or {}
     before, after = (find_condition(item.get("conditions", []), ROUTES_CONFIRMED) or {} for item in (old, status))
-    if (
-        _without_progress(old) != _without_progress(status)
-        or not {before.get("reason"), after.get("reason")} <= _PASSING
-    ):
+    passes = after.get("reason") in _PASSING and (before.get("reason") in _PASSING or _is_farewell(old, status))
+    if old == status or not passes or _without_progress(old) != _without_progress(status):
         return None
-    due = parse_time(str(before["lastTransitionTime"])) + _PATIENCE
-    return due if old != status and now < due else None
+    return patient_until(since, now)
+
+
+def _is_farewell(old: Obj, status: Obj) -> bool:
+    return (old.get("phase"), status.get("phase")) == (Phase.PROGRESSING, Phase.FINALIZING)
 
 
 def _without_progress(status: Obj) -> Obj:
+    """What has to be stored: that routes are in, and where. That nobody wants them any more is seen by looking."""
     others = [entry for entry in status.get("conditions", []) if entry.get("type") != ROUTES_CONFIRMED]
-    return status | {"message": "", "conditions": others}
+    phase = Phase.PROGRESSING if status.get("phase") == Phase.FINALIZING else status.get("phase")
+    return status | {"message": "", "phase": phase, "conditions": others}
 
 
 def wake_at(report: Report) -> datetime | None:

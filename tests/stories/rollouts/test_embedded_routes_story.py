@@ -114,7 +114,7 @@ def test_the_weight_grows_only_when_the_pods_of_the_step_are_there() -> None:
 def test_a_step_is_met_only_when_the_proxies_have_its_weight() -> None:
     stage = paused()
     stage.mesh.holds_back = {"web"}
-    stage.approve().settle()
+    stage.approve().settle(seconds=3)
     assert stage.shares() == {"web": 50, "web-canary": 50}
     assert stage.status("canaryStatus", "currentStepState") == "StepTrafficRouting"
     assert "TrafficRouting shop/web-routes" in stage.status("message")

@@ -232,6 +232,7 @@ def test_routes_wait_for_every_pod_of_the_step() -> None:
     stage = ReleaseStage(4, ({"replicas": 2, "pause": {}},)).begin().push("v2")
     half_ready = _stop_one_pod_from_getting_ready(stage)
     assert not stage.lane()
+    stage.settle(seconds=3)
     assert "1 of 2 pods ready" in stage.status("message")
     half_ready(stage)
     stage.settle()

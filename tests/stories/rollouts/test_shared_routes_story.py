@@ -48,7 +48,7 @@ def canaries_of(staged: JointStage, part: str) -> list[Obj]:
 
 
 def test_alone_it_waits_and_says_for_what() -> None:
-    staged = stage().push("v2").settle()
+    staged = stage().push("v2").settle(seconds=3)
     assert staged.state() == "Progressing StepUpgrade"
     assert lanes(staged) == [1, 1]
     waiting = condition(staged.get(ROLLOUT, "web"), "graylane.dev/Waiting") or {}

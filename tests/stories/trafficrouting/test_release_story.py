@@ -99,7 +99,8 @@ async def test_the_subset_goes_only_when_the_route_is_confirmed_gone() -> None:
     stage.mesh.holds_back = {"vs-mocka"}
     stage.release("rollouts-a")
     await stage.settle()
-    assert (stage.has_route(), stage.has_subset()) == (False, True)
+    assert (stage.has_route(), stage.has_subset(), stage.active_for()) == (False, True, ["rollouts-a"])
+    await stage.settle(seconds=3)
     assert (stage.phase(), stage.active_for()) == ("Finalizing", ["rollouts-a"])
     stage.mesh.holds_back = set()
     await stage.settle()
