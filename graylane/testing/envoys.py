@@ -114,6 +114,7 @@ async def envoy_process(xds_port: int, *, workers: int = 1) -> AsyncIterator[tup
     process = await asyncio.create_subprocess_exec(
         str(envoy_binary()),
         *("--config-yaml", config, "--concurrency", str(workers), "--disable-hot-restart"),
+        "--ignore-unknown-dynamic-fields",
         *("-l", "warn", "--drain-strategy", "immediate", "--drain-time-s", "2", "--file-flush-interval-msec", "10"),
         stdout=log,
         stderr=sys.stderr if log is None else log,

@@ -274,6 +274,14 @@ async def test_routes_are_merged_removed_added_and_put_beside_one_another(town: 
     assert await town.who("http://b:8000/one") == "v2"
 
 
+async def test_a_filter_may_ask_a_route_which_object_it_is_of(town: Town) -> None:
+    await town.have(vs(to("v1"), name="whose"))
+    place = {"vhost": {"name": HOST}}
+    asking = adding("x-of", "%METADATA(ROUTE:istio:config)%")
+    await town.have(patch("VIRTUAL_HOST", "MERGE", asking, routeConfiguration=place))
+    assert await sent(town, "x-of") == ["/apis/networking.istio.io/v1alpha3/namespaces/shop/virtual-service/whose"]
+
+
 async def test_a_route_table_is_merged_into(town: Town) -> None:
     named = {"name": "http.8080"}
     await town.have(

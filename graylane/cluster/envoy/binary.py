@@ -45,6 +45,8 @@ def command_line(binary: Path, bootstrap: Path) -> tuple[str, ...]:
 
     * `--drain-strategy immediate --drain-time-s 2`: a changed listener closes its old connections with their next
       response; by default kept-alive clients would see old filters for minutes.
+    * `--ignore-unknown-dynamic-fields`: else Envoy first looks for fields it does not know in everything it is sent,
+      only to warn of them: a fifth of the time a route table takes. Ours come from its own messages' definitions.
     * `--disable-hot-restart`: several Envoys can live on one machine; hot restart shares memory by a global id.
     """
     return (
@@ -53,5 +55,6 @@ def command_line(binary: Path, bootstrap: Path) -> tuple[str, ...]:
         *("--concurrency", "2"),
         *("--drain-strategy", "immediate", "--drain-time-s", "2"),
         *("--log-level", "warn"),
+        "--ignore-unknown-dynamic-fields",
         "--disable-hot-restart",
     )

@@ -43,8 +43,14 @@ _LARGEST_DIRECT_BODY = 1 << 20
 _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 
-def table(found: RouteTable, told: frozenset[str] | None, patches: Sequence[Patch], memo: Memo) -> Resource:
-    """`told` are headers the access log shall name besides those the table's rules look at."""
+def table(
+    found: RouteTable, told: frozenset[str] | None, patches: Sequence[Patch], memo: Memo, *, signed: bool = True
+) -> Resource:
+    """`told` are headers the access log shall name besides those the table's rules look at.
+
+    `signed`: each route says in its metadata which object it is of. Only an EnvoyFilter can look there, and it costs
+    Envoy a fifth of the time a table takes.
+    """
     head = route_pb2.RouteConfiguration(name=found.name)
     head.validate_clusters.value = False  # a route may name what does not exist (yet): 503 for it, not refusal of all
     head.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_BODY
@@ -52,7 +58,7 @@ def table(found: RouteTable, told: frozenset[str] | None, patches: Sequence[Patc
     if told is not None and (names := observe.observed_headers(found.hosts, told, memo)):
         head.typed_per_filter_config[observe.FILTER].CopyFrom(observe.per_table(names))
     parts = [head.SerializeToString(deterministic=True)]
-    parts += [memo.get(("vhost", host), partial(_part, host)) for host in found.hosts]
+    parts += [memo.get(("vhost", host, signed), partial(_part, host, signed)) for host in found.hosts]
     if not patches:
         return of_bytes(Type.ROUTES, found.name, b"".join(parts), found.sources)
     message = route_pb2.RouteConfiguration.FromString(b"".join(parts))
@@ -61,13 +67,13 @@ def table(found: RouteTable, told: frozenset[str] | None, patches: Sequence[Patc
     return resource(Type.ROUTES, found.name, message, found.sources.union(patch.owner.source for patch in patches))
 
 
-def _part(host: VirtualHost) -> bytes:
+def _part(host: VirtualHost, signed: bool) -> bytes:
     message = route_pb2.RouteConfiguration()
-    virtual_host(message.virtual_hosts.add(), host)
+    virtual_host(message.virtual_hosts.add(), host, signed=signed)
     return bytes(message.SerializeToString(deterministic=True))
 
 
-def virtual_host(message: Any, host: VirtualHost) -> None:
+def virtual_host(message: Any, host: VirtualHost, *, signed: bool = True) -> None:
     message.name = host.name
     message.domains.extend(host.domains)
     message.include_request_attempt_count = True
@@ -75,6 +81,8 @@ def virtual_host(message: Any, host: VirtualHost) -> None:
         message.require_tls = route_components_pb2.VirtualHost.ALL
     for route in host.routes:
         _route(message.routes.add(), route)
+        if signed and route.source:
+            message.routes[-1].metadata.filter_metadata["istio"]["config"] = _config_path(route.source)
 
 
 def _route(message: Any, route: Route) -> None:
@@ -95,8 +103,6 @@ def _route(message: Any, route: Route) -> None:
         message.typed_per_filter_config[FAULT].CopyFrom(pack(_fault(route.fault)))
     if route.cors:
         message.typed_per_filter_config[CORS].CopyFrom(pack(_cors(route.cors)))
-    if route.source:
-        message.metadata.filter_metadata["istio"]["config"] = _config_path(route.source)
 
 
 def _config_path(source: Source) -> str:
@@ -115,7 +121,8 @@ def _match(message: Any, match: RouteMatch) -> None:
         message.prefix = path.value
     else:
         message.safe_regex.regex = path.value
-    message.case_sensitive.value = not path.ignore_case
+    if path.ignore_case:
+        message.case_sensitive.value = False
     for header in match.headers:
         _header(message.headers.add(), header)
     for query in match.queries:

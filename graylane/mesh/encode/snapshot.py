@@ -32,7 +32,7 @@ def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
             partial(_assignments, doors),
         ),
         Type.LISTENER: ((plan.listeners, plan.edits, mesh, gateway_sources, doors), partial(_listeners, doors)),
-        Type.ROUTES: ((tuple(plan.tables.values()), plan.edits.tables, _told(plan)), _tables),
+        Type.ROUTES: ((tuple(plan.tables.values()), plan.edits.tables, _told(plan), _signed(plan)), _tables),
     }
     resources = {type: memo.stage(type, key, partial(_made, make, plan)) for type, (key, make) in stages.items()}
     sources = memo.get(("sources", plan.findings), lambda: frozenset(plan.findings))
@@ -107,13 +107,18 @@ def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
 
 
 def _tables(plan: Plan, memo: Memo) -> Iterable[Resource]:
-    told = _told(plan)
+    told, signed = _told(plan), _signed(plan)
     for table in plan.tables.values():
         patches = plan.edits.tables.get(table.name, ())
-        key = (table, told, patches)
-        yield memo.stage(("table", table.name), key, partial(routes.table, table, told, patches))
+        key = (table, told, patches, signed)
+        yield memo.stage(("table", table.name), key, partial(routes.table, table, told, patches, signed=signed))
 
 
 def _told(plan: Plan) -> frozenset[str] | None:
     """The headers Envoy tells of in every table; None when it is to tell nothing."""
     return plan.inputs.lanes if plan.inputs.mesh.ledger else None
+
+
+def _signed(plan: Plan) -> bool:
+    """Whether there is anybody who could ask a route which object it is of."""
+    return bool(plan.inputs.envoy_filters)
