@@ -6,7 +6,7 @@ value. Whatever one whole compilation did not ask for is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -67,6 +67,24 @@ class Memo:
             kept = self._kept[name] = _Kept((near, key, value), self._turn)
         kept.used = self._turn
         return kept.value[2]  # type: ignore[no-any-return]
+
+    def each(self, name: Hashable, items: Sequence[K], build: Callable[[K], T]) -> list[T]:
+        """What `build` makes of each item, asked only for those that were not among the last of this `name`.
+
+        For many items this takes a fraction of what as many `get`s take.
+        """
+        kept = self._kept.get(name)
+        known = kept.value if kept is not None else {}
+        values = [known[item] if item in known else build(item) for item in items]
+        self._kept[name] = _Kept(dict(zip(items, values, strict=True)), self._turn)
+        return values
+
+    def renew(self, name: Hashable, build: Callable[[T | None], T]) -> T:
+        """What `build` makes of what it made last time, None the first time."""
+        kept = self._kept.get(name)
+        value = build(kept.value if kept is not None else None)
+        self._kept[name] = _Kept(value, self._turn)
+        return value
 
     def stage(self, name: Hashable, key: Hashable, build: Callable[[Memo], T]) -> T:
         """Like `get`, for a step made of many: `build` is given a memo that is kept for as long as the step is.

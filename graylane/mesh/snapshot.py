@@ -6,7 +6,7 @@ pushes can see what need not be pushed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -74,6 +74,25 @@ def resource(type: Type, name: str, message: Any, sources: frozenset[Source] = f
 
 def of_bytes(type: Type, name: str, body: bytes, sources: frozenset[Source] = frozenset()) -> Resource:
     return Resource(type, name, blake2b(body, digest_size=8).hexdigest(), body, sources)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A message whose fields are some of another's. `digest` stands for it when the whole is given its version."""
+
+    body: bytes
+    digest: bytes
+
+
+def part(message: Any) -> Part:
+    body = message.SerializeToString(deterministic=True)
+    return Part(body, blake2b(body, digest_size=16).digest())
+
+
+def of_parts(type: Type, name: str, parts: Sequence[Part], sources: frozenset[Source]) -> Resource:
+    """Serialized messages may be concatenated, by protobuf's own rule."""
+    digest = blake2b(b"".join([each.digest for each in parts]), digest_size=8)
+    return Resource(type, name, digest.hexdigest(), b"".join([each.body for each in parts]), sources)
 
 
 Resources = Mapping[str, Resource]

@@ -212,8 +212,15 @@ class Store:
         return True
 
 
-def _values(nouns: Mapping[Key, Any]) -> tuple[Any, ...]:
-    return tuple(nouns[key] for key in sorted(nouns))
+def _values(nouns: dict[Key, Any]) -> tuple[Any, ...]:
+    """In the order of their keys, in which they are kept: what is in order already is sorted soonest."""
+    keys = list(nouns)
+    ordered = sorted(keys)
+    if ordered != keys:
+        found = dict(nouns)
+        nouns.clear()
+        nouns.update((key, found[key]) for key in ordered)
+    return tuple(nouns.values())
 
 
 def _put(nouns: dict[Key, Any], key: Key, noun: Any) -> bool:

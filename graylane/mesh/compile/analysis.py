@@ -76,16 +76,19 @@ def _analyse(around: _Surroundings, world: World) -> Findings:
     for field in CONFIG_FIELDS:
         configs = getattr(inputs, field)
         found.update(memo.stage(("fields", field), configs, partial(_fields_of, configs)))
-    for service in inputs.virtual_services:
-        key = ("references", service, world.services, around)
-        found[service.source] += memo.get(key, partial(_references, world, service, around))
+    name = ("references", world.services, around)
+    told = memo.each(name, inputs.virtual_services, partial(_references, world, around))
+    for service, findings in zip(inputs.virtual_services, told, strict=True):
+        if findings:
+            found[service.source] += findings
     for gateway in inputs.gateways:
         found[gateway.source] += _workloads(gateway, around)
     return found
 
 
 def _fields_of(configs: tuple[Config, ...], memo: Memo) -> Findings:
-    return Table((each.source, memo.get(each, partial(_fields, each))) for each in configs)
+    told = memo.each("fields", configs, _fields)
+    return Table(zip((each.source for each in configs), told, strict=True))
 
 
 def _fields(config: Config) -> tuple[Finding, ...]:
@@ -148,7 +151,7 @@ def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:
     return (no_workloads(gateway.selector),)
 
 
-def _references(world: World, service: VirtualService, around: _Surroundings) -> tuple[Finding, ...]:
+def _references(world: World, around: _Surroundings, service: VirtualService) -> tuple[Finding, ...]:
     findings = [not_found("gateway", name) for name in service.gateways if name not in (MESH, *around.gateways)]
     if not service.hosts:
         findings += map(invalid, _delegated_twice(service))

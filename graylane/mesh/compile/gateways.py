@@ -8,7 +8,7 @@ At gateways VirtualServices of one host are merged: route after route, catch-all
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -226,7 +226,7 @@ def _table(port: GatewayPort, world: World) -> RouteTable:
         if opening.server.https_redirect:
             for _, host in opening.server.hosts:
                 drafts.setdefault(host, _HostDraft(opening.server.number)).https_only = True
-    found = tuple(_host(name, drafts[name]) for name in sorted(drafts))
+    found = tuple(_host(world, name, drafts[name]) for name in sorted(drafts))
     sources = port.sources.union(*(host.sources for host in found))
     opening = port.openings[0]
     secure = (opening.gateway.full_name, opening.server.name) if port.speech.by_name else ("", "")
@@ -240,6 +240,7 @@ class _HostDraft:
     routes: list[Route] = field(default_factory=list)
     given: dict[VirtualService, None] = field(default_factory=dict)
     sources: set[Source] = field(default_factory=set)
+    made_of: list[Hashable] = field(default_factory=list)
     https_only: bool = False
 
 
@@ -265,6 +266,7 @@ def _contribute(
         if service not in draft.given:
             draft.given[service] = None
             draft.routes.extend(routes)
+            draft.made_of.append(key)
             draft.sources |= world.sources(service)
 
 
@@ -280,6 +282,11 @@ def shared_hosts(server: Server, service: VirtualService) -> list[str]:
     return list(found)
 
 
-def _host(name: str, draft: _HostDraft) -> VirtualHost:
+def _host(world: World, name: str, draft: _HostDraft) -> VirtualHost:
+    key = ("host", name, draft.port, tuple(draft.made_of), frozenset(draft.sources), draft.https_only)
+    return world.memo.get(key, partial(_finished, name, draft))
+
+
+def _finished(name: str, draft: _HostDraft) -> VirtualHost:
     ordered = sorted(draft.routes, key=lambda route: route.match.takes_all)
     return VirtualHost(f"{name}:{draft.port}", (name,), tuple(ordered), frozenset(draft.sources), draft.https_only)

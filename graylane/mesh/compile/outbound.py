@@ -17,6 +17,7 @@ from graylane.chain.match import RouteMatch
 from graylane.mesh.compile.asked import Asked
 from graylane.mesh.compile.connections import connection_targets
 from graylane.mesh.compile.directory import Client, Group
+from graylane.mesh.compile.renewal import Made, Place, without_duplicates
 from graylane.mesh.compile.routes import asks_for_labels, default_route, routes_of
 from graylane.mesh.compile.scope import EVERYTHING, Scope, sidecar_for
 from graylane.mesh.compile.select import ByHost
@@ -36,6 +37,7 @@ from graylane.mesh.inputs import (
     VirtualService,
     selects,
 )
+from graylane.mesh.memo import Memo
 from graylane.mesh.table import PASSTHROUGH, SELF, DirectResponse, Forward, Route, RouteTable, Target, VirtualHost
 from graylane.model.hashing import short_hash
 
@@ -113,8 +115,7 @@ def _selectors(world: World, namespace: str) -> Selectors:
     written = [each.selector for each in world.inputs.sidecars if each.namespace == namespace]
     written += [each.selector for each in _editors(world, namespace)]
     asked.update(_sorted(selector) for selector in written if selector)
-    for service in world.ordered(namespace):
-        asked.update(world.memo.get(("asks", service), partial(_asks, service)))
+    asked.update(*world.memo.each(("asks", namespace), world.ordered(namespace), _asks))
     return tuple(sorted(asked))
 
 
@@ -151,15 +152,32 @@ def table(world: World, client: Client) -> RouteTable:
 
 
 def _table(client: Client, services: tuple[VirtualService, ...], world: World) -> RouteTable:
-    rules = Rules(world, client, services)
-    found = [
-        *_foreign_hosts(world, client, rules.at(80)),
-        *_service_hosts(world, client, rules),
-        _unknown(world, client),
-    ]
-    unique = tuple(_without_duplicates(found))
-    sources = client.scope.sources.union(*(host.sources for host in unique))
-    return RouteTable(table_name(client), ("http_proxy", "", ""), unique, sources)
+    made = world.memo.renew("hosts", partial(_made, world, client, services))
+    sources = client.scope.sources.union(*(host.sources for host in made.hosts))
+    return RouteTable(table_name(client), ("http_proxy", "", ""), made.hosts, sources)
+
+
+def _made(world: World, client: Client, services: tuple[VirtualService, ...], last: Made | None) -> Made:
+    if last is not None and last.client is client and last.known is world.services:
+        about = last.about(services)
+        wild = world.memo.each("wild", services, _speaks_for_many)
+        if about is not None:
+            met = [each for each, many in zip(services, wild, strict=True) if many or not about.isdisjoint(each.hosts)]
+            renewed = last.under(services, about, partial(_host, world, client, Rules(world, client, tuple(met))))
+            if renewed is not None:
+                return renewed
+    memo = last.memo if last is not None else Memo()
+    own = replace(world, memo=memo)
+    rules = Rules(own, client, services)
+    places = (*_foreign_places(world, client, rules.at(80)), *_service_places(world, client))
+    found = tuple(_host(own, client, rules, place) for place in places)
+    unique = tuple(without_duplicates((*found, _unknown(world, client))))
+    memo.turn()
+    return Made(client, world.services, services, places, found, unique, memo)
+
+
+def _speaks_for_many(service: VirtualService) -> bool:
+    return any(map(hosts.is_wildcard, service.hosts))
 
 
 class Rules:
@@ -200,17 +218,30 @@ def _to_proxy(client: Client, destination: Block, domain: str) -> VirtualHost:
     return replace(ALLOW_ANY, routes=routes)
 
 
-def _service_hosts(world: World, client: Client, rules: Rules) -> Iterable[VirtualHost]:
+def _service_places(world: World, client: Client) -> Iterable[Place]:
     for service in world.services.each:
         if world.services.seen_from(client.namespace, service.host) is not service:
             continue
         for port in service.ports:
-            if port.protocol is Protocol.UDP or not client.scope.imports(service, port.number):
-                continue
-            candidates = tuple(rules.at(port.number).candidates(service.host))
-            needed = partial(_needed, world, client, service, candidates)
-            build = partial(_service_host, world, client, service, port, candidates)
-            yield world.memo.glance(("vhost", service, port), (client, candidates), needed, build)
+            if port.protocol is not Protocol.UDP and client.scope.imports(service, port.number):
+                yield Place(service.host, service, port)
+
+
+def _host(world: World, client: Client, rules: Rules, place: Place) -> VirtualHost | None:
+    service, port = place.service, place.port
+    if service is None or port is None:
+        named = tuple(rules.at(80).named(place.host))
+        reached = partial(_reached, world, client, named)
+        make = partial(_foreign_host, world, client, place.host, named)
+        return world.memo.glance(("foreign", place.host), (client, named), reached, make)
+    candidates = tuple(rules.at(port.number).candidates(service.host))
+    needed = partial(_needed, world, client, service, candidates)
+    build = partial(_service_host, world, client, service, port, candidates)
+    return world.memo.glance(("vhost", service, port), (client, candidates), needed, build)
+
+
+def _reached(world: World, client: Client, named: tuple[VirtualService, ...]) -> Hashable:
+    return (client.identity, named, tuple(world.reached(each, client) for each in named))
 
 
 def _needed(world: World, client: Client, service: Service, candidates: tuple[VirtualService, ...]) -> Hashable:
@@ -278,17 +309,11 @@ def _with_port(names: list[str], port: int) -> tuple[str, ...]:
     return tuple(spelled for name in names for spelled in ([name] if port == 80 else []) + [f"{name}:{port}"])
 
 
-def _foreign_hosts(world: World, client: Client, by_host: ByHost) -> Iterable[VirtualHost]:
+def _foreign_places(world: World, client: Client, by_host: ByHost) -> Iterable[Place]:
     """Hosts of VirtualServices that are no service: reached on port 80 only, as in Istio."""
     for host in (*by_host.exact_hosts, *by_host.wildcard_hosts):
-        if host == "*" or world.services.seen_from(client.namespace, host) is not None:
-            continue
-        named = tuple(by_host.named(host))
-        reached = tuple(world.reached(each, client) for each in named)
-        key = ("foreign", client.identity, host, named, reached)
-        found = world.memo.get(key, partial(_foreign_host, world, client, host, named))
-        if found is not None:
-            yield found
+        if host != "*" and world.services.seen_from(client.namespace, host) is None:
+            yield Place(host)
 
 
 def _foreign_host(world: World, client: Client, host: str, services: tuple[VirtualService, ...]) -> VirtualHost | None:
@@ -297,14 +322,3 @@ def _foreign_host(world: World, client: Client, host: str, services: tuple[Virtu
         if routes:
             return VirtualHost(f"{host}:80", _with_port([host], 80), (_CONNECT, *routes), world.sources(service))
     return None
-
-
-def _without_duplicates(found: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
-    """Envoy refuses a whole table for one domain that occurs twice, so the first to name a domain keeps it."""
-    taken: set[str] = set()
-    for host in found:
-        if taken.isdisjoint(host.domains):
-            yield host
-        elif free := tuple(domain for domain in host.domains if domain not in taken):
-            yield replace(host, domains=free)
-        taken.update(host.domains)

@@ -6,25 +6,32 @@ Pure. In: VirtualServices, the client's namespace and the gateways it answers to
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 from graylane.chain import hosts
 from graylane.mesh.inputs import VirtualService
 
-
-def ordered(services: Iterable[VirtualService], namespace: str) -> tuple[VirtualService, ...]:
-    """Those that `namespace` may see: its own private ones, then those shared with it by name, then public ones."""
-    seen = [(_reach(service, namespace), service.age, service) for service in services]
-    ranked = sorted((entry for entry in seen if entry[0] is not None), key=lambda entry: entry[:2])
-    return tuple(service for _, _, service in ranked)
+Rank = tuple[int, tuple[str, str, str]]
 
 
-def _reach(service: VirtualService, namespace: str) -> int | None:
+def rank(namespace: str, service: VirtualService) -> Rank | None:
+    """Its own private ones come first for a namespace, then those shared with it by name, then public ones.
+
+    None for what it may not see.
+    """
     if not service.visible_from(namespace):
         return None
     if "*" in (service.export_to or ("*",)):
-        return 2
+        return (2, service.age)
     private = all(scope in (".", service.namespace) for scope in service.export_to)
-    return 0 if private else 1
+    return (0 if private else 1, service.age)
+
+
+def ordered(services: Iterable[VirtualService], ranks: Iterable[Rank | None]) -> tuple[VirtualService, ...]:
+    """Those that have a rank, in its order."""
+    seen = [(rank, service) for rank, service in zip(ranks, services, strict=True) if rank is not None]
+    seen.sort(key=itemgetter(0))
+    return tuple(service for _, service in seen)
 
 
 def bound(services: Iterable[VirtualService], gateways: frozenset[str]) -> tuple[VirtualService, ...]:

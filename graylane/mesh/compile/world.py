@@ -51,8 +51,8 @@ class World:
     def ordered(self, namespace: str) -> tuple[VirtualService, ...]:
         """The VirtualServices that clients in `namespace` may see, in Istio's order."""
         if namespace not in self.by_namespace:
-            key = ("ordered", namespace, self.virtual_services)
-            self.by_namespace[namespace] = self.memo.get(key, lambda: select.ordered(self.virtual_services, namespace))
+            ranks = self.memo.each(("ranks", namespace), self.virtual_services, partial(select.rank, namespace))
+            self.by_namespace[namespace] = select.ordered(self.virtual_services, ranks)
         return self.by_namespace[namespace]
 
     def bound(self, namespace: str, gateways: frozenset[str]) -> tuple[VirtualService, ...]:
@@ -134,10 +134,10 @@ def _with_delegates(
     found: dict[Key, VirtualService] = {each.source.key: each for each in services if not each.hosts}
     effective: list[VirtualService] = []
     delegations: dict[Source, frozenset[Source]] = {}
-    for each in services:
+    for each, keys in zip(services, memo.each("delegates", services, delegates_of), strict=True):
         if not each.hosts:
             continue
-        if keys := delegates_of(each):
+        if keys:
             wanted = tuple(found[key] for key in keys if key in found)
             joined = memo.get(("expanded", each, wanted), partial(expand, each, found))
             delegations[each.source] = frozenset((each.source, *(delegate.source for delegate in wanted)))

@@ -7,7 +7,6 @@ routes. They are read right before the router, after every filter that may dye a
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
@@ -43,8 +42,7 @@ def reader() -> Any:
 
 def observed_headers(hosts: tuple[VirtualHost, ...], always: frozenset[str], memo: Memo) -> tuple[str, ...]:
     """The request headers that decide in a table of these hosts, and those that mark a lane anywhere."""
-    matched = (memo.get(("observed", host), partial(_matched, host)) for host in hosts)
-    return tuple(sorted(always.union(*matched)))
+    return tuple(sorted(always.union(*memo.each("observed", hosts, _matched))))
 
 
 def _matched(host: VirtualHost) -> frozenset[str]:

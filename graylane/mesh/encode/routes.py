@@ -22,7 +22,7 @@ from graylane.mesh.filters import apply
 from graylane.mesh.filters.patches import Patch
 from graylane.mesh.inputs import Source
 from graylane.mesh.memo import Memo
-from graylane.mesh.snapshot import Resource, Type, of_bytes, resource
+from graylane.mesh.snapshot import Part, Resource, Type, of_parts, part, resource
 from graylane.mesh.table import (
     Cors,
     DirectResponse,
@@ -57,20 +57,19 @@ def table(
     head.ignore_port_in_host_matching = found.ignore_port
     if told is not None and (names := observe.observed_headers(found.hosts, told, memo)):
         head.typed_per_filter_config[observe.FILTER].CopyFrom(observe.per_table(names))
-    parts = [head.SerializeToString(deterministic=True)]
-    parts += [memo.get(("vhost", host, signed), partial(_part, host, signed)) for host in found.hosts]
+    parts = [part(head), *memo.each(("hosts", signed), found.hosts, partial(_part, signed))]
     if not patches:
-        return of_bytes(Type.ROUTES, found.name, b"".join(parts), found.sources)
-    message = route_pb2.RouteConfiguration.FromString(b"".join(parts))
+        return of_parts(Type.ROUTES, found.name, parts, found.sources)
+    message = route_pb2.RouteConfiguration.FromString(b"".join(each.body for each in parts))
     apply.routes(message, patches, found.names, found.port)
     message.name = found.name
     return resource(Type.ROUTES, found.name, message, found.sources.union(patch.owner.source for patch in patches))
 
 
-def _part(host: VirtualHost, signed: bool) -> bytes:
+def _part(signed: bool, host: VirtualHost) -> Part:
     message = route_pb2.RouteConfiguration()
     virtual_host(message.virtual_hosts.add(), host, signed=signed)
-    return bytes(message.SerializeToString(deterministic=True))
+    return part(message)
 
 
 def virtual_host(message: Any, host: VirtualHost, *, signed: bool = True) -> None:
