@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One object as written, and where."""
+    """One object as written, and where; `node` is what YAML's parser made of it, with every field's line."""
 
     place: str
     object: Obj
+    file: str = ""
+    node: yaml.Node | None = field(default=None, compare=False)
 
 
 def read(paths: list[Path]) -> list[Manifest]:
@@ -56,11 +58,24 @@ def _text(file: Path) -> str:
 def parse(text: str, name: str) -> list[Manifest]:
     """Pure: the objects of one stream of YAML documents; `List`s are opened, empty documents skipped."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [(node, document) for node, document in _documents(text) if document is not None]
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not YAML: {_where(error)}") from error
-    numbered = [(f"{name}, document {number}", document) for number, document in enumerate(documents, 1)]
-    return [manifest for place, document in numbered for manifest in _open(place, document)]
+    return [
+        manifest
+        for number, (node, document) in enumerate(documents, 1)
+        for manifest in _open(f"{name}, document {number}", document, name, node)
+    ]
+
+
+def _documents(text: str) -> Iterator[tuple[yaml.Node, Any]]:
+    loader = yaml.SafeLoader(text)
+    try:
+        while loader.check_node():
+            if (node := loader.get_node()) is not None:
+                yield node, loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _where(error: yaml.YAMLError) -> str:
@@ -69,14 +84,15 @@ def _where(error: yaml.YAMLError) -> str:
     return f"{problem} in line {mark.line + 1}, column {mark.column + 1}" if mark else str(problem)
 
 
-def _open(place: str, document: Any) -> Iterator[Manifest]:
+def _open(place: str, document: Any, file: str, node: yaml.Node) -> Iterator[Manifest]:
     if not isinstance(document, dict):
         raise UserError(f"{place}: an object is expected, not {type(document).__name__}")
     if document.get("kind") == "List":
-        for number, item in enumerate(document.get("items") or [], 1):
-            yield from _open(f"{place}, item {number}", item)
+        items: list[yaml.Node] = next((value.value for key, value in node.value if key.value == "items"), [])
+        for number, (item, written) in enumerate(zip(document.get("items") or [], items, strict=True), 1):
+            yield from _open(f"{place}, item {number}", item, file, written)
         return
     for path in (("apiVersion",), ("kind",), ("metadata", "name")):
         if not isinstance(dig(document, *path), str):
             raise UserError(f"{place}: {'.'.join(path)} is missing; every object needs it")
-    yield Manifest(place, document)
+    yield Manifest(place, document, file, node)

@@ -35,14 +35,19 @@ class Message:
 
     @property
     def origin(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        return origin_of(self.kind, self.namespace, self.name)
 
     @property
     def level(self) -> str:
         return self.finding.level.capitalize()
 
     def __str__(self) -> str:
-        return f"{self.level} [{self.finding.code}] ({self.origin}) {self.finding.message}"
+        return self.at("")
+
+    def at(self, reference: str) -> str:
+        """As `istioctl analyze` prints it; `reference` is `file:line`, "" for an object of a cluster."""
+        origin = f"{self.origin} {reference}".rstrip()
+        return f"{self.level} [{self.finding.code}] ({origin}) {self.finding.message}"
 
     def to_json(self, reference: str = "") -> dict[str, Any]:
         """As `istioctl analyze -o json` has it, and the requests besides."""
@@ -55,6 +60,10 @@ class Message:
             "documentationUrl": findings.documentation(self.finding.code),
         }
         return {**told, "request": list(self.request)} if self.request else told
+
+
+def origin_of(kind: str, namespace: str, name: str) -> str:
+    return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
 
 
 def analysed(lists: Lists, namespace: str = "") -> tuple[Message, ...]:

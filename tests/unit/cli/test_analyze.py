@@ -64,9 +64,8 @@ def test_an_error_is_one_line_and_ends_with_one(tmp_path: Path, capsys: pytest.C
     (tmp_path / "bad.yaml").write_text(BY_HAND.replace("subset: v2}", "subset: v3}"))
     assert run(["analyze", "-f", str(tmp_path)]) == 1
     told = capsys.readouterr()
-    wanted = (
-        "Error [IST0101] (VirtualService default/web) Referenced host+subset in destinationrule not found: 'web+v3'"
-    )
+    origin = f"VirtualService default/web {tmp_path / 'bad.yaml'}:29"
+    wanted = f"Error [IST0101] ({origin}) Referenced host+subset in destinationrule not found: 'web+v3'"
     assert told.out.splitlines() == [wanted]
     assert told.err == "graylane: 1 error found when analyzing the given manifests\n"
 
@@ -78,8 +77,57 @@ def test_a_document_has_the_fields_of_istioctl_and_the_place(
     assert run(["analyze", "-f", str(tmp_path / "bad.yaml"), "-o", "json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["code"], found["level"], found["origin"]) == ("IST0101", "Error", "VirtualService default/web")
-    assert found["reference"] == f"{tmp_path / 'bad.yaml'}, document 5"
+    assert found["reference"] == f"{tmp_path / 'bad.yaml'}:29"
     assert found["documentationUrl"].endswith("/ist0101/")
+
+
+WRONG = {
+    "an unknown field": ("selector: {app: web}", "selectors: {app: web}", "IST0106", 'unknown field "spec.selectors"'),
+    "one deep in a list": ("exact: blue", "exct: blue", "IST0106", '"spec.http[0].match[0].headers.x-lane.exct"'),
+    "another type": (
+        "name: http, port: 80",
+        "name: http, port: x",
+        "IST0106",
+        "cannot unmarshal string",
+    ),
+    "a version that is not served": ("apps/v1", "apps/v1beta1", "IST0106", 'no matches for kind "Deployment"'),
+    "a map for a list": ("hosts: [web]", "hosts: {web: x}", "IST0106", "spec.hosts"),
+}
+
+
+@pytest.mark.parametrize(("good", "bad", "code", "says"), WRONG.values(), ids=WRONG)
+def test_what_an_api_server_would_refuse_is_named_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], good: str, bad: str, code: str, says: str
+) -> None:
+    text = BY_HAND.replace(good, bad, 1)
+    (tmp_path / "bad.yaml").write_text(text)
+    assert run(["analyze", "-f", str(tmp_path), "-o", "log"]) == 1
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if bad in each)
+    told = [each for each in capsys.readouterr().out.splitlines() if f"[{code}]" in each and says in each]
+    assert len(told) == 1
+    assert f"bad.yaml:{line})" in told[0]
+
+
+def test_kinds_of_crds_among_the_manifests_are_judged_by_these(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = "{type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}"
+    crd = f"""
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.example.com}}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {{kind: Widget, plural: widgets, singular: widget}}
+  versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {spec}}}}}]
+"""
+    widget = "\n---\napiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {size: 1, colour: red}\n"
+    (tmp_path / "all.yaml").write_text(crd + widget)
+    assert run(["analyze", "--filename", str(tmp_path)]) == 1
+    assert 'all.yaml:15) Schema validation error: unknown field "spec.colour"' in capsys.readouterr().out
+    (tmp_path / "all.yaml").write_text(widget)
+    assert run(["analyze", "--filename", str(tmp_path)]) == 0
 
 
 def test_a_lane_made_by_hand_is_proved_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
