@@ -1,4 +1,4 @@
-"""The chain view as a plain document, the contract of `graylane status -o json`.
+"""The chain view as a plain document, the part of `graylane status -o json` that the API tells.
 
 Pure. In: `ChainView`. Out: dicts, lists, strings, numbers and nulls with stable names.
 """
@@ -73,6 +73,10 @@ def _release(release: Release) -> dict[str, Any]:
         "since": _time(release.since),
         "next": list(release.next),
         "outcome": release.outcome or None,
+        "ended": release.ended.value or None,
+        "failed": release.failed,
+        "lane": [str(dye) for dye in release.lane],
+        "traffic": release.traffic or None,
     }
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from graylane.chain.requests import Dye
 from graylane.chain.workloads import Group, canaries_of, group
 from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, TRAFFIC_ROUTING
@@ -122,11 +124,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One row: when it applies, what is waited for, what the user may type (`{name}` is the Rollout's)."""
+    """One row: when it applies, what is waited for, what the user may type (`{name}` is the Rollout's).
+
+    `asks`: it is over when somebody approves.
+    """
 
     applies: Callable[[Facts], bool]
     says: Callable[[Facts], str]
     next: tuple[str, ...] = ()
+    asks: bool = False
 
 
 WAITS = (  # first row that applies wins; what a human must do stands above what will happen by itself
@@ -147,8 +153,9 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
     ),
     Wait(
         lambda f: f.awaits_approval,
-        lambda f: f"approval: {_sentence(f)}",
+        lambda f: _approval(f),
         ("graylane approve {name}", "graylane abort {name}"),
+        asks=True,
     ),
     Wait(lambda f: f.awaits_time, lambda f: _until(f), ("graylane approve {name}", "graylane abort {name}")),
     Wait(lambda f: f.awaits_pods, lambda f: _pods(f.canary), ("graylane abort {name}",)),
@@ -157,9 +164,26 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
 )
 
 
+class Ending(StrEnum):
+    """How the last release ended: the reason of the condition Succeeded."""
+
+    NONE = ""  # it goes on, or there never was one
+    COMPLETED = "Completed"
+    ROLLED_BACK = "RolledBack"
+    ABORTED = "Aborted"
+    FAILED = "ProgressDeadlineExceeded"
+    DISABLED = "Disabled"
+    DELETED = "Deleted"
+    OTHER = "Other"  # words of somebody else's controller
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One Rollout for a reader. `waits_for` is "" when it rests; `outcome` then says how the last release ended."""
+    """One Rollout for a reader. `waits_for` is "" when it rests; `outcome` then says how the last release ended.
+
+    `lane` dyes its requests; `traffic` says in a word or two which requests its step is for. `changed` is when it last
+    came to where it is, also at rest: routes are as they are since then.
+    """
 
     name: str
     namespace: str
@@ -174,6 +198,11 @@ class Release:
     next: tuple[str, ...]
     outcome: str
     failed: bool = False
+    lane: tuple[Dye, ...] = ()
+    traffic: str = ""
+    ended: Ending = Ending.NONE
+    changed: datetime | None = None
+    awaits_approval: bool = False
 
 
 def release(view: View, rollout: Obj) -> Release:
@@ -194,6 +223,11 @@ def release(view: View, rollout: Obj) -> Release:
         next=tuple(command.format(name=facts.name) for command in row.next) if row else (),
         failed=facts.has_failed,
         outcome="" if facts.is_progressing else _outcome(rollout),
+        lane=Dye.all_of(facts.routing) if facts.routing else (),
+        traffic=_traffic(facts),
+        ended=Ending.NONE if facts.is_progressing else _ending(rollout),
+        changed=facts.since or _verdict_time(rollout),
+        awaits_approval=row is not None and row.asks,
     )
 
 
@@ -218,6 +252,43 @@ def _outcome(rollout: Obj) -> str:
     word = "succeeded" if succeeded.get("status") == "True" else "did not succeed"
     detail = succeeded.get("message") or succeeded.get("reason") or ""
     return f"last release {word}" + (f": {detail}" if detail else "")
+
+
+def _ending(rollout: Obj) -> Ending:
+    verdict = condition(rollout, "Succeeded")
+    if verdict is None:
+        return Ending.NONE
+    if verdict.get("status") == "True":
+        return Ending.COMPLETED
+    reason = verdict.get("reason")
+    return next((ending for ending in _BAD_ENDS if ending == reason), Ending.OTHER)
+
+
+_BAD_ENDS = (Ending.ROLLED_BACK, Ending.ABORTED, Ending.FAILED, Ending.DISABLED, Ending.DELETED)
+
+
+def _verdict_time(rollout: Obj) -> datetime | None:
+    text = (condition(rollout, "Succeeded") or {}).get("lastTransitionTime")
+    return parse_time(str(text)) if text else None
+
+
+def _traffic(facts: Facts) -> str:
+    """`header`, `10%`, `header+10%`; "" where the step routes nothing, or none is at hand."""
+    if not facts.index or facts.index > len(facts.steps):
+        return ""
+    own = dig(facts.rollout, "spec", "strategy", "canary", "trafficRoutings")
+    asked = facts.steps[facts.index - 1] if own else dig(facts.routing, "spec", "strategy", default={})
+    kinds = [word for field, word in _MATCHED if any(match.get(field) for match in asked.get("matches") or [])]
+    weight = asked.get("weight")
+    return "+".join([*kinds, *([f"{weight}%"] if weight is not None else [])])
+
+
+_MATCHED = (("headers", "header"), ("path", "path"), ("queryParams", "query"))
+
+
+def _approval(facts: Facts) -> str:
+    sentence = _sentence(facts)
+    return f"approval: {sentence}" if sentence else "approval"
 
 
 def _sentence(facts: Facts) -> str:

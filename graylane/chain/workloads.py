@@ -118,7 +118,7 @@ def versions(view: View, stable: Obj, canaries: list[Obj]) -> str:
 
     Tried in order: an environment variable named version, image tags, version labels, the pods' revision hash.
     """
-    old = _names(_running_template(view, stable))
+    old = _names(running_template(view, stable))
     live = next((item for item in canaries if not is_deleting(item)), None)
     if live is None:
         return next(filter(None, old), "-")
@@ -166,7 +166,7 @@ def _tag(image: str) -> str:
     return last.partition(":")[2] or "latest"
 
 
-def _running_template(view: View, deployment: Obj) -> Obj:
+def running_template(view: View, deployment: Obj) -> Obj:
     """The template of the pods that run: a Deployment held at admission already shows the new one."""
     sets = [item for item in _replica_sets(view, deployment) if dig(item, "status", "replicas", default=0)]
     if len(sets) != 1:

@@ -9,6 +9,10 @@ Pure. In: an error. Out: its exit code and the line that says it.
     4    refused: its state, the server or somebody's rights do not allow it
     5    the API server cannot be reached
     6    gave up waiting
+    10   a release stands past its deadline, or was taken back for that
+    11   a release was aborted
+    12   a release was rolled back
+    13   a Rollout was disabled or deleted during its release
     70   a defect in Graylane; --debug shows the trace
     130  interrupted with Ctrl-C
 """
@@ -45,12 +49,24 @@ class Exit(IntEnum):
     REFUSED = 4
     UNREACHABLE = 5
     GAVE_UP = 6
+    RELEASE_FAILED = 10
+    RELEASE_ABORTED = 11
+    RELEASE_ROLLED_BACK = 12
+    RELEASE_DROPPED = 13
     DEFECT = 70
     INTERRUPTED = 130
 
 
 class CheckFailed(GraylaneError):
     """What was asked for was done, and it turned out not to hold."""
+
+
+class ReleaseEnded(CheckFailed):
+    """A release did not succeed; `code` says in which way."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Refused(UserError):
@@ -83,7 +99,7 @@ _CODES: tuple[tuple[type[GraylaneError] | tuple[type[GraylaneError], ...], Exit]
 
 def code_of(error: GraylaneError) -> int:
     """The first row that fits; what no row names is our own defect."""
-    if isinstance(error, StartFailed):
+    if isinstance(error, StartFailed | ReleaseEnded):
         return error.code
     return next((code for family, code in _CODES if isinstance(error, family)), Exit.DEFECT)
 

@@ -1,39 +1,43 @@
 """Reads the chain once, or follows it, and prints what it became.
 
-Shell. In: `Screen` and a scope. Out: text or documents on stdout. On a terminal the screen is drawn anew in place; in a
-pipe only what changed is printed, so that a CI log reads as a story.
+Shell. In: `Screen` and a scope. Out: text or documents on stdout. On a terminal the screen is drawn anew in place, with
+keys (`live/`); in a pipe the first look is printed whole and then only what changed, so that a CI log reads as a story.
+Documents follow each other: JSON one to a line.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import sys
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from graylane.chain.document import document
 from graylane.chain.observed import KINDS, observed
-from graylane.chain.sightings import Sightings
-from graylane.chain.sightings import document as sightings_document
+from graylane.chain.picture import Picture, document
 from graylane.chain.view import ChainView, chain_view
 from graylane.cli.connect import connect
-from graylane.cli.exits import GaveUp
-from graylane.cli.goals import Goal
+from graylane.cli.exits import Exit, GaveUp, ReleaseEnded
+from graylane.cli.goals import Goal, missing
 from graylane.cli.naming import no_rollout
 from graylane.cli.options import Format, Scope
-from graylane.cli.output import dump, emit
+from graylane.cli.output import dump, dump_line, emit
 from graylane.cli.reading import read
 from graylane.cli.releasing import parse_name
-from graylane.cli.seen_text import seen_lines
-from graylane.cli.sighting import seen_by_proxies
-from graylane.cli.status_text import lines
+from graylane.cli.sighting import look
+from graylane.cli.status_text import WIDTH, lines
+from graylane.cli.story_text import changes, told
+from graylane.client import ApiClient
 from graylane.kit.cache import View
 from graylane.kit.loop import Manager, running
 from graylane.model.kinds import ROLLOUT
-from graylane.model.meta import name_of
+from graylane.model.meta import format_time, name_of
 
-_SETTLE_SECONDS = 0.05  # one cause changes several objects; draw once
-_CLEAR = "\x1b[H\x1b[J"
+_SETTLE_SECONDS = 0.05  # one cause changes several objects; look once
+_AGAIN_SECONDS = 5.0  # what proxies see changes without any object
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,77 +54,146 @@ class Screen:
         return frozenset(map(parse_name, self.rollouts))
 
 
+@dataclass(slots=True)
+class Chain:
+    """The chain as watches keep it. `news` is set by every change of it; `first` is what was there at the beginning."""
+
+    manager: Manager
+    namespace: str
+    screen: Screen
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    first: ChainView | None = None
+    _deadline: float = 0.0
+
+    @property
+    def client(self) -> ApiClient:
+        return self.manager.client
+
+    def begin(self) -> None:
+        """Raises `NotFound` for a name that does not exist."""
+        require_rollouts(self.screen, self.manager.view(), self.namespace)
+        self.first = self.view()
+        self._deadline = asyncio.get_running_loop().time() + self.screen.timeout
+
+    def view(self) -> ChainView:
+        self.news.clear()
+        return chain_view(self.manager.view(), self.namespace, self.screen.names)
+
+    def reached(self, view: ChainView) -> bool:
+        """Raises what ends the wait otherwise."""
+        gone = sorted(self.screen.names - {release.name for release in view.releases})
+        if gone:
+            raise ReleaseEnded(f"rollout {', '.join(gone)} was deleted", Exit.RELEASE_DROPPED)
+        if self.screen.until is None:
+            return False
+        if self.screen.until.reached(view, self.first):
+            return True
+        if asyncio.get_running_loop().time() > self._deadline:
+            raise GaveUp(f"waited {self.screen.timeout:g} s: {missing(view)}")
+        return False
+
+    async def changed(self, seconds: float) -> None:
+        """Returns after a change, or when the time is over."""
+        try:
+            async with asyncio.timeout(min(seconds, self._left())):
+                await self.news.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(_SETTLE_SECONDS)
+
+    def _left(self) -> float:
+        if self.screen.until is None:
+            return float("inf")
+        return max(0.0, self._deadline - asyncio.get_running_loop().time()) + _SETTLE_SECONDS
+
+
 async def show(screen: Screen, scope: Scope) -> None:
     """One reading. A Rollout that is named and does not exist is an error."""
     async with connect(scope) as (client, namespace):
         view = observed(await read(client, KINDS, namespace))
-        _require(screen, view, namespace)
-        found = chain_view(view, namespace, screen.names)
-        _print(screen, found, await seen_by_proxies(client, found))
+        require_rollouts(screen, view, namespace)
+        now = datetime.now(UTC)
+        found = await look(client, chain_view(view, namespace, screen.names), now)
+    if screen.format is Format.TEXT:
+        emit(lines(found, now, width()))
+    else:
+        print(dump(_document(found, now), screen.format), flush=True)
 
 
 async def follow(screen: Screen, scope: Scope) -> None:
+    async with following(screen, scope) as chain:
+        if screen.format is not Format.TEXT:
+            await _stream(chain)
+        elif sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            from graylane.cli.live.session import watch
+
+            await watch(chain)
+        else:
+            await _tell(chain)
+
+
+@asynccontextmanager
+async def following(screen: Screen, scope: Scope) -> AsyncIterator[Chain]:
     async with connect(scope) as (client, namespace):
         # Caches ask again for ever: what a first reading is refused for is told instead.
         await read(client, KINDS, namespace)
         manager = Manager(client, namespace=namespace)
-        changed = asyncio.Event()
+        chain = Chain(manager, namespace, screen)
         for kind in KINDS:
-            manager.on_change(kind, lambda _: changed.set())
+            manager.on_change(kind, lambda _: chain.news.set())
         async with running(manager):
-            _require(screen, manager.view(), namespace)
-            await _redraw(screen, manager, namespace, changed)
+            chain.begin()
+            yield chain
 
 
-async def _redraw(screen: Screen, manager: Manager, namespace: str, changed: asyncio.Event) -> None:
-    """Draws after each change; on a terminal also each second, because waits grow older."""
-    terminal = sys.stdout.isatty() and screen.format is Format.TEXT
-    shown: object = None
-    deadline = asyncio.get_running_loop().time() + screen.timeout
+async def _tell(chain: Chain) -> None:
+    """The first look whole, then a line for each thing that changed."""
+    known: dict[str, str] | None = None
     while True:
-        changed.clear()
-        current = chain_view(manager.view(), namespace, screen.names)
-        if terminal or _essence(screen, current) != shown:
-            seen = await seen_by_proxies(manager.client, current)
-            _print(screen, current, seen, clear=terminal, gap=shown is not None)
-            shown = _essence(screen, current)
-        if screen.until and screen.until.reached(current):
+        view, now = chain.view(), datetime.now(UTC)
+        found = await look(chain.client, view, now)
+        said = told(found)
+        if known is None:
+            emit(lines(found, now, width()))
+        else:
+            emit_each(changes(known, said, now))
+        known = said
+        if chain.reached(view):
             return
-        if screen.until and asyncio.get_running_loop().time() > deadline:
-            raise GaveUp(f"waited {screen.timeout:g} s: {_missing(current)}")
-        await _wait(changed, 1.0 if terminal or screen.until else None)
+        await chain.changed(_AGAIN_SECONDS)
 
 
-def _essence(screen: Screen, view: ChainView) -> object:
-    """What a reader would notice: the passing of time alone is no change."""
-    return lines(view, datetime.min.replace(tzinfo=UTC)) if screen.format is Format.TEXT else document(view)
+def emit_each(found: list[str]) -> None:
+    if found:
+        emit(found)
 
 
-async def _wait(changed: asyncio.Event, seconds: float | None) -> None:
-    try:
-        await asyncio.wait_for(changed.wait(), seconds)
-    except TimeoutError:
-        return
-    await asyncio.sleep(_SETTLE_SECONDS)
+async def _stream(chain: Chain) -> None:
+    form = chain.screen.format
+    known: dict[str, str] | None = None
+    while True:
+        view, now = chain.view(), datetime.now(UTC)
+        found = await look(chain.client, view, now)
+        said = told(found)
+        if said != known:
+            text = _document(found, now)
+            print(dump_line(text) if form is Format.JSON else f"---\n{dump(text, form)}", flush=True)
+        known = said
+        if chain.reached(view):
+            return
+        await chain.changed(_AGAIN_SECONDS)
 
 
-def _require(screen: Screen, view: View, namespace: str) -> None:
-    for name in screen.names:
+def _document(found: Picture, now: datetime) -> dict[str, object]:
+    return {"at": format_time(now), **document(found)}
+
+
+def require_rollouts(screen: Screen, view: View, namespace: str) -> None:
+    for name in sorted(screen.names):
         if view.get(ROLLOUT, namespace, name) is None:
             raise no_rollout(name, namespace, map(name_of, view.list(ROLLOUT, namespace)))
 
 
-def _missing(view: ChainView) -> str:
-    waits = [f"{release.name} waits for {release.waits_for or release.phase}" for release in view.releases]
-    return "; ".join(waits) or "there is no Rollout"
-
-
-def _print(screen: Screen, view: ChainView, seen: Sightings | None, *, clear: bool = False, gap: bool = False) -> None:
-    if screen.format is not Format.TEXT:
-        told = {**document(view), "observed": sightings_document(seen) if seen else None}
-        print(("---\n" if gap and screen.format is Format.YAML else "") + dump(told, screen.format), flush=True)
-        return
-    if clear:
-        print(_CLEAR, end="")
-    observed = seen_lines(view, seen) if seen else []
-    emit([""] * (gap and not clear) + lines(view, datetime.now(UTC)) + ["", *observed] * bool(observed))
+def width() -> int:
+    """The terminal's, or $COLUMNS; in a pipe that says nothing, what every screen has."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns

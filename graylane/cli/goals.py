@@ -1,6 +1,6 @@
 """What `graylane status --until` waits for, of every release shown.
 
-Pure. In: the option's text, a `ChainView`. Out: `Goal`, and whether it is reached; `CheckFailed` when it cannot be any
+Pure. In: the option's text, a `ChainView`. Out: `Goal`, and whether it is reached; `ReleaseEnded` when it cannot be any
 more, because a release ended badly or has failed and stands.
 """
 
@@ -9,13 +9,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from graylane.chain.releases import Release
+from graylane.chain.releases import Ending, Release
 from graylane.chain.view import ChainView
-from graylane.cli.exits import CheckFailed
+from graylane.cli.exits import Exit, ReleaseEnded
 from graylane.errors import UserError
 
 PAUSED, DONE = "paused", "done"
 _STEP = re.compile(r"step=([1-9]\d*)")
+_CODES = {  # the first that fits speaks for several releases
+    Ending.FAILED: Exit.RELEASE_FAILED,
+    Ending.ABORTED: Exit.RELEASE_ABORTED,
+    Ending.ROLLED_BACK: Exit.RELEASE_ROLLED_BACK,
+    Ending.DISABLED: Exit.RELEASE_DROPPED,
+    Ending.DELETED: Exit.RELEASE_DROPPED,
+    Ending.OTHER: Exit.FAILED,
+}
+_RESTS = ("Healthy", "Disabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +34,14 @@ class Goal:
     done: bool = False
     step: int = 0
 
-    def reached(self, view: ChainView) -> bool:
+    def reached(self, view: ChainView, before: ChainView | None = None) -> bool:
+        """`before`: what was seen first; a release that was over by then is told to be so."""
         if not view.releases:
             return False
-        if stands := [release for release in view.releases if release.failed]:
-            raise CheckFailed("; ".join(f"rollout {release.name} waits for {release.waits_for}" for release in stands))
+        check_standing(view)
         if (self.done or self.step) and all(map(_is_over, view.releases)):
-            return _all_succeeded(view)
+            check_endings(view, before)
+            return True
         if self.done:
             return False
         return all(self._is_there(release) for release in view.releases)
@@ -54,12 +64,48 @@ def parse(text: str) -> Goal:
     raise UserError(f"--until {text}: not one of paused, done, step=N")
 
 
+def check_standing(view: ChainView) -> None:
+    """Raises `ReleaseEnded` when a release has failed and stands."""
+    if stands := [release for release in view.releases if release.failed]:
+        text = "; ".join(f"rollout {release.name} waits for {release.waits_for}" for release in stands)
+        raise ReleaseEnded(text, Exit.RELEASE_FAILED)
+
+
+def check_endings(view: ChainView, before: ChainView | None = None) -> None:
+    """Raises `ReleaseEnded` when the last release of a Rollout at rest did not succeed."""
+    bad = [release for release in view.releases if release.ended in _CODES]
+    if not bad:
+        return
+    rested = {_ending(release) for release in before.releases if _is_over(release)} if before else set()
+    told = [_told(release, already=_ending(release) in rested) for release in bad]
+    code = next(code for ending, code in _CODES.items() if any(release.ended is ending for release in bad))
+    raise ReleaseEnded("; ".join(told), code)
+
+
+def _ending(release: Release) -> tuple[object, ...]:
+    return release.name, release.changed, release.outcome
+
+
+def missing(view: ChainView) -> str:
+    """What each release waits for instead."""
+    return "; ".join(map(_missing, view.releases)) or "there is no Rollout"
+
+
+def _told(release: Release, *, already: bool) -> str:
+    if not already:
+        return f"rollout {release.name}: {release.outcome}"
+    return f"rollout {release.name} is at rest, nothing is being released; its {release.outcome}"
+
+
+def _missing(release: Release) -> str:
+    if release.waits_for:
+        return f"{release.name} waits for {release.waits_for}"
+    if _is_over(release):
+        return f"{release.name} is at rest, and no release has begun" + (
+            f"; its {release.outcome}" if release.outcome else ""
+        )
+    return f"{release.name} is {release.phase}"
+
+
 def _is_over(release: Release) -> bool:
-    return release.phase == "Healthy"
-
-
-def _all_succeeded(view: ChainView) -> bool:
-    failed = [release for release in view.releases if "did not succeed" in release.outcome]
-    if failed:
-        raise CheckFailed("; ".join(f"rollout {release.name}: {release.outcome}" for release in failed))
-    return True
+    return release.phase in _RESTS

@@ -24,7 +24,13 @@ _WORDS = {  # words of the status view that carry a judgement
     "503": "red",
     "404": "red",
     "next:": "bold",
-    "problems": "red",
+    "release": "bold",
+    "waiting": "yellow",
+    "live": "green",
+    "errors": "red",
+    "leaks": "bold",
+    "▲": "yellow",
+    "!": "red",
 }
 
 
@@ -61,3 +67,8 @@ def dump(value: Any, form: Format) -> str:
     import yaml
 
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()
+
+
+def dump_line(value: Any) -> str:
+    """JSON on one line, for streams."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -43,12 +43,20 @@ async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None)
         for rollout in read:
             _check(wish, rollout)
         for rollout in read:
-            await _change(client, wish, rollout)
+            print(await _change(client, wish, rollout), flush=True)
         if wish.afterwards:
             progress(wish.afterwards)
         if wait_seconds is not None:
             for rollout in read:
                 await _wait(client, Key(namespace, name_of(rollout)), wait_seconds)
+
+
+async def grant(client: ApiClient, namespace: str, wish: Wish) -> list[str]:
+    """The same for whoever has a client and a screen of his own: out comes what there is to say."""
+    read = [await rollout_named(client, name, namespace) for name in wish.names]
+    for rollout in read:
+        _check(wish, rollout)
+    return [await _change(client, wish, rollout) for rollout in read]
 
 
 def _check(wish: Wish, rollout: Obj) -> None:
@@ -60,7 +68,7 @@ def _check(wish: Wish, rollout: Obj) -> None:
     wish.verb(rollout)
 
 
-async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> None:
+async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> str:
     decided = Seen.of(rollout)
     key = Key(rollout["metadata"]["namespace"], name_of(rollout))
     for _ in range(_TRIES):
@@ -75,8 +83,7 @@ async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> None:
                     f"step {Seen.of(rollout).step}; look at it with `graylane status {key.name}` and decide again"
                 ) from None
             continue
-        print(change.says, flush=True)
-        return
+        return change.says
     raise Conflict(f'rollout "{key.name}" changes too fast to be patched; try again')
 
 

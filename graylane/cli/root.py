@@ -38,7 +38,10 @@ VERBS = (
     "lua",
 )
 _DEBUG = "--debug"
-_EPILOG = "Exit codes: 0 done · 1 a check failed · 2 wrong input · 3 not found · 4 refused · 5 unreachable · 6 gave up."
+_EPILOG = (
+    "Exit codes: 0 done · 1 a check failed · 2 wrong input · 3 not found · 4 refused · 5 unreachable · 6 gave up · "
+    "of releases: 10 failed · 11 aborted · 12 rolled back · 13 disabled or deleted."
+)
 _REPORT = (
     "graylane: this is a defect in Graylane: {error}. "
     "Please run the same command with --debug and report what it prints, with what you did before."

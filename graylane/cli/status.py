@@ -1,7 +1,8 @@
 """`graylane status`: the chain, hop by hop, and what each release waits for.
 
-Shell. In: Rollouts to look at (all, when none is named). Out: one screen, or one JSON or YAML document; with -w a new
-one after each change, ending with --until.
+Shell. In: Rollouts to look at (all, when none is named). Out: one screen, or one JSON or YAML document. With -w a live
+screen with keys on a terminal, what changed in a pipe, one document for each change with -o (JSON: one to a line);
+--until ends it, with 0 or with what befell a release as the exit code.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ def command(
         list[str] | None,
         typer.Argument(metavar="ROLLOUT", help="NAME or rollout/NAME; default: all.", show_default=False),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show every change; Ctrl-C ends it.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it: live, with keys, on a terminal.")] = False,
     until: Annotated[
         str,
         typer.Option(
             metavar="paused|done|step=N",
-            help="Watch until all wait for approval, have ended, or came to a step; 1 if one failed.",
+            help="Watch until all wait for approval, have ended, or came to a step; 10–13 if one failed.",
             show_default=False,
         ),
     ] = "",

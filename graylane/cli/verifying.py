@@ -65,7 +65,7 @@ async def verify(trial: Trial, scope: Scope, form: Format) -> None:
         spec = _gateway(scene, trial)
         taken = await _ledger(client, {})
         judge = Judge(scene, view, scene.plan.inputs.lanes | {name for name, _ in dye})
-        sent = await _send(trial, spec, dye)
+        sent = await _send(trial, spec, (dye, ()))
         found = await _seen(client, judge, sent, int(taken["taken"]))
     result = report(judged for each in sent for judged in judge.judge(each, found))
     if form is Format.TEXT:
@@ -74,6 +74,17 @@ async def verify(trial: Trial, scope: Scope, form: Format) -> None:
         print(dump(document(result), form), flush=True)
     if not result.agrees:
         raise CheckFailed("; ".join(str(each) for each in result.troubles if each.certain) or "nothing could be told")
+
+
+async def trace(client: ApiClient, dye: Headers) -> list[Linked]:
+    """One dyed request through the gateway, with all that was called for it, as proxies saw it."""
+    lists = await read(client, _ALL_KINDS)
+    view, scene = observed.observed({kind: lists[kind] for kind in observed.KINDS}), scene_of(inputs_of(lists))
+    trial = Trial(dye, count=1)
+    spec = _gateway(scene, trial)
+    judge = Judge(scene, view, scene.plan.inputs.lanes | {name for name, _ in dye})
+    taken = int((await _ledger(client, {}))["taken"])
+    return await _seen(client, judge, await _send(trial, spec, (dye,)), taken)
 
 
 def _dye(view: View, namespace: str) -> Headers:
@@ -98,15 +109,15 @@ def _gateway(scene: Scene, trial: Trial) -> ListenerSpec:
     return spec
 
 
-async def _send(trial: Trial, spec: ListenerSpec, dye: Headers) -> list[Sent]:
+async def _send(trial: Trial, spec: ListenerSpec, kinds: Sequence[Headers]) -> list[Sent]:
     """One after the other: what a pod calls meanwhile was called for the one that it answers."""
     authority = trial.host or (spec.address if spec.port == 80 else f"{spec.address}:{spec.port}")
     sent: list[Sent] = []
     for _ in range(trial.count):
-        for headers in (dye, ()):
+        for headers in kinds:
             request = Request(authority, "/" + trial.path.lstrip("/"), headers=headers)
             probe = await send(spec.address, spec.port, request)
-            sent.append(Sent(headers == dye, request, probe.client))
+            sent.append(Sent(bool(headers), request, probe.client))
     return sent
 
 

@@ -15,6 +15,7 @@ import pytest
 from graylane.client import ApiClient, load_kubeconfig
 from graylane.kit import istiod
 from graylane.model.kinds import VIRTUAL_SERVICE
+from graylane.testing.terminal import Terminal
 from graylane.testing.waiting import eventually
 from graylane.trafficrouting.confirm import Answer, Verdict
 from graylane.trafficrouting.proxies import Proxies
@@ -88,6 +89,28 @@ def test_verify_finds_that_all_is_as_predicted(up: Up) -> None:
     ]
 
 
+async def test_the_live_view_traces_a_dyed_request_and_shows_what_the_step_changed(up: Up) -> None:
+    terminal = Terminal("status", "-w", columns=140, env=up.environment())
+    try:
+        await terminal.shows("approve rollouts-a rollouts-b")
+        terminal.press("t")
+        await terminal.shows("VirtualService default/vs-mockb http[0]")
+        top, _, _, mocka, mockb = terminal.screen.splitlines()[:5]
+        assert top == "one request with my-request-id:canary"
+        assert (mocka.split()[0], mocka.split()[2:4]) == ("mocka", ["canary", "200"])
+        assert (mockb.split()[:2], mockb.split()[3:5]) == (["└", "mockb"], ["canary", "200"])
+        terminal.press(" ")
+        terminal.press("d")
+        await terminal.shows("rollouts-a: canary Deployment mocka-base-")
+        assert "+          value: canary" in terminal.screen
+        terminal.press(" ")
+        await terminal.shows("plain served by")
+        terminal.press("q")
+        assert await terminal.ends() == 0
+    finally:
+        terminal.close()
+
+
 def test_verify_refuses_what_it_cannot_send(up: Up) -> None:
     done = graylane(up, "verify --port 8443")
     assert done.returncode == 2
@@ -104,14 +127,22 @@ def test_the_hop_that_loses_the_header_is_named(up: Up) -> None:
     assert mockb["plain"]["seen"] == {"base": 3}
 
 
-def test_status_shows_what_was_seen_beside_what_is_asked_and_who_loses_the_header(up: Up) -> None:
-    for _ in range(3):
+async def test_status_shows_what_was_seen_beside_what_is_asked_and_who_loses_the_header(up: Up) -> None:
+    def told() -> str | None:
+        """Once what was seen is of the time since the releases have paused."""
         up.curl("agent: pc")
-    done = graylane(up, "status")
-    assert "seen, 60 s  plain: asked  seen" in done.stdout
-    assert f"! {LOST}" in " ".join(done.stdout.split())
-    observed = json.loads(graylane(up, "status -o json").stdout)["observed"]
-    assert {each["message"] for each in observed["lost"]} == {LOST}
+        text = graylane(up, "status").stdout
+        return text if "leaks" in text and "leaks 0" not in text else None
+
+    text = await eventually(told, 60, "leaks of the service that drops the header")
+    assert text is not None
+    assert f"! {LOST}" in " ".join(text.split())
+    assert "routes live on 5/5 proxies" in text
+    document = json.loads(graylane(up, "status -o json").stdout)
+    assert {each["message"] for each in document["observed"]["lost"]} == {LOST}
+    mocka = document["observed"]["entries"][0]["hops"][0]
+    assert mocka["canary"]["requests"] >= 1
+    assert mocka["canary"]["p99Milliseconds"] > 0
 
 
 async def test_a_guarded_gateway_takes_a_clients_own_dye_away_and_keeps_the_edges(up: Up) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from chain.scene import Scene, base, release
+from graylane.chain.latency import bucket_of
 from graylane.chain.seen import Carried, Count, Headers, LedgerView
 from graylane.chain.sightings import Sightings, document, sightings
 from graylane.chain.view import chain_view
-from graylane.cli.seen_text import seen_lines
-from graylane.cli.status_text import WIDTH
 
 DYED: Headers = (("my-request-id", "canary"),)
 BASE: Headers = (("my-request-id", "base"),)
@@ -23,11 +26,13 @@ def both() -> Scene:
 
 def at_gateway(pod: str, headers: Headers, count: int, code: int = 200) -> Count:
     name = "istio-system/istio-ingressgateway"
-    return Count(name, True, MOCKA, 8000, headers, "", f"default/{pod}" if pod else "", code, "", count)
+    took = {bucket_of(0.01): count}
+    return Count(name, True, MOCKA, 8000, headers, "", f"default/{pod}" if pod else "", code, "", count, took)
 
 
 def from_pod(caller: str, pod: str, headers: Headers, count: int, code: int = 200) -> Count:
-    return Count(f"default/{caller}", False, MOCKB, 8000, headers, "", f"default/{pod}", code, "", count)
+    took = {bucket_of(0.01): count}
+    return Count(f"default/{caller}", False, MOCKB, 8000, headers, "", f"default/{pod}", code, "", count, took)
 
 
 def seen(*counts: Count, carried: tuple[Carried, ...] = (), scene: Scene | None = None) -> Sightings:
@@ -74,18 +79,29 @@ def test_a_header_of_no_lane_that_is_shown_is_not_missed() -> None:
     assert seen(carried=(other, plain, fine, LOSES)).lost == (LOSES,)
 
 
-def test_the_table_has_what_is_asked_beside_what_was_seen() -> None:
-    view = chain_view(both().observed(), "default")
-    found = seen(*USUAL, carried=(LOSES,))
-    text = seen_lines(view, found)
-    assert text == [
-        "seen, 60 s  plain: asked  seen    dyed: asked  seen      failed",
-        "mocka       base          base 5  canary       canary 4  0",
-        "└ mockb     base          base 8  canary       canary 1  0",
-        "! mocka receives my-request-id, its call to mockb lacks it (3 of 4 requests)",
-    ]
-    assert max(map(len, text)) <= WIDTH
-    assert seen_lines(view, seen()) == []
-    told = document(found)
+def test_each_version_is_measured_by_its_own_answers() -> None:
+    slow = replace(at_gateway("mocka-base-x7k2p-pod", DYED, 4), took={bucket_of(0.5): 4})
+    broken = at_gateway("mocka-base-x7k2p-pod", DYED, 1, 503)
+    ((_, (mocka, mockb)),) = seen(*USUAL[:1], slow, broken, at_gateway("", BASE, 9, 503)).entries
+    assert (mocka.base.count, mocka.base.failed, mocka.canary.count, mocka.canary.failed) == (5, 0, 5, 1)
+    assert mocka.base.p99 is not None
+    assert mocka.canary.p99 is not None
+    assert mocka.canary.p99 > mocka.base.p99 * 40
+    assert (mockb.base.count, mockb.base.p99) == (0, None)
+
+
+def test_a_dyed_request_on_base_is_a_stray_only_where_all_of_them_were_to_reach_the_canary() -> None:
+    ((_, (mocka, _)),) = seen(
+        at_gateway("mocka-base-pod", DYED, 3), at_gateway("mocka-base-x7k2p-pod", BASE, 2)
+    ).entries
+    assert (mocka.strays, mocka.exposed) == (3, 2)
+    ((_, (mocka, _)),) = seen(at_gateway("mocka-base-pod", DYED, 3), scene=base()).entries
+    assert (mocka.strays, mocka.exposed) == (0, 0)
+
+
+def test_what_was_seen_is_told_as_a_document() -> None:
+    told = document(seen(*USUAL, carried=(LOSES,)))
     assert told["seconds"] == 60
     assert [each["message"] for each in told["lost"]] == [str(LOSES)]  # type: ignore[attr-defined]
+    mocka = told["entries"][0]["hops"][0]  # type: ignore[index]
+    assert mocka["canary"] == {"requests": 4, "failed": 0, "p99Milliseconds": pytest.approx(10, rel=0.15)}

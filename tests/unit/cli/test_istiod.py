@@ -15,15 +15,16 @@ from chain.scene import base
 
 from cli.conftest import Server
 from cli.test_explain import both_released, put_all
+from graylane.chain.picture import Proxies
 from graylane.chain.view import chain_view
 from graylane.cli.exits import Exit
 from graylane.cli.root import run
-from graylane.cli.sighting import seen_by_proxies
+from graylane.cli.sighting import look
 from graylane.kit import istiod
 from graylane.model.kinds import POD, VIRTUAL_SERVICE
 from graylane.testing.envoys import free_port, own_network
+from graylane.trafficrouting import proxies as trafficrouting
 from graylane.trafficrouting.confirm import Answer, verdict
-from graylane.trafficrouting.proxies import Proxies
 from graylane.trafficrouting.syncz import Silent
 
 UUID = "0b0f1c6e-1111-2222-3333-444455556666"
@@ -68,7 +69,7 @@ async def test_each_replica_is_asked_and_a_change_confirmed_by_all(server: Serve
     assert await istiod.ask(client, "/debug/syncz") == []
     now = datetime(2026, 1, 1, tzinfo=UTC)
     obj: Any = {"metadata": {"name": "vs", "uid": "u", "generation": 1}}
-    proxies = Proxies(partial(istiod.ask, client, "/debug/syncz"))
+    proxies = trafficrouting.Proxies(partial(istiod.ask, client, "/debug/syncz"))
     unsaid = Silent(VIRTUAL_SERVICE, obj, verdict(obj, now, timedelta(seconds=60), now))
     async with replica(server, "istiod-a", 4) as a, replica(server, "istiod-b", 9) as b:
         answers = await istiod.ask(client, "/debug/syncz")
@@ -84,7 +85,8 @@ async def test_each_replica_is_asked_and_a_change_confirmed_by_all(server: Serve
         assert (await proxies.verdicts([unsaid], now))["u"].answer is Answer.YES
         [one, _] = await istiod.ask(client, "/debug/ledger")
         assert (one.value, bool(one.error)) == (None, True)
-        assert await seen_by_proxies(client, chain_view(base().observed(), "default")) is None
+        found = await look(client, chain_view(base().observed(), "default"), now)
+        assert (found.seen.nothing, found.seen.seconds, found.proxies) == (True, 0, Proxies(2, 2))
 
 
 async def test_verify_says_what_it_lacks_where_the_mesh_keeps_no_ledger(

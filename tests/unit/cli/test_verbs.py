@@ -216,6 +216,48 @@ async def test_a_rollout_that_does_not_exist_is_named(server: Server, capsys: py
         assert '"nosuch" not found' in capsys.readouterr().err
 
 
+async def test_a_stream_of_documents_is_one_json_to_a_line(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    command = ("status", "-w", "-o", "json", "--until", "paused", "--timeout", "20")
+    watching = asyncio.create_task(typed(*command, "--kubeconfig", str(server.kubeconfig)))
+    told = Told(capsys)
+    await eventually(lambda: "rollouts-b" in told.text, 30, "a first document")
+    await pause_release(server, "rollouts-b")
+    assert await watching == 0
+    documents = [json.loads(line) for line in told.text.splitlines()]
+    assert len(documents) >= 2
+    assert [release["phase"] for release in documents[0]["releases"]] == ["Progressing", "Unknown"]
+    assert all(release["state"] == "StepPaused" for release in documents[-1]["releases"])
+    assert documents[0]["at"].endswith("Z")
+
+
+class Told:
+    """What a verb has printed so far."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys, self._text = capsys, ""
+
+    @property
+    def text(self) -> str:
+        self._text += self._capsys.readouterr().out
+        return self._text
+
+
+async def test_a_release_that_is_deleted_ends_the_wait_for_it(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    command = ("status", "rollouts-a", "--until", "done", "--timeout", "20", "--kubeconfig", str(server.kubeconfig))
+    watching = asyncio.create_task(typed(*command))
+    told = Told(capsys)
+    await eventually(lambda: "rollouts-a" in told.text, 30, "a first look")
+    await server.client.delete(ROLLOUT, "rollouts-a", "default")
+    assert await watching == Exit.RELEASE_DROPPED
+    assert "rollout rollouts-a was deleted" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [(), ("--watch",), ("--until", "paused")])
 async def test_a_server_that_refuses_us_is_told_at_once_and_not_waited_for(
     server: Server, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -234,9 +276,10 @@ async def test_status_shows_the_chain_as_text_and_as_documents(
     kubeconfig = ("--kubeconfig", str(server.kubeconfig))
     assert await typed("status", *kubeconfig) == 0
     text = capsys.readouterr().out
-    assert "gateway sample-gateway, host *" in text
+    assert "entry sample-gateway, host *" in text
     assert "└ mockb" in text
-    assert "waits for approval" in text
+    assert "waiting" in text
+    assert "next: graylane approve rollouts-a" in text
     assert "\x1b[" not in text
     assert await typed("status", "-o", "json", *kubeconfig) == 0
     document = json.loads(capsys.readouterr().out)
@@ -257,7 +300,7 @@ async def test_watching_ends_when_every_release_waits(server: Server, capsys: py
     )
     await pause_release(server, "rollouts-b")
     assert await watching == 0
-    assert "rollouts-b  Progressing" in capsys.readouterr().out
+    assert re.search("release rollouts-b .* waiting.*: approval", capsys.readouterr().out)
 
 
 async def test_watching_until_done_fails_with_a_release_that_failed(
@@ -268,8 +311,9 @@ async def test_watching_until_done_fails_with_a_release_that_failed(
     status = {"status": {"phase": "Healthy", "conditions": [failed]}}
     await server.client.patch(ROLLOUT, "rollouts-a", "default", status, subresource="status")
     code = await typed("status", "rollouts-a", "--until", "done", "--kubeconfig", str(server.kubeconfig))
-    assert code == Exit.FAILED
-    assert "aborted by request" in capsys.readouterr().err
+    assert code == Exit.RELEASE_ABORTED
+    told = capsys.readouterr().err
+    assert "is at rest, nothing is being released; its last release did not succeed: aborted by request" in told
 
 
 async def test_watching_ends_with_a_release_that_stands_past_its_deadline(
@@ -280,7 +324,7 @@ async def test_watching_ends_with_a_release_that_stands_past_its_deadline(
     status = {"status": {"phase": "Progressing", "message": "Rollout failed in step(1/1)", "conditions": [failed]}}
     await server.client.patch(ROLLOUT, "rollouts-a", "default", status, subresource="status")
     code = await typed("status", "rollouts-a", "--until", "paused", "--kubeconfig", str(server.kubeconfig))
-    assert code == Exit.FAILED
+    assert code == Exit.RELEASE_FAILED
     assert "rollout rollouts-a waits for somebody to mend or abort it" in capsys.readouterr().err
 
 
@@ -312,7 +356,7 @@ async def test_rights_in_one_namespace_are_enough_to_follow_its_chain(
     await pause_release(server, "rollouts-a", "rollouts-b")
     stranger = await account_of_one_namespace(server)
     assert await typed("status", "--until", "paused", "--timeout", "20", "--kubeconfig", str(stranger)) == 0
-    assert "rollouts-b  Progressing" in capsys.readouterr().out
+    assert re.search("release rollouts-b .* waiting.*: approval", capsys.readouterr().out)
 
 
 async def account_of_one_namespace(server: Server) -> Path:

@@ -1,0 +1,53 @@
+"""One screen of the live view: the chain or a page of text, a note, the keys.
+
+Pure. In: a `Picture` and what is open, now, the terminal's size. Out: exactly as many lines as fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from graylane.chain.picture import Picture
+from graylane.chain.states import MEANINGS
+from graylane.cli.live.keys import Page, Ui, footer
+from graylane.cli.status_text import lines, wrap
+
+_WORDS = (
+    ("lane", "the header that dyes a request: with it, it is answered by the canary wherever there is one"),
+    ("base, canary", "pods that are ready, of those that are wanted"),
+    ("plain, dyed", "who answers such requests by the rules as stored, and the share of those seen that was so"),
+    ("leaks", "dyed requests that base answered although there is a canary, and calls that lost the dye"),
+    ("routes live", "proxies that have acknowledged everything they were sent"),
+    ("p99, err", "of base and canary: the 99th percentile, and the share of errors; ▲ marks a clear difference"),
+)
+
+
+def screen(found: Picture, ui: Ui, opened: Sequence[str], now: datetime, width: int, height: int) -> list[str]:
+    body = _body(found, ui, opened, now, width)
+    foot = [*wrap(ui.note, "  ", width), *wrap(footer(ui), "  ", width)]
+    room = max(1, height - len(foot) - 1)
+    start = min(ui.offset, max(0, len(body) - room))
+    shown = body[start : start + room]
+    if start + room < len(body):
+        shown[-1] = f"… {len(body) - start - room + 1} lines more"
+    return [line[:width] for line in [*shown, *[""] * (room - len(shown)), "", *foot]][:height]
+
+
+def _body(found: Picture, ui: Ui, opened: Sequence[str], now: datetime, width: int) -> list[str]:
+    if ui.page is Page.CHAIN:
+        return lines(found, now, width)
+    if ui.page is Page.EXPLAIN:
+        return explained(found, width)
+    return [line for text in opened for line in (wrap(text, "  ", width) if len(text) > width else [text])]
+
+
+def explained(found: Picture, width: int) -> list[str]:
+    """Why each release waits, in whole sentences, then the words of the screen."""
+    told = [
+        line
+        for release in found.view.releases
+        for line in wrap(f"{release.name}: " + (release.waits_for or release.outcome or "rests"), "  ", width)
+    ]
+    words = [*_WORDS, *MEANINGS.items()]
+    return [*told, "", *(line for word, text in words for line in wrap(f"{word}: {text}", "  ", width))]
