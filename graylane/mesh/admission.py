@@ -7,29 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graylane.chain.hosts import DOMAIN
 from graylane.chain.validation.checks import Report
 from graylane.mesh import read
-from graylane.mesh.fields import SHAPES
+from graylane.mesh.compile.refusals import refusals
 from graylane.mesh.filters.patches import decode
-from graylane.mesh.findings import Finding, unknown_fields, unsupported
-from graylane.model.meta import Obj
+from graylane.mesh.findings import Finding, unsupported
+from graylane.mesh.store import READERS
+from graylane.model.meta import Obj, key_of
+
+_READERS = {kind.kind: reader for kind, reader in READERS.items()}
 
 
 def judge(obj: Obj) -> Report:
     """An EnvoyFilter's values are read as the messages they patch, as istiod does."""
-    report = Report(warnings=[each.message for each in _not_acted_on(obj)])
+    report = Report(warnings=list(_not_acted_on(obj)))
     if obj.get("kind") == "EnvoyFilter":
         for found in decode(read.envoy_filter(obj))[1]:
             (report.errors if found.code == "IST0106" else report.warnings).append(_plainly(found))
     return report
 
 
-def _not_acted_on(obj: Obj) -> Iterator[Finding]:
+def _not_acted_on(obj: Obj) -> Iterator[str]:
+    """With the object's name: of many that are applied at once, a client prints the warnings of all."""
     kind = str(obj.get("kind", ""))
-    if kind not in SHAPES:
-        yield unsupported(f"kind {kind}")
-        return
-    yield from map(unsupported, dict.fromkeys(unknown_fields(obj.get("spec"), SHAPES[kind], "spec")))
+    paths = refusals(_READERS[kind](obj, DOMAIN)) if kind in _READERS else (f"kind {kind}",)
+    yield from (f"{kind} {key_of(obj)}: {unsupported(path).message}" for path in paths)
 
 
 def _plainly(found: Finding) -> str:

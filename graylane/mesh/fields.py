@@ -10,13 +10,14 @@ from typing import Any
 _DESTINATION = {"host": ..., "subset": ..., "port": {"number": ...}}
 _HEADERS = {side: {"set": ..., "add": ..., "remove": ...} for side in ("request", "response")}
 _PERCENT = {"value": ...}
+_TEXT = {"exact": ..., "prefix": ..., "regex": ...}
 _MATCH = {
     "name": ...,
-    "uri": ...,
+    "uri": _TEXT,
     "ignoreUriCase": ...,
-    "method": ...,
-    "scheme": ...,
-    "authority": ...,
+    "method": _TEXT,
+    "scheme": _TEXT,
+    "authority": _TEXT,
     "headers": ...,
     "withoutHeaders": ...,
     "queryParams": ...,
@@ -30,22 +31,30 @@ _HTTP_RULE: dict[str, Any] = {
     "name": ...,
     "match": [_MATCH],
     "route": [{"destination": _DESTINATION, "weight": ..., "headers": _HEADERS}],
-    "redirect": ...,
+    "redirect": {
+        "uri": ...,
+        "authority": ...,
+        "scheme": ...,
+        "port": ...,
+        "derivePort": ("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"),
+        "redirectCode": ...,
+    },
     "directResponse": {"status": ..., "body": {"string": ..., "bytes": ...}},
     "delegate": {"name": ..., "namespace": ...},
     "rewrite": {"uri": ..., "authority": ..., "uriRegexRewrite": {"match": ..., "rewrite": ...}},
     "timeout": ...,
     "retries": {"attempts": ..., "perTryTimeout": ..., "retryOn": ..., "retryRemoteLocalities": ...},
     "fault": {
-        "delay": {"fixedDelay": ..., "percentage": _PERCENT},
+        "delay": {"fixedDelay": ..., "percentage": _PERCENT, "percent": ...},
         "abort": {"httpStatus": ..., "grpcStatus": ..., "percentage": _PERCENT},
     },
     "mirror": _DESTINATION,
     "mirrorPercentage": _PERCENT,
     "mirrorPercent": ...,
+    "mirror_percent": ...,
     "mirrors": [{"destination": _DESTINATION, "percentage": _PERCENT}],
     "corsPolicy": {
-        "allowOrigins": ...,
+        "allowOrigins": [_TEXT],
         "allowMethods": ...,
         "allowHeaders": ...,
         "exposeHeaders": ...,
@@ -144,6 +153,7 @@ GATEWAY = {
         {
             "port": {"number": ..., "name": ..., "protocol": ..., "targetPort": ...},
             "hosts": ...,
+            "bind": ...,
             "name": ...,
             "tls": {
                 "httpsRedirect": ...,

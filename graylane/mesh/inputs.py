@@ -209,7 +209,9 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Server:
-    """One port of a Gateway. Each host is `(namespace or "*", host)`; `tls` is as written."""
+    """One port of a Gateway. Each host is `(namespace or "*", host)`, `tls` as written, `name` the port's; `label` is
+    the server's own, by which its statistics are named.
+    """
 
     number: int
     protocol: str
@@ -217,6 +219,8 @@ class Server:
     hosts: tuple[tuple[str, str], ...]
     https_redirect: bool
     tls: Block = field(default_factory=dict)
+    bind: str = ""
+    label: str = ""
 
     @property
     def mode(self) -> str:

@@ -256,6 +256,8 @@ def _server(server: Obj, namespace: str) -> Server:
         hosts=tuple(_server_host(str(host), namespace) for host in server.get("hosts") or ()),
         https_redirect=bool(dig(server, "tls", "httpsRedirect", default=False)),
         tls=server.get("tls") or {},
+        bind=str(server.get("bind") or ""),
+        label=str(server.get("name") or ""),
     )
 
 

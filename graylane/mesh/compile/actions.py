@@ -127,7 +127,7 @@ def fault(block: Block | None) -> Fault | None:
     wait = durations.seconds(str(delay.get("fixedDelay"))) if delay.get("fixedDelay") else None
     status, grpc = abort.get("httpStatus"), abort.get("grpcStatus")
     return Fault(
-        delay=(wait, percent(delay.get("percentage"))) if wait is not None else None,
+        delay=(wait, percent(delay.get("percentage"), absent=float(delay.get("percent") or 0))) if wait else None,
         abort_status=(natural(status), percent(abort.get("percentage"))) if status else None,
         abort_grpc=(GRPC_STATUSES[grpc], percent(abort.get("percentage"))) if grpc in GRPC_STATUSES else None,
     )

@@ -14,10 +14,10 @@ from graylane.chain import hosts
 from graylane.chain.match import regex_fault, regexes, route_match
 from graylane.mesh.compile.delegates import delegates_of
 from graylane.mesh.compile.policy import every, hashing_fault
+from graylane.mesh.compile.refusals import refusals
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
-from graylane.mesh.fields import SHAPES
-from graylane.mesh.findings import Finding, for_gateways, invalid, no_workloads, not_found, unknown_fields, unsupported
+from graylane.mesh.findings import Finding, for_gateways, invalid, no_workloads, not_found, unsupported
 from graylane.mesh.inputs import (
     CONFIG_FIELDS,
     MESH,
@@ -31,11 +31,9 @@ from graylane.mesh.inputs import (
     ServiceEntry,
     Source,
     VirtualService,
-    WorkloadEntry,
     selects,
 )
 from graylane.mesh.memo import Memo, Table
-from graylane.mesh.read import addresses_of
 from graylane.model.meta import Key, dig
 
 Findings = Table[Source, tuple[Finding, ...]]
@@ -92,12 +90,10 @@ def _fields_of(configs: tuple[Config, ...], memo: Memo) -> Findings:
 
 
 def _fields(config: Config) -> tuple[Finding, ...]:
-    unknown = unknown_fields(config.spec, SHAPES[config.source.kind], "spec")
-    findings = [unsupported(path) for path in dict.fromkeys(unknown)]
+    findings = [unsupported(path) for path in refusals(config)]
     if isinstance(config, VirtualService):
         faults = (regex_fault(pattern) for pattern in _patterns(config))
         findings += [invalid(fault) for fault in dict.fromkeys(faults) if fault]
-        findings += map(unsupported, dict.fromkeys(_claims(config)))
     if isinstance(config, DestinationRule):
         if not config.host:
             findings.append(invalid("spec.host is missing"))
@@ -106,19 +102,7 @@ def _fields(config: Config) -> tuple[Finding, ...]:
             findings.append(for_gateways("tls.credentialName"))
     if isinstance(config, ServiceEntry):
         findings += map(invalid, _bad_addresses(config))
-        findings += map(unsupported, _of_entry(config))
-    if isinstance(config, WorkloadEntry) and not hosts.is_address(config.address):
-        findings.append(unsupported(f"spec.address {config.address!r}, which is no IP address,"))
     return tuple(findings)
-
-
-def _claims(service: VirtualService) -> Iterable[str]:
-    """Matches of a token's claims, which are written like headers; nobody here looks at tokens."""
-    for rule in service.http:
-        for match in rule.get("match") or ():
-            for field in ("headers", "withoutHeaders"):
-                names = (name for name in match.get(field) or () if name.startswith("@request.auth."))
-                yield from (f"spec.http[].match[].{field}[{name}]" for name in names)
 
 
 def _patterns(service: VirtualService) -> Iterable[str]:
@@ -134,15 +118,6 @@ def _bad_addresses(entry: ServiceEntry) -> Iterable[str]:
         address = str(endpoint.get("address") or "")
         if not hosts.is_address(address):
             yield f"spec.endpoints[{index}].address {address!r} is no IP address, as resolution STATIC wants"
-
-
-def _of_entry(entry: ServiceEntry) -> Iterable[str]:
-    """What of fields that are known cannot be had."""
-    if entry.spec.get("workloadSelector") and entry.spec.get("resolution") != "STATIC":
-        yield f"spec.workloadSelector with resolution {entry.spec.get('resolution') or 'NONE'}"
-    for index, address in enumerate(map(str, entry.spec.get("addresses") or ())):
-        if not addresses_of(address):
-            yield f"spec.addresses[{index}] {address} (neither an address nor a network of at most 256)"
 
 
 def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:

@@ -34,13 +34,16 @@ class Termination:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """`names` are the server names it is for, () any. A `table` routes requests, `targets` share connections."""
+    """`names` are the server names it is for, () any. A `table` routes requests, `targets` share connections; `label`
+    names their statistics.
+    """
 
     names: tuple[str, ...]
     tls: Termination | None
     table: str
     targets: tuple[Target, ...]
     sources: frozenset[Source]
+    label: str = ""
 
     def takes(self, name: str) -> int:
         """How exactly a server name fits: 0 not at all."""
@@ -73,7 +76,8 @@ def _chains(world: World, ports: Sequence[GatewayPort]) -> Chains:
             names = tuple(name for name in chain.names or ("",) if name not in taken)
             taken.update(names)
             if names:
-                found.append(replace(chain, names=tuple(filter(None, names))))
+                label = port.openings[0].server.label
+                found.append(replace(chain, names=tuple(filter(None, names)), label=label))
     return Chains(tuple(found), tuple(findings))
 
 

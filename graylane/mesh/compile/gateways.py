@@ -12,12 +12,13 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from ipaddress import ip_address
 
 from graylane.chain import hosts
 from graylane.mesh.compile.directory import Client, Group
 from graylane.mesh.compile.routes import routes_of
 from graylane.mesh.compile.world import World
-from graylane.mesh.findings import Finding, conflict, host_conflict, unsupported
+from graylane.mesh.findings import Finding, conflict, host_conflict
 from graylane.mesh.inputs import (
     Gateway,
     Proxy,
@@ -67,6 +68,19 @@ def speech_of(server: Server) -> Speech | None:
     return Speech.PASSTHROUGH if server.mode == "PASSTHROUGH" else None
 
 
+_EVERYWHERE = ("", "0.0.0.0", "::")
+
+
+def bound(server: Server) -> str | None:
+    """The address a server asks for, "" for the pod's own; None for one that is not to be had.
+
+    Nothing here listens where others than this machine could call, as its pods' addresses do not.
+    """
+    if server.bind in _EVERYWHERE:
+        return ""
+    return server.bind if hosts.is_address(server.bind) and ip_address(server.bind).is_loopback else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Opening:
     """One server of one Gateway as one router opens it."""
@@ -77,7 +91,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayPort:
-    """A port of a router: `number` on the pod's address, and each of `node_ports` on its node's.
+    """A port of a router: `number` on the pod's address, or on `bind`, and each of `node_ports` on its node's.
 
     Where servers share it by server name, each is a GatewayPort of its own.
     """
@@ -88,6 +102,7 @@ class GatewayPort:
     openings: tuple[Opening, ...]
     sources: frozenset[Source]
     speech: Speech = Speech.HTTP
+    bind: str = ""
 
     @property
     def table_name(self) -> str:
@@ -96,10 +111,11 @@ class GatewayPort:
     @property
     def istio_name(self) -> str:
         """What Istio calls the routes of this port."""
+        end = f".{self.bind}" if self.bind else ""
         if not self.speech.by_name:
-            return f"http.{self.number}"
+            return f"http.{self.number}{end}"
         server, gateway = self.openings[0].server, self.openings[0].gateway.source
-        return f"https.{server.number}.{server.name}.{gateway.name}.{gateway.namespace}"
+        return f"https.{server.number}.{server.name}.{gateway.name}.{gateway.namespace}{end}"
 
 
 @dataclass(slots=True)
@@ -172,31 +188,26 @@ def services_of(world: World, proxy: Proxy) -> list[Service]:
 
 def _ports_of(world: World, proxy: Proxy, findings: list[tuple[Source, Finding]]) -> Iterable[GatewayPort]:
     in_front = services_of(world, proxy)
-    drafts: dict[int, _Draft] = {}
+    drafts: dict[tuple[int, str], _Draft] = {}
     for gateway in gateways_of(world, proxy):
         for server in gateway.servers:
             speech = speech_of(server)
-            if speech is None:
-                findings.append((gateway.source, unsupported(_spoken(server))))
-                continue
+            bind = bound(server)
+            if speech is None or bind is None:
+                continue  # told among the object's refusals
             number, node_ports = _bind(server.number, in_front, proxy)
-            draft = drafts.setdefault(number, _Draft(speech, node_ports))
+            draft = drafts.setdefault((number, bind), _Draft(speech, [] if bind else node_ports))
             refused = draft.refusal(server, speech)
             if refused is not None:
                 findings.append((gateway.source, refused))
             else:
                 draft.add(Opening(gateway, server), speech)
-    for number, draft in sorted(drafts.items()):
+    for (number, bind), draft in sorted(drafts.items(), key=lambda each: each[0]):
         parts = [draft.openings] if draft.speech is Speech.HTTP else [[each] for each in draft.openings]
         for part in parts:
             openings = tuple(opening for opening, _ in part)
             sources = frozenset(opening.gateway.source for opening in openings)
-            yield GatewayPort(proxy, number, tuple(draft.node_ports), openings, sources, part[0][1])
-
-
-def _spoken(server: Server) -> str:
-    mode = f" with tls.mode {server.mode}" if server.mode else ""
-    return f"spec.servers[].port.protocol {server.protocol}{mode}"
+            yield GatewayPort(proxy, number, tuple(draft.node_ports), openings, sources, part[0][1], bind)
 
 
 def _bind(number: int, in_front: Sequence[Service], proxy: Proxy) -> tuple[int, list[int]]:

@@ -42,7 +42,7 @@ class ListenerSpec:
 
     `port_number` is the port as an EnvoyFilter would match it, which on a node differs from the one listened on.
     `namespace` is the path of the network namespace that the address is in, "" for the machine's own. `strips` are the
-    headers that are taken from every request before anything looks at it.
+    headers that are taken from every request before anything looks at it. `label` names its statistics.
     """
 
     role: Role
@@ -56,6 +56,7 @@ class ListenerSpec:
     chains: tuple[Chain, ...] = ()
     sources: frozenset[Source] = frozenset()
     strips: frozenset[str] = frozenset()
+    label: str = ""
 
     @property
     def istio_name(self) -> str:
@@ -115,9 +116,9 @@ def chained(world: World, ports: Ports) -> Iterable[tuple[Source, Finding]]:
 
 def _numbers(ports: Ports) -> Iterable[tuple[GatewayPort, tuple[GatewayPort, ...]]]:
     """Every port number of a router once: the first port of it, and all."""
-    shared: dict[tuple[Proxy, int], list[GatewayPort]] = {}
+    shared: dict[tuple[Proxy, int, str], list[GatewayPort]] = {}
     for port in ports.each:
-        shared.setdefault((port.proxy, port.number), []).append(port)
+        shared.setdefault((port.proxy, port.number, port.bind), []).append(port)
     return ((same[0], tuple(same)) for same in shared.values())
 
 
@@ -135,7 +136,10 @@ def _gateways(opened: Opened) -> Iterable[ListenerSpec]:
             continue  # Envoy refuses a listener that takes no connection
         table = next((chain.table for chain in chained if chain.table), "") if found else port.table_name
         sources = frozenset[Source]().union(*(chain.sources for chain in chained))
-        addresses = [(proxy.ip, port.number), *((proxy.host_ip, number) for number in port.node_ports if proxy.host_ip)]
+        addresses = [
+            (port.bind or proxy.ip, port.number),
+            *((proxy.host_ip, number) for number in port.node_ports if proxy.host_ip),
+        ]
         for address, number in addresses:
             yield ListenerSpec(
                 Role.GATEWAY,
@@ -147,6 +151,7 @@ def _gateways(opened: Opened) -> Iterable[ListenerSpec]:
                 chains=chained,
                 sources=sources,
                 strips=strips,
+                label=port.openings[0].server.label,
             )
 
 

@@ -168,8 +168,9 @@ class _Rule:
         written = [(entry["destination"], entry.get("percentage")) for entry in rule.get("mirrors") or ()]
         if rule.get("mirror"):
             share = rule.get("mirrorPercentage")
-            if share is None and rule.get("mirrorPercent") is not None:
-                share = {"value": rule["mirrorPercent"]}
+            old = rule.get("mirrorPercent", rule.get("mirror_percent"))
+            if share is None and old is not None:
+                share = {"value": old}
             written.append((rule["mirror"], share))
         mirrors = (Mirror(self._reach(where)[0], actions.percent(share, absent=100.0)) for where, share in written)
         return tuple(mirror for mirror in mirrors if mirror.percent > 0)

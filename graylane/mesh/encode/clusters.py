@@ -203,11 +203,7 @@ def _outlier(message: Any, block: Block) -> None:
     found = message.outlier_detection
     found.enforcing_success_rate.value = 0
     for field, enforcing, value in (
-        (
-            "consecutive_5xx",
-            "enforcing_consecutive_5xx",
-            block.get("consecutive5xxErrors", block.get("consecutiveErrors")),
-        ),
+        ("consecutive_5xx", "enforcing_consecutive_5xx", block.get("consecutive5xxErrors")),
         ("consecutive_gateway_failure", "enforcing_consecutive_gateway_failure", block.get("consecutiveGatewayErrors")),
         (
             "consecutive_local_origin_failure",

@@ -76,7 +76,7 @@ def listener(
             chain.filter_chain_match.application_protocols.extend(HTTP)
         if spec.role is Role.OUTBOUND:
             add(chain, "envoy.filters.network.set_filter_state", memo.get(("own address",), _own_address))
-        managers.add(chain, spec.table)
+        managers.add(chain, spec.table, label=spec.label)
     if spec.cluster:
         add(message.filter_chains.add(), _TCP_PROXY, _tcp_proxy((Target(spec.cluster),), spec.role))
     if managers.unfinished:
@@ -106,9 +106,10 @@ def _chain(message: Any, spec: ListenerSpec, chain: Chain, managers: _Managers) 
     if chain.tls:
         message.transport_socket.CopyFrom(tls.terminating(chain.tls, ("h2", "http/1.1") if chain.table else ()))
     if chain.table:
-        managers.add(message, chain.table, named=chain.tls is not None and chain.tls.require is not None)
+        named = chain.tls is not None and chain.tls.require is not None
+        managers.add(message, chain.table, named=named, label=chain.label)
     else:
-        add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role))
+        add(message, _TCP_PROXY, _tcp_proxy(chain.targets, spec.role, chain.label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,14 @@ class _Managers:
     def unfinished(self) -> bool:
         return any(patch.target not in ("HTTP_FILTER", "EXTENSION_CONFIG") for patch in self.patches)
 
-    def add(self, chain: Any, table: str, *, named: bool = False) -> None:
+    def add(self, chain: Any, table: str, *, named: bool = False, label: str = "") -> None:
         patches = () if self.unfinished else self._fitting(chain)
-        key = ("hcm", self.spec.role, table, named, self.spec.strips, self.mesh, patches, self.unfinished)
-        add(chain, HCM, self.memo.get(key, partial(self._packed, table, patches, named)))
+        key = ("hcm", self.spec.role, table, named, self.spec.strips, self.mesh, patches, self.unfinished, label)
+        add(chain, HCM, self.memo.get(key, partial(self._packed, table, patches, named, label)))
 
-    def _packed(self, table: str, patches: Sequence[Patch], named: bool) -> Any:
+    def _packed(self, table: str, patches: Sequence[Patch], named: bool, label: str) -> Any:
         manager = _manager(self.spec, table, self.mesh, named)
+        manager.stat_prefix = label or self.spec.role.value.lower()
         return pack(manager if self.unfinished else self._finished(manager, patches))
 
     def _fitting(self, chain: Any) -> tuple[Patch, ...]:
@@ -162,8 +164,8 @@ def look_first(message: Any) -> None:
     message.continue_on_listener_filters_timeout = True
 
 
-def _tcp_proxy(targets: Sequence[Target], role: Role) -> Any:
-    message = tcp_proxy_pb2.TcpProxy(stat_prefix=role.value.lower())
+def _tcp_proxy(targets: Sequence[Target], role: Role, label: str = "") -> Any:
+    message = tcp_proxy_pb2.TcpProxy(stat_prefix=label or role.value.lower())
     if len(targets) == 1:
         message.cluster = targets[0].cluster
     else:
@@ -188,7 +190,7 @@ def _own_address() -> Any:
 def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool) -> Any:
     """`named` clients show a certificate, of which the services behind are told."""
     role = spec.role
-    manager = hcm_pb2.HttpConnectionManager(stat_prefix=role.value.lower(), server_name="istio-envoy")
+    manager = hcm_pb2.HttpConnectionManager(server_name="istio-envoy")
     set_ads(manager.rds.config_source)
     manager.rds.route_config_name = table
     manager.normalize_path.value = True
