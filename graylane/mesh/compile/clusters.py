@@ -37,11 +37,12 @@ class ClusterSpec:
     sources: frozenset[Source]
     edits: tuple[Patch, ...] = ()
     tls: Origination | Finding | None = None
+    lost: bool = False
 
     @property
     def closed(self) -> bool:
-        """What is to be encrypted and cannot be is not sent at all."""
-        return isinstance(self.tls, Finding)
+        """What is to be encrypted and cannot be is not sent at all, nor what no address is known for."""
+        return self.lost or isinstance(self.tls, Finding)
 
     def pick(self, endpoints: Endpoints) -> tuple[Endpoint, ...]:
         if self.closed:
@@ -70,19 +71,22 @@ def _closed(found: Table[str, ClusterSpec]) -> Iterable[tuple[Source, Finding]]:
 def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
     found: Table[str, ClusterSpec] = Table()
     for service in world.services.each:
-        followed = {(rule := client.rule(service), client.edits, client.wallet(rule)): None for client in clients}
-        for rule, edits, wallet in {(world.services.default_rule(service), world.services.edits, ""): None, **followed}:
-            variant = world.services.variant(service, rule, wallet)
+        # Who follows which rule, with what changes, finds Secrets where, and has an address to go on to or none.
+        common = (world.services.default_rule(service), world.services.edits, "", False)
+        own = ((client, client.rule(service)) for client in clients)
+        others = ((rule, client.edits, client.wallet(rule), client.lost(service)) for client, rule in own)
+        for rule, edits, wallet, lost in dict.fromkeys((common, *others)):
+            variant = world.services.variant(service, rule, wallet, lost=lost)
             secrets = world.inputs.credentials if rule and rule.encrypts else None
             key = ("clusters", service, rule, variant, edits, world.services.edits, secrets)
-            build = partial(_of_service, world, service, rule, variant, edits, wallet)
+            build = partial(_of_service, world, service, rule, variant, edits, wallet, lost)
             for spec in world.memo.get(key, build):
                 found[spec.name] = spec
     return found
 
 
 def _of_service(
-    world: World, service: Service, rule: Rule | None, variant: str, edits: tuple[Patch, ...], wallet: str
+    world: World, service: Service, rule: Rule | None, variant: str, edits: tuple[Patch, ...], wallet: str, lost: bool
 ) -> tuple[ClusterSpec, ...]:
     """For every port and subset one. Those that `edits` take out are not there for whoever they hold for."""
     services = world.services
@@ -108,6 +112,7 @@ def _of_service(
                     sources=sources.union(patch.owner.source for patch in changes),
                     edits=changes,
                     tls=origination(policy.tls, service, wallet, world.inputs),
+                    lost=lost,
                 )
             )
     return tuple(found)

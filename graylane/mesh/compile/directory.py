@@ -12,7 +12,7 @@ from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
 from graylane.mesh.compile.scope import EVERYTHING, Scope
 from graylane.mesh.filters.patches import Patch
-from graylane.mesh.inputs import MESH, Block, Labels, Proxy, Service, Source
+from graylane.mesh.inputs import MESH, Block, Labels, Proxy, Resolution, Service, Source
 from graylane.model.hashing import short_hash
 
 HIDDEN = "hidden"
@@ -83,10 +83,10 @@ class Services:
             self._defaults[service] = self.book.default(service)
         return self._defaults[service]
 
-    def variant(self, service: Service, rule: Rule | None, wallet: str = "") -> str:
+    def variant(self, service: Service, rule: Rule | None, wallet: str = "", *, lost: bool = False) -> str:
         """Empty for the rule everybody follows; else a mark that keeps this client's clusters apart."""
         second = "" if self.by_host[service.host] is service else f"@{service.namespace}"
-        second += f"!{wallet}" if wallet else ""
+        second += (f"!{wallet}" if wallet else "") + ("?" if lost else "")
         if rule is self.default_rule(service):
             return second
         return (rule.variant if rule else "none") + second
@@ -132,6 +132,10 @@ class Client:
             return self.namespace
         return rule.namespace if rule.selector else ""
 
+    def lost(self, service: Service) -> bool:
+        """Whether requests for it would go to the address that was asked for: at a gateway, to the gateway's own."""
+        return service.resolution is Resolution.NONE and MESH not in self.gateways
+
     def sources(self) -> frozenset[Source]:
         """The DestinationRules this client was found to follow so far."""
         return frozenset(source for rule in self._rules.values() if rule for source in rule.sources)
@@ -150,7 +154,8 @@ class Client:
         number = port or (service.ports[0].number if len(service.ports) == 1 else listener_port)
         rule = self.rule(service)
         mark = self.services.mark(self.edits, host, number, subset)
-        name = cluster_name(host, number, subset, self.services.variant(service, rule, self.wallet(rule)) + mark)
+        variant = self.services.variant(service, rule, self.wallet(rule), lost=self.lost(service))
+        name = cluster_name(host, number, subset, variant + mark)
         return name, policy_for(rule, number, rule.subset(subset) if rule and subset else None)
 
 
