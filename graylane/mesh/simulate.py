@@ -1,8 +1,8 @@
 """Where one request goes, decided as Envoy decides, without Envoy.
 
 Pure. In: a `Plan`, the listener the request arrives at, the request. Out: `Decision`: the virtual host, the route with
-the object that asked for it, and what becomes of the request. Reads the same tables Envoy is given; what an
-EnvoyFilter's code does to a request cannot be told from outside, so a decision names such filters before the route.
+the object that asked for it, and what becomes of the request. Reads the same tables Envoy is given, with EnvoyFilters
+worked in; what an EnvoyFilter's code does to a request cannot be told from outside, so a decision names such filters.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from graylane.chain.match import Request
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.domains import domains_of
+from graylane.mesh.effective import effective
 from graylane.mesh.inputs import Endpoint, Resolution, Source
 from graylane.mesh.table import (
     PASSTHROUGH,
@@ -152,15 +153,32 @@ def _simulate(plan: Plan, listener: str, request: Request, *, within: bool) -> D
         if chain.targets:
             return Decision(tuple(_targets(plan, chain.targets)), listener)
         table = chain.table
-    found = _in_table(plan, plan.tables[table], request)
-    return replace(found, listener=listener, filters=_filters(plan, spec))
+    routes = effective(plan, table)
+    found = _in_table(plan, routes.table, request)
+    unclear = (*_filters(plan, spec), *routes.not_understood(found.virtual_host), *_of_clusters(plan, found.outcome))
+    return replace(found, listener=listener, filters=tuple(dict.fromkeys(unclear)))
 
 
 def _filters(plan: Plan, spec: ListenerSpec) -> tuple[Source, ...]:
-    patches = [*plan.edits.listeners.get(spec.name, ())]
-    for table in spec.tables:
-        patches += plan.edits.tables.get(table, ())
-    return tuple(dict.fromkeys(patch.owner.source for patch in patches))
+    return tuple(patch.owner.source for patch in plan.edits.listeners.get(spec.name, ()))
+
+
+_PLAIN_FIELDS = {  # of a cluster: they change how a request is sent, not whether and where to
+    *("connect_timeout", "lb_policy", "circuit_breakers", "outlier_detection", "per_connection_buffer_limit_bytes"),
+    *("upstream_connection_options", "common_lb_config", "metadata", "alt_stat_name", "cleanup_interval"),
+    *("least_request_lb_config", "round_robin_lb_config", "ring_hash_lb_config", "maglev_lb_config"),
+    *("name", "dns_refresh_rate", "respect_dns_ttl", "wait_for_warm_on_init"),
+}
+
+
+def _of_clusters(plan: Plan, outcome: Outcome) -> Iterable[Source]:
+    """EnvoyFilters that do more to a cluster than is understood here."""
+    for part in outcome if isinstance(outcome, tuple) else ():
+        spec = plan.clusters.get(part.cluster)
+        patches = spec.edits if spec else (patch for patch in plan.edits.clusters if patch.value.name == part.cluster)
+        for patch in patches:
+            if spec is None or any(field.name not in _PLAIN_FIELDS for field, _ in patch.value.ListFields()):
+                yield patch.owner.source
 
 
 def _in_table(plan: Plan, table: RouteTable, request: Request) -> Decision:
@@ -228,6 +246,8 @@ def _targets(plan: Plan, targets: Sequence[Target]) -> Iterable[Reached | Lost]:
 
 def _target(plan: Plan, target: Target, share: float) -> Reached | Lost:
     spec = plan.clusters.get(target.cluster)
+    if spec is None and any(patch.value.name == target.cluster for patch in plan.edits.clusters):
+        return Reached(target.cluster, share, ())  # an EnvoyFilter's own, whose endpoints it knows
     if spec is None:
         return Lost(target.cluster, share, NO_CLUSTER)
     endpoints = plan.picked(spec)

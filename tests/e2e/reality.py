@@ -12,6 +12,8 @@ from typing import Any
 
 from graylane.model.meta import Obj
 
+from .reality_filters import FilterMaker
+
 PATHS = (
     *(
         "/",
@@ -116,7 +118,7 @@ def case(seed: int, requests: int) -> Case:
     draw = random.Random(seed)
     maker = _Maker(draw)
     objects = [maker.gateway(), *maker.virtual_services(), *maker.destination_rules()]
-    objects += [*maker.service_entries(), *maker.sidecars()]
+    objects += [*maker.service_entries(), *maker.sidecars(), *FilterMaker(draw, maker.object).envoy_filters()]
     return Case(objects, [maker.request() for _ in range(requests)])
 
 
@@ -139,7 +141,7 @@ class _Maker:
             headers.append(("access-control-request-method", "GET"))
         return Asked(source, host, draw.choice(PATHS), method, tuple(headers))
 
-    def _object(self, kind: str, namespace: str, spec: Obj) -> Obj:
+    def object(self, kind: str, namespace: str, spec: Obj) -> Obj:
         self.made += 1
         name = f"{kind.lower()}-{self.draw.randrange(100)}-{self.made}"
         created = f"2024-01-01T00:00:{self.draw.randrange(60):02}Z"
@@ -181,7 +183,7 @@ class _Maker:
         if bound:
             spec["gateways"] = bound
         spec["http"] = [self._rule(nested=False) for _ in range(draw.randint(1, 5))]
-        return self._object("VirtualService", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
+        return self.object("VirtualService", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
 
     def _rule(self, *, nested: bool) -> Obj:
         rule: Obj = {}
@@ -202,7 +204,7 @@ class _Maker:
 
     def _delegate(self) -> Obj:
         spec = {"http": [self._rule(nested=True) for _ in range(self.draw.randint(1, 3))]}
-        delegate = self._object("VirtualService", "shop", spec)
+        delegate = self.object("VirtualService", "shop", spec)
         self.delegates.append(delegate)
         return {"name": delegate["metadata"]["name"], "namespace": "shop"}
 
@@ -330,7 +332,7 @@ class _Maker:
         spec["endpoints"] = [{"address": f"NETWORK.{4 + each}", "labels": draw.choice(labels)} for each in range(count)]
         if self.maybe(0.3):
             spec["addresses"] = ["NETWORK.250"]
-        return self._object("ServiceEntry", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
+        return self.object("ServiceEntry", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
 
     def sidecars(self) -> list[Obj]:
         return [self._sidecar() for _ in range(self.draw.choice([0, 0, 0, 1, 2]))]
@@ -349,7 +351,7 @@ class _Maker:
             spec["workloadSelector"] = {"labels": draw.choice([{"tier": "front"}, {"app": "c"}])}
         if self.maybe(0.3):
             spec["outboundTrafficPolicy"] = {"mode": draw.choice(["REGISTRY_ONLY", "ALLOW_ANY"])}
-        return self._object("Sidecar", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
+        return self.object("Sidecar", draw.choice(["shop", "shop", "other", "istio-system"]), spec)
 
     def destination_rules(self) -> list[Obj]:
         return [self._destination_rule() for _ in range(self.draw.randint(0, 3))]
@@ -365,4 +367,4 @@ class _Maker:
             spec["trafficPolicy"] = {"loadBalancer": {"simple": draw.choice(["RANDOM", "ROUND_ROBIN"])}}
         if self.maybe(0.1):
             spec["workloadSelector"] = {"matchLabels": {"tier": "front"}}
-        return self._object("DestinationRule", draw.choice(["shop", "shop", "shop", "other", "istio-system"]), spec)
+        return self.object("DestinationRule", draw.choice(["shop", "shop", "shop", "other", "istio-system"]), spec)

@@ -25,7 +25,9 @@ def cluster_name(host: str, port: int, subset: str = "", variant: str = "") -> s
 
 
 def parsed_cluster(name: str) -> tuple[str, int, str]:
-    """Host, port and subset of a cluster that `cluster_name` named."""
+    """Host, port and subset of a cluster that `cluster_name` named; one of another name is told by that alone."""
+    if name.count("|") != 3:
+        return name, 0, ""
     _, port, subset, rest = name.split("|", 3)
     return rest.partition("~")[0], int(port), subset
 

@@ -14,6 +14,7 @@ from graylane.kit.cache import View
 from graylane.mesh.compile.directory import Client, parsed_cluster
 from graylane.mesh.compile.gateways import GatewayPort
 from graylane.mesh.compile.listeners import ListenerSpec
+from graylane.mesh.effective import effective
 from graylane.mesh.explain.scene import Scene
 from graylane.mesh.inputs import Service, selects
 from graylane.mesh.simulate import NO_CLUSTER, Lost
@@ -32,7 +33,7 @@ def no_route(scene: Scene, spec: ListenerSpec, host: VirtualHost | None, authori
     if host is not None:
         names = _some(str(speaker.service.source) for speaker in scene.speakers(spec, host))
         return f"No rule takes it: correct a match, or end {names} with a rule without match."
-    domains = (name for each in scene.plan.tables[spec.table].hosts for name in each.domains)
+    domains = (name for each in effective(scene.plan, spec.table).table.hosts for name in each.domains)
     known = _some(nearest_first(authority, domains))
     if not known:
         return f"No VirtualService is bound to {_gateways(scene.opened(spec))}: list it in one's spec.gateways."

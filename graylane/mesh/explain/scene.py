@@ -15,6 +15,7 @@ from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.outbound import Rules
 from graylane.mesh.compile.plan import Plan, plan
 from graylane.mesh.compile.world import World, world_of
+from graylane.mesh.effective import effective
 from graylane.mesh.inputs import Inputs, Proxy, VirtualService
 from graylane.mesh.memo import Memo
 from graylane.mesh.simulate import choose_host
@@ -45,7 +46,7 @@ class Scene:
         return next((group.client for group in self.plan.groups if proxy in group.proxies), None)
 
     def virtual_host(self, spec: ListenerSpec, authority: str) -> VirtualHost | None:
-        return choose_host(self.plan.tables[spec.table], authority)
+        return choose_host(effective(self.plan, spec.table).table, authority)
 
     def speakers(self, spec: ListenerSpec, host: VirtualHost) -> tuple[Speaker, ...]:
         """In the order they were asked. At a gateway all are heard; in the mesh all up to the first with a rule."""

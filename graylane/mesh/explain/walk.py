@@ -19,15 +19,16 @@ from graylane.chain.topology import Call, calls_of_pod
 from graylane.errors import NotFound, UserError
 from graylane.kit.cache import View
 from graylane.mesh.compile.listeners import ListenerSpec, Role
+from graylane.mesh.effective import effective
 from graylane.mesh.explain import advice
 from graylane.mesh.explain.hop import Destination, Headers, Hop, hop_at
 from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.inputs import Inputs, Service
 from graylane.mesh.simulate import NO_LISTENER, Refusal, choose_host
-from graylane.model.kinds import DESTINATION_RULE, POD, SERVICE, VIRTUAL_SERVICE
+from graylane.model.kinds import DESTINATION_RULE, ENVOY_FILTER, POD, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, name_of, namespace_of
 
-_KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE)}
+_KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, ENVOY_FILTER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def entrance(scene: Scene, asked: Asked) -> ListenerSpec | None:
 
 
 def _rank(scene: Scene, spec: ListenerSpec, host: str) -> tuple[bool, bool, bool, str]:
-    known = choose_host(scene.plan.tables[spec.table], host or spec.address)
+    known = choose_host(effective(scene.plan, spec.table).table, host or spec.address)
     on_pod = spec.owner is not None and spec.address == spec.owner.ip
     return (known is None, spec.port_number != 80, on_pod, spec.name)
 

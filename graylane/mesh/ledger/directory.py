@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
+from graylane.mesh.effective import effective
 from graylane.mesh.explain.rules import name_of_rule
 from graylane.mesh.inputs import Proxy
 from graylane.mesh.simulate import choose_host, table_of
-from graylane.mesh.table import NO_EDITS, Forward, HeaderEdits, Route, RouteTable
+from graylane.mesh.table import NO_EDITS, Forward, HeaderEdits, Route
 
 _MOST_GONE = 1000
 _MOST_ROUTED = 4096
@@ -47,7 +48,6 @@ class Directory:
         self._pods: dict[str, str] = {}
         self._gone: dict[str, str] = {}
         self._proxies: tuple[Proxy, ...] = ()
-        self._tables: dict[str, RouteTable] = {}
         self._routed: dict[tuple[str, str, str, str], Routed] = {}
 
     def learn(self, plan: Plan) -> None:
@@ -55,7 +55,6 @@ class Directory:
         self._plan = plan
         if plan.inputs.proxies is not self._proxies:
             self._learn_pods(plan.inputs.proxies)
-        self._tables = dict(plan.tables)
         self._routed.clear()
 
     def _learn_pods(self, proxies: tuple[Proxy, ...]) -> None:
@@ -104,8 +103,9 @@ class Directory:
 
     def _look(self, listener: str, authority: str, route: str, cluster: str) -> Routed:
         spec = self._listener(listener)
-        table = self._tables.get(table_of(spec, authority)) if spec else None
-        host = choose_host(table, authority) if table else None
+        name = table_of(spec, authority) if spec else ""
+        known = self._plan is not None and name in self._plan.tables
+        host = choose_host(effective(self._plan, name).table, authority) if self._plan and known else None
         if host is None:
             return NOWHERE
         found = next((each for each in host.routes if each.name == route and _leads_to(each, cluster)), None)

@@ -20,6 +20,7 @@ from graylane.kit.cache import View
 from graylane.mesh.compile.directory import parsed_cluster
 from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan, plan
+from graylane.mesh.effective import effective
 from graylane.mesh.explain.hop import edited
 from graylane.mesh.explain.reading import Lists, inputs_of, view_of
 from graylane.mesh.explain.rules import name_of_rule
@@ -190,7 +191,7 @@ class _Prover:
 
     def _hosts(self, state: _State, spec: ListenerSpec) -> Iterable[tuple[VirtualHost | None, str]]:
         """Where connections are told apart by server name, only those that lead to the state's own table."""
-        table = self.plan.tables[state.table]
+        table = effective(self.plan, state.table).table
         if state.host:
             return [(choose_host(table, state.host), state.host)]
         named = ((host, _authority(domain, spec)) for host in table.hosts for domain in host.domains)
