@@ -54,6 +54,14 @@ class Verbs(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
 
+    def invoke(self, ctx: Any) -> Any:
+        """A reader of our output that goes away, as `| head` does, is no failure; typer would make it one."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (keeps the interpreter's own flush at exit quiet)
+            return Exit.DONE
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
             return None
@@ -110,9 +118,6 @@ def run(arguments: list[str]) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (keeps the interpreter's own flush at exit quiet)
-        return Exit.DONE
     except Exception as error:
         return _tell(error, debug)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,3 +120,14 @@ def test_help_imports_neither_the_client_nor_the_cluster() -> None:
         "sys.exit(str(heavy) if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_failure() -> None:
+    """As `graylane analyze … | head -1` has it, also under `set -o pipefail`."""
+    examples = Path(__file__).parents[3] / "examples" / "end-to-end-canary"
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "graylane.cli", "analyze", "-f", str(examples), "-o", "json"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (Exit.DONE, b"")
