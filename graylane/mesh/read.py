@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from graylane.chain import hosts
+from graylane.mesh.compile.delegates import PLACE
 from graylane.mesh.inputs import (
     MESH,
     DestinationRule,
@@ -210,14 +211,23 @@ def _config(obj: Obj, kind: str) -> dict[str, Any]:
 def virtual_service(obj: Obj, domain: str) -> VirtualService:
     config = _config(obj, "VirtualService")
     spec, namespace = config["spec"], namespace_of(obj)
+    rules = spec.get("http") or ()
     return VirtualService(
         **config,
         hosts=tuple(hosts.resolve(str(host), namespace, domain) for host in spec.get("hosts") or ()),
         gateways=tuple(hosts.gateway_name(str(name), namespace) for name in spec.get("gateways") or (MESH,)),
-        http=tuple(spec.get("http") or ()),
+        http=tuple(_of_routes(rules) if TRANSLATED in labels_of(obj) else rules),
         tls=tuple(spec.get("tls") or ()),
         tcp=tuple(spec.get("tcp") or ()),
     )
+
+
+def _of_routes(rules: Iterable[Any]) -> Iterable[Any]:
+    """With the HTTPRoute that each rule came from, which its name tells: `namespace.name.rule`."""
+    for index, rule in enumerate(rules):
+        namespace, _, rest = str(rule.get("name") or "").partition(".")
+        name, _, number = rest.rpartition(".")
+        yield {**rule, PLACE: f"http[{index}], of HTTPRoute {namespace}/{name} rules[{number}]"} if name else rule
 
 
 def destination_rule(obj: Obj, domain: str) -> DestinationRule:

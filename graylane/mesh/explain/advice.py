@@ -45,6 +45,12 @@ def _gateways(port: GatewayPort | None) -> str:
     return _some(str(source) for source in dict.fromkeys(opening.gateway.source for opening in openings))
 
 
+def no_server(spec: ListenerSpec) -> str:
+    """A TLS connection for a name that no certificate of this port is for."""
+    names = _some(name for chain in spec.chains for name in chain.names)
+    return f"TLS ends here for {names}: ask for one of them with --host, or open a server for this one."
+
+
 def unknown_host(services: Iterable[Service], authority: str, namespace: str) -> str:
     """What leaves the mesh as it is, though most likely a Service was meant."""
     name, _, port = authority.partition(":")

@@ -6,7 +6,7 @@ Pure. In: a `Scene`, a `View` of the pods, a listener, a request. Out: `Hop`, al
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graylane.chain.match import Request
 from graylane.chain.workloads import version_labels, version_of
@@ -18,7 +18,19 @@ from graylane.mesh.explain.rules import Passed, name_of_rule, passed_over
 from graylane.mesh.explain.scene import Scene
 from graylane.mesh.explain.words import in_words
 from graylane.mesh.inputs import Endpoint, Labels, Service, Source
-from graylane.mesh.simulate import NO_ROUTE, Decision, Lost, Outcome, PassedThrough, Reached, Refusal, guarded, simulate
+from graylane.mesh.simulate import (
+    NO_CHAIN,
+    NO_ROUTE,
+    Decision,
+    Lost,
+    Outcome,
+    PassedThrough,
+    Reached,
+    Refusal,
+    guarded,
+    simulate,
+    table_of,
+)
 from graylane.mesh.table import DirectResponse, Fault, Forward, HeaderEdits, Redirect
 from graylane.model.kinds import POD
 from graylane.model.meta import Obj
@@ -86,6 +98,7 @@ class Hop:
 def hop_at(scene: Scene, view: View, spec: ListenerSpec, request: Request, callers: tuple[str, ...]) -> Hop:
     """`spec` is an HTTP listener of the scene."""
     decision = simulate(scene.plan, spec.name, request)
+    spec = replace(spec, table=table_of(spec, request.authority) or spec.table)
     request, _ = guarded(scene.plan, spec.name, request)
     client = scene.client(spec.owner)
     found = _Hop(scene, view, spec, request, decision)
@@ -129,6 +142,8 @@ class _Hop:
             return advice.unknown_host(services, self.request.authority, self.spec.owner.namespace)
         if refused is None:
             return ""
+        if refused == NO_CHAIN:
+            return advice.no_server(self.spec)
         host = self.scene.virtual_host(self.spec, self.request.authority)
         if self.decision.outcome == NO_ROUTE:
             return advice.no_route(self.scene, self.spec, host, self.request.authority)

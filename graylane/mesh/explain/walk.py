@@ -24,7 +24,7 @@ from graylane.mesh.explain import advice
 from graylane.mesh.explain.hop import Destination, Headers, Hop, hop_at
 from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.inputs import Inputs, Service
-from graylane.mesh.simulate import NO_LISTENER, Refusal, choose_host
+from graylane.mesh.simulate import NO_LISTENER, Refusal, choose_host, table_of
 from graylane.model.kinds import DESTINATION_RULE, ENVOY_FILTER, POD, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, name_of, namespace_of
 
@@ -96,7 +96,8 @@ def entrance(scene: Scene, asked: Asked) -> ListenerSpec | None:
 
 
 def _rank(scene: Scene, spec: ListenerSpec, host: str) -> tuple[bool, bool, bool, str]:
-    known = choose_host(effective(scene.plan, spec.table).table, host or spec.address)
+    table = table_of(spec, host or spec.address)
+    known = choose_host(effective(scene.plan, table).table, host or spec.address) if table else None
     on_pod = spec.owner is not None and spec.address == spec.owner.ip
     return (known is None, spec.port_number != 80, on_pod, spec.name)
 
