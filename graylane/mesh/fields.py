@@ -151,7 +151,7 @@ GATEWAY = {
     "selector": ...,
     "servers": [
         {
-            "port": {"number": ..., "name": ..., "protocol": ..., "targetPort": ...},
+            "port": {"number": ..., "name": ..., "protocol": ...},
             "hosts": ...,
             "bind": ...,
             "name": ...,

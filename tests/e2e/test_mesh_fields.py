@@ -18,7 +18,7 @@ from graylane.testing.waiting import eventually
 from .certificates import Authority, Pair
 from .test_mesh_egress import at, entry, obj, sidecar
 from .test_mesh_gateways import HTTPS, gateway, have, https, server, told
-from .test_mesh_policies import EJECTING, IN_TURN, ONCE, failures_before, one_is_dead
+from .test_mesh_policies import EJECTING, IN_TURN, ONCE, failures_before, one_is_dead, tunnelled
 from .town import Town, to, vs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -92,6 +92,30 @@ async def test_percentages_written_as_they_once_were_hold(town: Town) -> None:
         if copies:
             await eventually(lambda: town.seen["v2"], 30)
         assert bool(town.seen["v2"]) is bool(copies)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "tls"])
+@pytest.mark.parametrize(
+    ("match", "of_client", "of_c"),
+    [
+        ({"port": 80}, "v2", "v2"),
+        ({"port": 81}, "v1", "v1"),
+        ({"sourceLabels": {"app": "client"}}, "v2", "v1"),
+        ({"sourceNamespace": "shop"}, "v2", "v2"),
+        ({"sourceNamespace": "elsewhere"}, "v1", "v1"),
+        ({"gateways": ["gw"]}, "v1", "v1"),
+    ],
+)
+async def test_a_connections_match_tells_callers_apart(
+    town: Town, kind: str, match: dict[str, Any], of_client: str, of_c: str
+) -> None:
+    service = town.cluster.get("Service", "two")
+    service["spec"]["ports"] = [{"name": "tcp", "port": 80, "targetPort": 8000}]
+    at_b = [{"destination": {"host": "b", "subset": each, "port": {"number": 8000}}} for each in ("v1", "v2")]
+    name = {"sniHosts": ["two.shop.svc.cluster.local"]} if kind == "tls" else {}
+    rules = [{"match": [{**match, **name}], "route": [at_b[1]]}, {"match": [{**name}], "route": [at_b[0]]}]
+    await town.have(vs("[]", host="two", gateways=["mesh", "gw"], **{kind: rules}))
+    assert [await tunnelled(town, "two:80", source) for source in ("client", "c")] == [of_client, of_c]
 
 
 # -- DestinationRule: connections -----------------------------------------------------------------------------------
@@ -260,6 +284,20 @@ async def test_a_servers_name_is_that_of_its_statistics(town: Town, authority: A
         assert await statistic(town, f"http.{door}.downstream_rq_total") == 1
 
 
+async def test_a_tls_ports_name_is_part_of_its_routes_name(town: Town, authority: Authority) -> None:
+    door = server(HTTPS, "HTTPS", "a.example", mode="SIMPLE", credentialName="a.example")
+    door["port"]["name"] = "front"
+    await have(town, authority, gateway(door), vs(to("v1"), host="*", gateways=["gw"]))
+    for name, headers in (("front", 1), ("back", 0)):
+        table = {"portName": name, "gateway": "shop/gw", "name": f"https.{HTTPS}.{name}.gw.shop"}
+        mark = {"header": {"key": "x-marked", "value": "yes"}}
+        patch = {"operation": "MERGE", "value": {"response_headers_to_add": [mark]}}
+        one = {"applyTo": "ROUTE_CONFIGURATION", "match": {"routeConfiguration": table}, "patch": patch}
+        await town.have(obj("EnvoyFilter", "marking", "istio-system", configPatches=[one]))
+        answer = await https(town, "a.example", authority.context())
+        assert (answer.json["by"], len(answer.headers.getall("x-marked", []))) == ("v1", headers)
+
+
 async def test_a_clients_certificate_may_be_optional(town: Town, authority: Authority) -> None:
     door = server(HTTPS, "HTTPS", "a.example", mode="OPTIONAL_MUTUAL", credentialName="a.example")
     await have(town, authority, gateway(door), vs(to("v1"), host="*", gateways=["gw"]))
@@ -346,3 +384,14 @@ async def test_an_entrys_port_may_be_another_one_at_each_endpoint(town: Town) ->
         other = {"address": town.address(30), "ports": {"main": 8123}}
         await town.have(entry("ext.example", endpoints=[at(town, 4), other]), sidecar("*/*"))
         assert {await town.who("http://ext.example/") for _ in range(30)} == {"v1", "elsewhere"}
+
+
+# -- Sidecar --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_default_way_of_capture_may_be_written(town: Town) -> None:
+    entries = [{"hosts": ["./c.shop.svc.cluster.local"], "captureMode": "DEFAULT"}]
+    refuse = {"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}
+    compiled = await town.have(obj("Sidecar", "sc", egress=entries, **refuse))
+    assert [await town.who("http://c/"), await town.who()] == ["c", 502]
+    assert not told(compiled, "Sidecar")
