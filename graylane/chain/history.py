@@ -10,24 +10,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from graylane.chain.workloads import name_of_template
+from graylane.model.managers import UNKNOWN
 from graylane.model.meta import Obj, annotations_of, condition, controller_of, dig, name_of, parse_time, uid_of
 from graylane.model.revisions import DEPLOYMENT_REVISION, hash_of, revision_of, template_of, wanted_replicas
 from graylane.model.rollout import Phase
 
 _REVISION = re.compile(r"revision (\w+)")
+_CALLED = re.compile(r"revision (\w+) \((.+)\) begins")
 _STEP = re.compile(r"step\((\d+)/(\d+)\)")
+_BY = re.compile(r", (?:approved|as asked) by (.+)$")
+_CAUSE = re.compile(r"made no progress in (\d+ s.*)$")
+ITS_TIME = "its time"
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A step that is over: approved by somebody, or its time was over."""
+    """A step that is over: approved by somebody, or its time was over. `waited` is None where nobody knows any more."""
 
     step: int
     at: datetime
     by: str
+    waited: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,9 @@ class _Release:
     passed: list[Passed] = field(default_factory=list)
     outcome: str = ""
     ended: datetime | None = None
+    paused: dict[int, datetime] = field(default_factory=dict)
+    cause: str = ""
+    aborted_by: str = ""
 
 
 def history(rollout: Obj, deployment: Obj | None, replica_sets: Iterable[Obj], events: Iterable[Obj]) -> list[Entry]:
@@ -69,6 +78,7 @@ def history(rollout: Obj, deployment: Obj | None, replica_sets: Iterable[Obj], e
     held = template_of(deployment or {})  # the version under release has no ReplicaSet of its own yet
     names = {revision: name_of_template(template_of(item)) for revision, item in sets.items()}
     names |= {revision_of(held): name_of_template(held)} if held else {}
+    names |= _called(told)
     entries = [_entry(release, sets.get(release.revision), names) for release in releases]
     known = {release.revision for release in releases}
     silent = [_entry(_Release(revision, None), item, names) for revision, item in sets.items() if revision not in known]
@@ -118,28 +128,63 @@ def _occurrences(events: Iterable[Obj]) -> Iterator[_Told]:
             yield _Told(parse_time(str(text)), name_of(event), *words)
 
 
+def _called(events: Iterable[Obj]) -> dict[str, str]:
+    """What each version was called when its release began, by its revision: it may have left nothing else behind."""
+    found = (_CALLED.search(str(event.get("message", ""))) for event in events)
+    return {each[1]: each[2] for each in found if each}
+
+
 def _releases(events: Iterable[Obj]) -> list[_Release]:
     found: list[_Release] = []
     timed: set[tuple[str, int]] = set()
     for told in sorted(_occurrences(events), key=lambda item: (item.at, item.order)):
         open_release = found[-1] if found and not found[-1].ended else None
-        match told.reason:
-            case "ReleaseStarted":
-                _end(open_release, "superseded", told.at)
-                found.append(_Release(_named(told.message), told.at))
-            case "PauseOver":
-                timed.add((_named(told.message), _step_of(told.message)))
-            case "StepReady" if open_release:
-                step = _step_of(told.message)
-                by = "its time" if (open_release.revision, step) in timed else "approval"
-                open_release.passed.append(Passed(step, told.at, by))
-            case "Completed":
-                _end(open_release, "completed", told.at)
-            case "Cancelled":
-                _end(open_release, told.message or "taken back", told.at)
-            case "WorkloadNotFound":
-                _end(open_release, "its workload was deleted", told.at)
+        if told.reason == "ReleaseStarted":
+            _end(open_release, "superseded by a newer version", told.at)
+            found.append(_Release(_named(told.message), told.at))
+        elif told.reason == "PauseOver":
+            timed.add((_named(told.message), _step_of(told.message)))
+        elif open_release:
+            _read(open_release, told, timed)
     return found
+
+
+def _read(release: _Release, told: _Told, timed: set[tuple[str, int]]) -> None:
+    match told.reason:
+        case "StepPaused":
+            release.paused[_step_of(told.message)] = told.at
+        case "StepReady":
+            step = _step_of(told.message)
+            by = ITS_TIME if (release.revision, step) in timed else _by(told.message)
+            since = release.paused.get(step)
+            release.passed.append(Passed(step, told.at, by, told.at - since if since else None))
+        case "ProgressDeadlineExceeded":
+            cause = _CAUSE.search(told.message)
+            release.cause = cause[1] if cause else ""
+        case "Aborted" if " failed " not in told.message:
+            release.aborted_by = _by(told.message)
+        case "Completed":
+            _end(release, "promoted", told.at)
+        case "Cancelled":
+            _end(release, _cancelled(release, told.message), told.at)
+        case "WorkloadNotFound":
+            _end(release, "its workload was deleted", told.at)
+
+
+def _cancelled(release: _Release, message: str) -> str:
+    """In the words of who wants to know why; an unknown reason is told as it is."""
+    if release.aborted_by:
+        return "aborted" if release.aborted_by == UNKNOWN else f"aborted by {release.aborted_by}"
+    if "made no progress" in message:
+        return f"failed: no progress in {release.cause}" if release.cause else "failed: no progress"
+    if "was set back" in message:
+        return "rolled back: the template was set back"
+    return message or "taken back"
+
+
+def _by(message: str) -> str:
+    found = _BY.search(message)
+    return found[1] if found else UNKNOWN
 
 
 def _end(release: _Release | None, outcome: str, at: datetime) -> None:
@@ -169,12 +214,12 @@ def _with_status(releases: list[_Release], rollout: Obj) -> list[_Release]:
     last = next((item for item in reversed(releases) if item.revision == revision), None)
     if dig(rollout, "status", "phase") == Phase.PROGRESSING:
         current = last if last and not last.ended else _Release(revision, _since(rollout, "Progressing"))
-        current.outcome = f"step {canary.get('currentStepIndex')}, {canary.get('currentStepState')}"
+        current.outcome = f"in step {canary.get('currentStepIndex')}, {canary.get('currentStepState')}"
         return releases if current is last else [*releases, current]
     verdict = condition(rollout, "Succeeded")
     if verdict is None or last is not None or verdict.get("status") != "True":
         return releases
-    return [*releases, replace(_Release(revision, None), outcome="completed", ended=_since(rollout, "Succeeded"))]
+    return [*releases, replace(_Release(revision, None), outcome="promoted", ended=_since(rollout, "Succeeded"))]
 
 
 def _since(rollout: Obj, kind: str) -> datetime | None:

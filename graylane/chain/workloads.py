@@ -25,6 +25,7 @@ from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import CANARY_DEPLOYMENT
 from graylane.model.selectors import LabelSelector
 
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _VERSION_LABELS = ("app.kubernetes.io/version", "version")
 
 
@@ -146,6 +147,31 @@ def version_labels(pod: Obj) -> dict[str, str]:
 def name_of_template(template: Obj) -> str:
     """What people call one template's version; "" where nothing names it."""
     return next(filter(None, _names(template)), "")
+
+
+def name_of_change(old: Obj, new: Obj) -> str:
+    """What people call the version that `new` is, beside `old`: the first name that tells the two apart.
+
+    Where none does: what was changed, e.g. `mode=fast` for a variable. "" when nothing differs.
+    """
+    names = zip(_names(old), _names(new), strict=True)
+    return next((after for before, after in names if after and before != after), "") or _changed(old, new)
+
+
+def _changed(old: Obj, new: Obj) -> str:
+    containers: dict[str, Obj] = {each["name"]: each for each in dig(old, "spec", "containers", default=[])}
+    for container in dig(new, "spec", "containers", default=[]):
+        was = containers.get(container["name"], {})
+        for entry in container.get("env") or []:
+            if entry not in (was.get("env") or []):
+                return f"{entry.get('name')}={entry['value']}" if "value" in entry else f"variable {entry.get('name')}"
+        if field := next((field for field in container if container[field] != was.get(field)), ""):
+            return f"{field} of {container['name']}"
+    for kind in ("annotations", "labels"):
+        before, after = (dig(template, "metadata", kind, default={}) for template in (old, new))
+        if name := next((name for name, text in after.items() if before.get(name) != text), ""):
+            return "restarted" if name == _RESTARTED else f"{name}={after[name]}"
+    return ""
 
 
 def _names(template: Obj) -> tuple[str, ...]:

@@ -8,30 +8,45 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from graylane.chain.history import Entry
-from graylane.cli.status_text import table
+from graylane.chain.history import ITS_TIME, Entry, Passed
+from graylane.cli.status_text import WIDTH, duration, table, wrap
+from graylane.model.managers import UNKNOWN
 from graylane.model.meta import format_time
 
-_HEADS = ["revision", "version", "released", "steps", "outcome"]
+_HEADS = ["revision", "version", "released", "took", "outcome"]
 
 
-def lines(name: str, workload: str, entries: list[Entry]) -> list[str]:
-    """One row for each version and release, oldest first; `*` marks the versions that run."""
+def lines(name: str, workload: str, entries: list[Entry], width: int = WIDTH) -> list[str]:
+    """One row for each version and release, oldest first, each step below; `*` marks the versions that run."""
     title = f"rollout {name} of {workload}"
     if not entries:
         return [title, "no version yet"]
-    return [title, *table([_HEADS, *map(_cells, entries)])]
+    heads, *rows = table([_HEADS, *map(_cells, entries)], 100_000)
+    column = heads.index(_HEADS[-1])
+    told = [title, heads]
+    for entry, row in zip(entries, rows, strict=True):
+        told += wrap(row, " " * min(column, width // 2), width)
+        told += [line for passed in entry.passed for line in wrap(_step(passed), " " * 14, width)]
+    return told
 
 
 def _cells(entry: Entry) -> list[str]:
     number = str(entry.number) if entry.number else "-"
+    took = duration(entry.ended - entry.began) if entry.began and entry.ended else "-"
     return [
         number + (" *" if entry.running else ""),
         entry.version or entry.revision,
         _moment(entry.began),
-        ", ".join(f"{passed.step} by {passed.by}" for passed in entry.passed) or "-",
+        took,
         entry.outcome or "no release recorded",
     ]
+
+
+def _step(passed: Passed) -> str:
+    waited = f" after {duration(passed.waited)}" if passed.waited is not None else ""
+    who = "somebody unknown" if passed.by == UNKNOWN else passed.by
+    how = "over by itself" if passed.by == ITS_TIME else f"approved by {who}"
+    return f"    step {passed.step}  {_moment(passed.at)}{waited}, {how}"
 
 
 def _moment(moment: datetime | None) -> str:
@@ -50,13 +65,18 @@ def document(name: str, workload: str, entries: list[Entry]) -> dict[str, Any]:
                 "templateRevision": entry.revision,
                 "running": entry.running,
                 "released": _time(entry.began),
-                "steps": [{"step": passed.step, "at": _time(passed.at), "by": passed.by} for passed in entry.passed],
+                "steps": [_passed(passed) for passed in entry.passed],
                 "outcome": entry.outcome or None,
                 "ended": _time(entry.ended),
             }
             for entry in entries
         ],
     }
+
+
+def _passed(passed: Passed) -> dict[str, Any]:
+    waited = None if passed.waited is None else int(passed.waited.total_seconds())
+    return {"step": passed.step, "at": _time(passed.at), "by": passed.by, "waitedSeconds": waited}
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from graylane.chain.workloads import name_of_change
 from graylane.kit.effects import Event
 from graylane.model.kinds import ROLLOUT
+from graylane.model.managers import manager_of, person
+from graylane.model.meta import dig
+from graylane.model.rollout import ABORT, StepState
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import Fired
+from graylane.rollouts.waiting import waits_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,34 @@ def _of(facts: Facts) -> str:
 
 def _new_revision(facts: Facts) -> str:
     stable = facts.stable
-    return f"release of revision {stable.revision if stable else ''} begins; stable is {facts.candidate}"
+    return (
+        f"release of revision {stable.revision if stable else ''}{_called(facts)} begins; stable is {facts.candidate}"
+    )
+
+
+def _called(facts: Facts) -> str:
+    """What people call the version: nothing else tells it once the release was taken back."""
+    if facts.stable is None:
+        return ""
+    old = next((item.template for item in facts.stable.sets if item.hash == facts.candidate), {})
+    name = name_of_change(old, dig(facts.stable.obj, "spec", "template", default={}))
+    return f" ({name})" if name else ""
+
+
+def _approver(facts: Facts) -> str:
+    """Who wrote the approval that is acted on; nobody, where the step's time was over."""
+    if dig(facts.obj, "status", "canaryStatus", "currentStepState") != StepState.READY:
+        return ""
+    return f", approved by {person(manager_of(facts.obj, 'status', 'canaryStatus', 'currentStepState'))}"
+
+
+def _aborter(facts: Facts) -> str:
+    return f", as asked by {person(manager_of(facts.obj, 'metadata', 'annotations', ABORT))}"
+
+
+def _cause(facts: Facts) -> str:
+    wait = waits_for(facts)
+    return f": {wait.text}" if wait and wait.text else ""
 
 
 def _verdict_of(facts: Facts) -> str:
@@ -60,9 +92,13 @@ _NEWS = {  # by the `because` of the row; chain/history.py reads them back
     "the template went back to stable": News(
         "Progressing", lambda f: "workload has been rollback, then rollout is canceled"
     ),
-    "abort was requested": News("Aborted", lambda f: f"revision {f.release.canary_revision} is taken back", "Warning"),
+    "abort was requested": News(
+        "Aborted", lambda f: f"revision {f.release.canary_revision} is taken back{_aborter(f)}", "Warning"
+    ),
     "it stands still past its deadline": News(
-        "ProgressDeadlineExceeded", lambda f: f"{_step(f)} made no progress in {f.deadline_seconds} s", "Warning"
+        "ProgressDeadlineExceeded",
+        lambda f: f"{_step(f)}{_of(f)} made no progress in {f.deadline_seconds} s{_cause(f)}",
+        "Warning",
     ),
     "it moves again": News("ProgressResumed", lambda f: f"{_step(f)} moves again"),
     "it failed and is taken back then": News(
@@ -73,13 +109,13 @@ _NEWS = {  # by the `because` of the row; chain/history.py reads them back
     "canary pods are ready and listed": News(
         "Progressing", lambda f: f"upgrade step({f.release.step}) canary pods with new versions done"
     ),
-    "no metrics are asked for": News("StepPaused", lambda f: f"{_step(f)} has its pods and its routes"),
+    "no metrics are asked for": News("StepPaused", lambda f: f"{_step(f)}{_of(f)} has its pods and its routes"),
     "it was approved before it had paused": News(
         "ApprovalIgnored", lambda f: f"{_step(f)} was approved before it had paused; approve it again", "Warning"
     ),
     "its pause is over": News("PauseOver", lambda f: f"{_step(f)}{_of(f)} has paused for its time"),
-    "the step is approved": News("StepReady", lambda f: f"{_step(f)}{_of(f)} is over"),
-    "the last step is approved": News("StepReady", lambda f: f"{_step(f)}{_of(f)} is over; it was the last"),
+    "the step is approved": News("StepReady", lambda f: f"{_step(f)}{_of(f)} is over{_approver(f)}"),
+    "the last step is approved": News("StepReady", lambda f: f"{_step(f)}{_of(f)} is over, the last{_approver(f)}"),
     "a jump to another step was asked": News("StepJump", lambda f: f"from {_step(f)} to step {f.release.next_step}"),
     "the plan was edited": News("PlanChanged", lambda f: f"the plan was edited in {_step(f)}"),
     "every step is approved": News("Promoting", lambda f: f"stable takes revision {f.release.canary_revision}"),

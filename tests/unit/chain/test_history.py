@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from graylane.chain.history import Entry, history
+from graylane.cli.history_text import document, lines
 from graylane.kit.effects import Effect, Event
 from graylane.kit.events import event_object
 from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, ROLLOUT
+from graylane.model.managers import verbs_of
 from graylane.model.meta import Obj, format_time, uid_of
+from graylane.model.rollout import ABORT, ON_FAILURE
 from graylane.testing.joint_stage import JointStage
+from graylane.testing.releases import BROKEN
 
 TIMED = ({"replicas": 1, "pause": {"duration": 10}}, {"replicas": 2, "pause": {}})
 
@@ -73,16 +79,16 @@ def test_a_first_version_has_no_release() -> None:
 def test_a_release_is_told_while_it_waits_and_when_it_is_over() -> None:
     stage, diary = staged()
     later(stage.push("v2"))
-    assert diary.rows() == [(1, True, "", ""), (0, False, "", "step 1, StepPaused")]
+    assert diary.rows() == [(1, True, "", ""), (0, False, "", "in step 1, StepPaused")]
     later(stage.approve())
-    assert diary.rows() == [(1, False, "", ""), (2, True, "1 by approval", "completed")]
+    assert diary.rows() == [(1, False, "", ""), (2, True, "1 by unknown", "promoted")]
 
 
 def test_steps_tell_whether_somebody_approved_them_or_their_time_was_over() -> None:
     stage, diary = staged(replicas=3, steps=TIMED)
     later(stage.push("v2"))
     later(stage.approve())
-    assert diary.rows()[-1] == (2, True, "1 by its time, 2 by approval", "completed")
+    assert diary.rows()[-1] == (2, True, "1 by its time, 2 by unknown", "promoted")
 
 
 def test_every_end_of_a_release_is_told_in_its_order() -> None:
@@ -94,24 +100,82 @@ def test_every_end_of_a_release_is_told_in_its_order() -> None:
     later(stage.approve())
     later(stage.push("v1"))
     later(stage.approve())
-    ends = [(number, outcome.split(" of ")[0]) for number, _, _, outcome in diary.rows()]
+    ends = [(number, outcome) for number, _, _, outcome in diary.rows()]
     assert ends == [
-        (0, "the release"),
-        (0, "superseded"),
-        (2, "completed"),
-        (3, "completed"),
+        (0, "aborted"),
+        (0, "superseded by a newer version"),
+        (2, "promoted"),
+        (3, "promoted"),
     ]
-    assert "was aborted" in diary.rows()[0][3]
+
+
+def test_a_release_that_was_set_back_is_told_to_be_rolled_back() -> None:
+    stage, diary = staged()
+    later(stage.push("v2"))
+    later(stage.push("v1"))
+    assert [entry.outcome for entry in diary.entries()] == ["", "rolled back: the template was set back"]
+
+
+def test_a_release_that_failed_and_was_taken_back_tells_why() -> None:
+    stage = JointStage().begin()
+    diary = Diary(stage)
+    stage.world.patch(ROLLOUT, "shop", "web", {"metadata": {"annotations": {ON_FAILURE: "abort"}}})
+    stage.settle()
+    later(stage.push(BROKEN))
+    stage.world.clock.advance(700)
+    stage.settle(seconds=60)
+    outcome = diary.entries()[-1].outcome
+    assert outcome.startswith("failed: no progress in 600 s: canary Deployment shop/web-")
+    assert "0 of 1 pods ready" in outcome
+
+
+def test_a_release_that_left_nothing_behind_is_called_what_people_called_it() -> None:
+    stage, diary = staged()
+    later(stage.push("shop/web:2.1"))
+    later(stage.abort())
+    later(stage.edit_deployment({"spec": {"template": {"metadata": {"annotations": {"team": "blue"}}}}}))
+    later(stage.abort())
+    assert [entry.version for entry in diary.entries()] == ["latest", "2.1", "team=blue"]
+    assert all(entry.number == 0 for entry in diary.entries()[1:])
+
+
+def test_who_approved_and_who_aborted_is_told_by_the_fields_managers_and_how_long_a_step_waited() -> None:
+    stage, diary = staged()
+    later(stage.push("v2"))
+    written(stage, verbs_of("alice"), "status", "canaryStatus", "currentStepState")
+    later(stage.approve())
+    later(stage.push("v3"))
+    written(stage, "kubectl-annotate", "metadata", "annotations", ABORT)
+    later(stage.abort())
+    promoted, aborted = diary.entries()[-2:]
+    (step,) = promoted.passed
+    assert (step.by, aborted.outcome) == ("alice", "aborted by somebody with kubectl-annotate")
+    assert step.waited is not None
+    assert step.waited >= timedelta(seconds=60)
+    assert "\n".join(lines("web", "deployment/web", diary.entries())).count("approved by alice") == 1
+    steps = document("web", "deployment/web", diary.entries())["versions"][-2]["steps"]
+    assert steps == [
+        {"step": 1, "at": format_time(step.at), "by": "alice", "waitedSeconds": int(step.waited.total_seconds())}
+    ]
+
+
+def written(stage: JointStage, manager: str, *path: str) -> None:
+    """What an API server keeps of who wrote a field; the next write of it in these stories is his."""
+    owned: Obj = {}
+    for name in reversed(path):
+        owned = {f"f:{name}": owned}
+    entry = {"manager": manager, "operation": "Update", "time": "2040-01-01T00:00:00Z", "fieldsV1": owned}
+    stage.world.patch(ROLLOUT, "shop", "web", {"metadata": {"managedFields": [entry]}})
 
 
 def test_without_events_the_status_still_tells_the_last_release() -> None:
     stage, diary = staged()
     later(stage.push("v2"))
     diary.objects.clear()
-    assert diary.rows()[-1] == (0, False, "", "step 1, StepPaused")
+    assert diary.rows()[-1] == (0, False, "", "in step 1, StepPaused")
     later(stage.approve())
     diary.objects.clear()
-    assert diary.rows() == [(1, False, "", ""), (2, True, "", "completed")]
+    assert diary.rows() == [(1, False, "", ""), (2, True, "", "promoted")]
 
 
 def test_a_version_is_called_what_its_image_is_called() -> None:

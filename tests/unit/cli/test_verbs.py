@@ -21,6 +21,7 @@ from graylane.cli.releasing import abort, approve
 from graylane.cli.root import run
 from graylane.errors import BadRequest, Invalid, UserError
 from graylane.model.kinds import DEPLOYMENT, NAMESPACE, ROLLOUT, SERVICE, SERVICE_ACCOUNT, Kind
+from graylane.model.managers import manager_of, person
 from graylane.model.meta import Obj, annotations_of, dig
 from graylane.testing.waiting import eventually
 
@@ -118,6 +119,14 @@ async def test_several_rollouts_are_approved_at_once(server: Server, capsys: pyt
     )
     for name in ("rollouts-a", "rollouts-b"):
         assert dig(await rollout(server, name), "status", "canaryStatus", "currentStepState") == "StepReady"
+
+
+async def test_who_approves_is_written_down_as_the_api_knows_him(server: Server) -> None:
+    await applied(server)
+    await pause_release(server, "rollouts-a")
+    assert await typed("approve", "rollouts-a", "--kubeconfig", str(server.kubeconfig)) == 0
+    approved = await rollout(server, "rollouts-a")
+    assert person(manager_of(approved, "status", "canaryStatus", "currentStepState")) == "admin"
 
 
 async def test_one_that_cannot_be_approved_leaves_all_as_they_are(
