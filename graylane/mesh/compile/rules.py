@@ -6,16 +6,16 @@ Istio's order: the client's namespace, then the service's, then the root namespa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from graylane.chain import hosts
-from graylane.mesh.inputs import Block, DestinationRule, Labels, Service, Source, Subset, selects
+from graylane.mesh.inputs import Block, DestinationRule, Labels, Service, Source, Subset, sees, selects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """All DestinationRules of one namespace for one host (and one workload selector), as one."""
+    """What pods of a namespace, or of others, follow of all its DestinationRules for one host."""
 
     namespace: str
     host: str
@@ -24,17 +24,13 @@ class Rule:
     export_to: tuple[str, ...]
     selector: Labels | None
     sources: tuple[Source, ...]
+    shared: str = ""
 
     def subset(self, name: str) -> Subset | None:
         return next((subset for subset in self.subsets if subset.name == name), None)
 
-    @property
-    def private(self) -> bool:
-        return bool(self.export_to) and all(scope in (".", self.namespace) for scope in self.export_to)
-
     def seen_from(self, namespace: str) -> bool:
-        scopes = self.export_to or ("*",)
-        return any(scope in ("*", namespace) or (scope == "." and namespace == self.namespace) for scope in scopes)
+        return sees(self.export_to, self.namespace, namespace)
 
     @property
     def encrypts(self) -> bool:
@@ -60,74 +56,122 @@ class Rule:
     def variant(self) -> str:
         """Tells this rule's clusters from another rule's for the same service: one Envoy carries both."""
         selector = ",".join(f"{name}={value}" for name, value in sorted((self.selector or {}).items()))
-        return f"{self.namespace}/{self.host}" + (f"[{selector}]" if selector else "")
+        return f"{self.namespace}/{self.host}" + (f"[{selector or self.shared}]" if selector or self.shared else "")
 
 
-def merge(rules: Sequence[DestinationRule]) -> Rule:
-    """`rules` share namespace, host and selector. The oldest is the base; later ones add subsets with new names."""
-    ordered = sorted(rules, key=lambda rule: rule.age)
+def merge(rules: Sequence[DestinationRule], shared: str = "") -> Rule:
+    """`rules` share namespace and host. The first is the base; later ones add subsets with new names.
+
+    `shared` marks what other namespaces see, where that is another rule than what its own does.
+    """
     subsets: dict[str, Subset] = {}
-    for rule in ordered:
+    for rule in rules:
         for subset in rule.subsets:
             subsets.setdefault(subset.name, subset)
     return Rule(
-        namespace=ordered[0].namespace,
-        host=ordered[0].host,
+        namespace=rules[0].namespace,
+        host=rules[0].host,
         subsets=tuple(subsets.values()),
-        policy=next((rule.policy for rule in ordered if rule.policy), {}),
-        export_to=next((rule.export_to for rule in ordered if rule.export_to), ()),
-        selector=ordered[0].selector,
-        sources=tuple(rule.source for rule in ordered),
+        policy=next((rule.policy for rule in rules if rule.policy), {}),
+        export_to=next((rule.export_to for rule in rules if rule.export_to), ()),
+        selector=rules[0].selector,
+        sources=tuple(rule.source for rule in rules),
+        shared=shared,
     )
 
 
-class RuleBook:
-    """All rules, indexed by the host they name."""
+Merge = Callable[[tuple[DestinationRule, ...], str], Rule]
 
-    def __init__(self, rules: Iterable[Rule], root_namespace: str) -> None:
-        """`passes`: whether any rule sends requests where the client asked to."""
+
+class RuleBook:
+    """All rules, indexed by the host they name: what their own namespace follows, and what others may.
+
+    Rules with a selector come first and take in those without one; nobody else sees them. `passes`: whether any rule
+    sends requests where the client asked to.
+    """
+
+    def __init__(self, rules: Iterable[DestinationRule], root_namespace: str, merged: Merge = merge) -> None:
         self._root = root_namespace
-        self._exact: dict[tuple[str, str], list[Rule]] = {}
-        self._wild: dict[str, list[Rule]] = {}
+        self._local, self._exported = _Index(), _Index()
         self.selectors: list[tuple[str, Labels]] = []
         self.passes = False
-        for rule in rules:
-            self.passes |= rule.passes
-            self._file(rule)
+        for group in _by_host(rules):
+            own = tuple(each for each in group if each.selector or each.visible_from(each.namespace))
+            told = tuple(each for each in group if not _private(each))
+            if group[0].namespace == root_namespace:
+                own = tuple(each for each in group if _private(each))  # else `*.local` there would hide all others
+            general = tuple(each for each in own if not each.selector)
+            self._file_own(own, general, merged)
+            if told:
+                self._file(self._exported, merged(told, "" if told == general else "exported"))
 
-    def _file(self, rule: Rule) -> None:
-        if rule.selector:
-            self.selectors.append((rule.namespace, rule.selector))
-        if hosts.is_wildcard(rule.host):
-            wild = self._wild.setdefault(rule.namespace, [])
-            wild.append(rule)
-            wild.sort(key=lambda each: (hosts.specificity(each.host), not each.selector))
-        else:
-            exact = self._exact.setdefault((rule.namespace, rule.host), [])
-            exact.append(rule)
-            exact.sort(key=lambda each: not each.selector)
+    def _file_own(
+        self, rules: tuple[DestinationRule, ...], general: tuple[DestinationRule, ...], merged: Merge
+    ) -> None:
+        chosen: dict[str, list[DestinationRule]] = {}
+        for each in rules:
+            if each.selector:
+                chosen.setdefault(repr(sorted(each.selector.items())), []).append(each)
+        for group in chosen.values():
+            self._file(self._local, merged((*group, *general), ""))
+            self.selectors.append((group[0].namespace, group[0].selector or {}))
+        if general:
+            self._file(self._local, merged(general, ""))
 
-    def _in(self, namespace: str, host: str) -> Iterable[Rule]:
-        """The namespace's rules for `host`, most specific first."""
-        yield from self._exact.get((namespace, host), ())
-        for rule in self._wild.get(namespace, ()):
-            if hosts.matches(rule.host, host):
-                yield rule
+    def _file(self, index: _Index, rule: Rule) -> None:
+        self.passes |= rule.passes
+        index.add(rule)
 
     def effective(self, service: Service, namespace: str, labels: Labels) -> Rule | None:
         """What a client with these labels in `namespace` follows when it calls `service`."""
-        for rule in self._in(namespace, service.host):
-            hidden = namespace == self._root and not rule.private
-            if not hidden and rule.seen_from(namespace) and selects(rule.selector, labels):
-                return rule
-        if service.namespace != namespace:
-            exported = (rule for rule in self._in(service.namespace, service.host) if not rule.private)
-            found = next((rule for rule in exported if not rule.selector), None)
-            if found is not None and found.seen_from(namespace):
-                return found
-        shared = (rule for rule in self._in(self._root, service.host) if not rule.private and not rule.selector)
-        return next((rule for rule in shared if rule.seen_from(namespace)), None)
+        own = self._local.most_specific(namespace, service.host)
+        if own:  # whether or not one of them holds for these labels
+            return next((rule for rule in own if selects(rule.selector, labels)), None)
+        for owner in dict.fromkeys((service.namespace, self._root)):
+            for rule in self._exported.most_specific(owner, service.host):
+                if rule.seen_from(namespace):
+                    return rule
+        return None
 
     def default(self, service: Service) -> Rule | None:
         """What an unlabelled client next to the service follows; its clusters carry the plain Istio names."""
         return self.effective(service, service.namespace, {})
+
+
+class _Index:
+    """Rules by namespace and host; those for one host in the order they are asked."""
+
+    def __init__(self) -> None:
+        self._exact: dict[tuple[str, str], list[Rule]] = {}
+        self._wild: dict[str, dict[str, list[Rule]]] = {}
+
+    def add(self, rule: Rule) -> None:
+        if hosts.is_wildcard(rule.host):
+            self._wild.setdefault(rule.namespace, {}).setdefault(rule.host, []).append(rule)
+        else:
+            self._exact.setdefault((rule.namespace, rule.host), []).append(rule)
+
+    def most_specific(self, namespace: str, host: str) -> Sequence[Rule]:
+        """The rules for the most specific host that takes in this one."""
+        if found := self._exact.get((namespace, host)):
+            return found
+        wild = self._wild.get(namespace)
+        if not wild:
+            return ()
+        meeting = (each for each in wild if hosts.matches(each, host))
+        nearest = min(meeting, key=hosts.specificity, default=None)
+        return wild[nearest] if nearest is not None else ()
+
+
+def _by_host(rules: Iterable[DestinationRule]) -> Iterable[tuple[DestinationRule, ...]]:
+    """Those of one namespace for one host, in the order they are merged: with a selector first, then by age."""
+    groups: dict[tuple[str, str], list[DestinationRule]] = {}
+    for rule in rules:
+        groups.setdefault((rule.namespace, rule.host), []).append(rule)
+    return (tuple(sorted(group, key=lambda each: (not each.selector, each.age))) for group in groups.values())
+
+
+def _private(rule: DestinationRule) -> bool:
+    """Whether only its own namespace sees it."""
+    own = (".", rule.namespace)
+    return bool(rule.selector) or (bool(rule.export_to) and all(scope in own for scope in rule.export_to))

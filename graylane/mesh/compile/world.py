@@ -5,7 +5,6 @@ Pure. In: `Inputs` and a `Memo`. Out: indexes over them, each built once per cha
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,15 +115,11 @@ def _services(inputs: Inputs, book: RuleBook, edits: tuple[Patch, ...]) -> Servi
 
 
 def _book(inputs: Inputs, memo: Memo) -> RuleBook:
-    groups: dict[tuple[str, str, str], list[DestinationRule]] = defaultdict(list)
-    for rule in inputs.destination_rules:
-        groups[(rule.namespace, rule.host, repr(sorted((rule.selector or {}).items())))].append(rule)
-    rules = [_merged(tuple(group), memo) for group in groups.values()]
-    return RuleBook(rules, inputs.mesh.root_namespace)
+    return RuleBook(inputs.destination_rules, inputs.mesh.root_namespace, partial(_merged, memo))
 
 
-def _merged(group: tuple[DestinationRule, ...], memo: Memo) -> Rule:
-    return memo.get(("rule", group), lambda: merge(group))
+def _merged(memo: Memo, group: tuple[DestinationRule, ...], shared: str) -> Rule:
+    return memo.get(("rule", group, shared), lambda: merge(group, shared))
 
 
 def _with_delegates(

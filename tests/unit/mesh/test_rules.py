@@ -16,7 +16,8 @@ def rules(text: str) -> list[Rule]:
 
 
 def book(text: str) -> RuleBook:
-    return RuleBook(rules(text), "istio-system")
+    written = [read.destination_rule(obj, "cluster.local") for obj in manifests(text, namespace="shop")]
+    return RuleBook(written, "istio-system")
 
 
 def rule(host: str, namespace: str, extra: str = "") -> str:
@@ -57,10 +58,38 @@ def test_the_most_specific_host_of_a_namespace_holds() -> None:
     assert chosen(rule("*.local", "shop") + rule("*.svc.cluster.local", "shop")) == "shop *.svc.cluster.local"
 
 
-def test_a_rule_with_a_workload_selector_holds_for_the_pods_it_selects() -> None:
+def test_a_rule_with_a_workload_selector_holds_for_the_pods_it_selects_and_ends_the_search_for_the_others() -> None:
     text = rule(FULL, "client", ", workloadSelector: {matchLabels: {app: c}}") + rule(FULL, "shop")
     assert chosen(text, app="c") == f"client {FULL}"
-    assert chosen(text, app="d") == f"shop {FULL}"
+    assert chosen(text, app="d") == ""
+
+
+def test_a_rule_with_a_workload_selector_is_seen_by_no_other_namespace() -> None:
+    text = rule(FULL, "shop", ", workloadSelector: {matchLabels: {app: c}}") + rule("*.local", "istio-system")
+    assert chosen(text, app="c") == "istio-system *.local"
+
+
+SELECTING = ", subsets: [{name: v2}], workloadSelector: {matchLabels: {app: c}}"
+
+
+def test_a_rule_with_a_workload_selector_takes_in_the_one_without() -> None:
+    found = book(rule(FULL, "shop", ", subsets: [{name: v1}]") + rule(FULL, "shop", SELECTING))
+    for_c, for_others = found.effective(B, "shop", {"app": "c"}), found.effective(B, "shop", {})
+    assert for_c
+    assert [subset.name for subset in for_c.subsets] == ["v2", "v1"]
+    assert for_others
+    assert [subset.name for subset in for_others.subsets] == ["v1"]
+
+
+def test_what_a_namespace_does_not_export_to_itself_is_merged_only_for_others() -> None:
+    text = rule(FULL, "shop", ", subsets: [{name: v1}]") + rule(FULL, "shop", ", exportTo: [x], subsets: [{name: v2}]")
+    found = book(text)
+    at_home, elsewhere = found.effective(B, "shop", {}), found.effective(B, "x", {})
+    assert at_home
+    assert [subset.name for subset in at_home.subsets] == ["v1"]
+    assert elsewhere
+    assert [subset.name for subset in elsewhere.subsets] == ["v1", "v2"]
+    assert at_home.variant != elsewhere.variant
 
 
 def test_several_rules_of_one_host_unite_their_subsets_under_the_oldest_policy() -> None:
@@ -82,7 +111,10 @@ metadata: {name: three}
 spec: {host: b, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}
 """
     )
-    united = merge([read.destination_rule(obj, "cluster.local") for obj in reversed(found)])
+    service = Service("default", "b", "b.default.svc.cluster.local", B.ports, (), {}, False)
+    written = [read.destination_rule(obj, "cluster.local") for obj in reversed(found)]
+    united = RuleBook(written, "istio-system").effective(service, "default", {})
+    assert united
     assert [(subset.name, subset.labels) for subset in united.subsets] == [
         ("v1", {"version": "v1"}),
         ("v2", {"version": "v2"}),
