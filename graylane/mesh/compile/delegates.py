@@ -1,14 +1,14 @@
 """Delegation: a root VirtualService hands some of its paths to VirtualServices without hosts.
 
 Pure. In: VirtualServices as written. Out: the same with every `delegate` rule replaced by the delegate's rules, each of
-whose matches is joined with the root's; contradictions fall away. A delegate may not delegate again.
+whose matches is joined with the root's. A rule with a match that contradicts all of the root's falls away as a whole,
+contradictions between two matches alone. A delegate may not delegate again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 from graylane.mesh.inputs import Block, VirtualService
@@ -80,52 +80,67 @@ def _joined_rules(root: Block, delegate: VirtualService, place: str) -> Iterable
 
 
 def _joined_matches(root: Any, ours: Any) -> list[Block] | None:
-    """None when every pair contradicts; [] when neither side asks for anything."""
+    """[] when neither side asks for anything; None when one of ours contradicts all of the root's."""
     if not root or not ours:
         return list(root or ours or [])
-    joined = [match for pair in product(root, ours) if (match := _joined_match(*pair)) is not None]
-    return joined or None
+    joined: list[Block] = []
+    for own in ours:
+        found = [match for above in root if (match := _joined_match(above, own)) is not None]
+        if not found:
+            return None
+        joined.extend(found)
+    return joined
 
 
 def _joined_match(root: Block, ours: Block) -> Block | None:
+    """None for a contradiction."""
+    if not _goes_with(root, ours):
+        return None
     joined = dict(root) | dict(ours)
-    uri = _joined_uri(root, ours)
-    if uri is None:
-        return None
-    if uri:
-        joined["uri"] = uri
-    for field in ("headers", "withoutHeaders", "queryParams", "sourceLabels"):
-        both = _joined_maps(root.get(field), ours.get(field))
-        if both is None:
-            return None
-        if both:
+    for field in _BY_NAME:
+        if both := {**(root.get(field) or {}), **(ours.get(field) or {})}:
             joined[field] = both
-    for field in ("method", "scheme", "authority", "port", "sourceNamespace", "ignoreUriCase"):
-        if field in root and field in ours and root[field] != ours[field]:
-            return None
-    if root.get("gateways") and ours.get("gateways") and not set(ours["gateways"]) <= set(root["gateways"]):
-        return None
+    if not ours.get("gateways") and root.get("gateways"):
+        joined["gateways"] = root["gateways"]
     names = [str(match["name"]) for match in (root, ours) if match.get("name")]
     if names:
         joined["name"] = "-".join(names)
     return joined
 
 
-def _joined_uri(root: Block, ours: Block) -> Block | None:
-    """The narrower of two path conditions, {} for none, None for a contradiction."""
-    above, below = root.get("uri") or {}, ours.get("uri") or {}
-    if not above or not below:
-        return above or below
-    if "regex" in above or "regex" in below:
-        return None
-    if "exact" in above:
-        return below if below == above else None
-    path = str(below.get("exact", below.get("prefix", "")))
-    return below if path.startswith(str(above["prefix"])) else None
+_TEXTS = ("uri", "scheme", "method", "authority")
+_NAMED_TEXTS = ("headers", "withoutHeaders", "queryParams")
+_BY_NAME = (*_NAMED_TEXTS, "sourceLabels")
 
 
-def _joined_maps(root: Any, ours: Any) -> dict[str, Any] | None:
-    root, ours = root or {}, ours or {}
-    if any(name in ours and ours[name] != value for name, value in root.items()):
-        return None
-    return {**root, **ours}
+def _goes_with(root: Block, ours: Block) -> bool:
+    """A root's `sourceNamespace` and `ignoreUriCase` ours have to repeat, as in Istio."""
+    pairs = [(root.get(field), ours.get(field)) for field in _TEXTS]
+    for field in _NAMED_TEXTS:
+        above = root.get(field) or {}
+        pairs += [(above.get(name), text) for name, text in (ours.get(field) or {}).items()]
+    if not all(_narrows(above, below) for above, below in pairs):
+        return False
+    if bool(root.get("ignoreUriCase")) != bool(ours.get("ignoreUriCase")):
+        return False
+    if root.get("port") and ours.get("port") and root["port"] != ours["port"]:
+        return False
+    if root.get("sourceNamespace") and root["sourceNamespace"] != ours.get("sourceNamespace"):
+        return False
+    labels, wanted = root.get("sourceLabels") or {}, ours.get("sourceLabels") or {}
+    if any(name in labels and labels[name] != value for name, value in wanted.items()):
+        return False
+    gateways, fewer = root.get("gateways") or (), ours.get("gateways") or ()
+    return not gateways or (len(fewer) <= len(gateways) and set(fewer) <= set(gateways))
+
+
+def _narrows(above: Block | None, below: Block | None) -> bool:
+    """Whether a condition is no wider than the one above it, which of regular expressions and presence nobody knows."""
+    if above is None or below is None:
+        return True
+    if above.get("regex") or below.get("regex"):
+        return False
+    if above.get("exact"):
+        return bool(below.get("exact") == above["exact"])
+    text = str(below.get("prefix") or below.get("exact") or "")
+    return bool(above.get("prefix")) and bool(text) and text.startswith(str(above["prefix"]))
