@@ -82,12 +82,15 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
+    """`split` where a rule lists several destinations, even if only one of them has weight: its edits stay its own."""
+
     targets: tuple[Target, ...]
     timeout: float = FOREVER
     retry: Retry | None = ISTIO_RETRY
     rewrite: Rewrite = Rewrite()
     mirrors: tuple[Mirror, ...] = ()
     hash_keys: tuple[HashKey, ...] = ()
+    split: bool = False
 
 
 REDIRECT_PREFIX = "%PREFIX()%"  # begins a redirect's uri that replaces only what the match took, as in Istio

@@ -53,6 +53,10 @@ kind: Service
 metadata: {name: empty, namespace: shop}
 spec: {selector: {app: empty}, clusterIP: NETWORK.214, ports: [{name: http, port: 8000}]}
 ---
+kind: ServiceEntry
+metadata: {name: probe, namespace: shop}
+spec: {hosts: [probe.test], ports: [{name: http, number: 80, protocol: HTTP}], resolution: STATIC}
+---
 kind: Gateway
 metadata: {name: probe, namespace: shop}
 spec:

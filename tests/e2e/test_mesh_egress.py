@@ -76,7 +76,10 @@ async def test_a_rule_in_scope_may_lead_to_a_service_that_is_not_listed(town: To
 
 
 async def test_a_rule_out_of_scope_is_not_followed(town: Town) -> None:
-    other = vs("- route: [{destination: {host: c.shop.svc.cluster.local}}]", host="b.shop.svc.cluster.local")
+    other = vs(
+        "- route: [{destination: {host: c.shop.svc.cluster.local, port: {number: 80}}}]",
+        host="b.shop.svc.cluster.local",
+    )
     await town.have(other.replace("name: vs", "name: vs\n  namespace: elsewhere"), sidecar("shop/*"))
     assert {await town.who() for _ in range(8)} == {"v1", "v2"}
     await town.have(sidecar("shop/*", "elsewhere/*"))

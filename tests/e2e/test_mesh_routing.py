@@ -149,16 +149,18 @@ async def test_26_method_match(town: Town) -> None:
 
 
 async def test_28_a_port_match_leaves_other_ports_alone(town: Town) -> None:
-    await town.have(vs("- {match: [{port: 8000}], route: [{destination: {host: c}}]}", host="two"))
+    await town.have(vs("- {match: [{port: 8000}], route: [{destination: {host: c, port: {number: 80}}}]}", host="two"))
     assert {await town.who("http://two:8000/") for _ in range(6)} == {"c"}
     assert {await town.who("http://two:9000/") for _ in range(20)} == {"v1", "v2"}
 
 
 async def test_46_and_47_a_destination_without_port_means_the_only_one_or_the_one_asked_for(town: Town) -> None:
     first = "- {match: [{uri: {prefix: /2}}], route: [{destination: {host: two}}]}\n"
-    await town.have(vs(first + "- {route: [{destination: {host: c}}]}"))
+    await town.have(vs(first + "- {route: [{destination: {host: c}}]}", gateways=["mesh", "gw"]))
     assert await town.who("http://b:8000/2") in ("v1", "v2")
-    assert await town.who("http://b:8000/") == "c"
+    assert await town.who("http://b:8000/") == 503  # c has no port 8000, and a sidecar does not ask for another
+    answer = await town.enter(host="b.shop.svc.cluster.local")
+    assert answer.json["by"] == "c"
     await town.have(vs("- {route: [{destination: {host: two}}]}", host="elsewhere.example"))
     assert await town.who("http://elsewhere.example/") == 503
 
@@ -475,7 +477,7 @@ async def test_86_half_of_the_requests_are_mirrored(town: Town) -> None:
 
 
 async def test_several_mirrors_get_their_copies(town: Town) -> None:
-    mirrors = "[{destination: {host: b, subset: v2}}, {destination: {host: c}, percentage: {value: 100}}]"
+    mirrors = "[{destination: {host: b, subset: v2}}, {destination: {host: c, port: {number: 80}}}]"
     await town.have(vs(to("v1", f", mirrors: {mirrors}")))
     assert await town.who() == "v1"
     await eventually(lambda: town.seen["v2"] and town.seen["c"])
@@ -591,7 +593,7 @@ async def test_a_delegates_rules_take_over_what_they_do_not_say_themselves(town:
     root = f"- {{match: [{{uri: {{prefix: /api}}}}], delegate: {{name: inner, namespace: elsewhere}}, {edits}}}\n"
     own = ", match: [{uri: {prefix: /api/own}}], headers: {request: {set: {x-from: inner}}}"
     rules = to("v2", own).replace("host: b", "host: b.shop.svc.cluster.local")
-    rules += "- {route: [{destination: {host: c.shop.svc.cluster.local}}]}\n"
+    rules += "- {route: [{destination: {host: c.shop.svc.cluster.local, port: {number: 80}}}]}\n"
     inner = {"kind": "VirtualService", "metadata": {"name": "inner", "namespace": "elsewhere"}}
     await town.have(vs(root), yaml.safe_dump({**inner, "spec": {"http": yaml.safe_load(rules)}}))
     for path, by, said in (("/api/own", "v2", "inner"), ("/api/x", "c", "root")):

@@ -203,4 +203,4 @@ def vs(http: str, *, host: str = "b", name: str = "vs", **spec: Any) -> str:
 
 
 def to(subset: str, extra: str = "") -> str:
-    return f"- {{route: [{{destination: {{host: b, subset: {subset}}}}}]{extra}}}\n"
+    return f"- {{route: [{{destination: {{host: b, subset: {subset}, port: {{number: 8000}}}}}}]{extra}}}\n"

@@ -57,7 +57,9 @@ def then(first: HeaderEdits, second: HeaderEdits) -> HeaderEdits:
     """Both edits at one level, `second` behind `first`: where both set one name, the later value stays."""
     if second == NO_EDITS:
         return first
-    return HeaderEdits(first.set + second.set, first.add + second.add, first.remove + second.remove)
+    replaced = {name.lower() for name, _ in second.set}
+    kept = tuple((name, value) for name, value in first.add if name.lower() not in replaced)
+    return HeaderEdits(first.set + second.set, kept + second.add, first.remove + second.remove)
 
 
 def timeout(rule: Block) -> float:

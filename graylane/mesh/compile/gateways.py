@@ -235,8 +235,9 @@ def _table(port: GatewayPort, world: World) -> RouteTable:
         for service in world.bound(port.proxy.namespace, caller.gateways):
             _contribute(world, caller, opening.server, service, drafts)
         if opening.server.https_redirect:
-            for _, host in opening.server.hosts:
-                drafts.setdefault(host, _HostDraft(opening.server.number)).https_only = True
+            for namespace, host in opening.server.hosts:
+                if namespace == "*":  # Istio takes `ns/host` for a name as it is, which no request has
+                    drafts.setdefault(host, _HostDraft(opening.server.number)).https_only = True
     found = tuple(_host(world, name, drafts[name]) for name in sorted(drafts))
     sources = port.sources.union(*(host.sources for host in found))
     opening = port.openings[0]
@@ -274,6 +275,7 @@ def _contribute(
     routes = world.memo.get(key, partial(routes_of, service, caller, server.number, world.domain))
     for host in shared if routes else ():
         draft = drafts.setdefault(host, _HostDraft(server.number))
+        draft.https_only |= server.https_redirect
         if service not in draft.given:
             draft.given[service] = None
             draft.routes.extend(routes)

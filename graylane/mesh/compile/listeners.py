@@ -191,7 +191,7 @@ def _capture(
     if port.protocol.is_http:
         return replace(found, table=table, cluster=target if port.protocol is Protocol.AUTO else "")
     asked = Asked(client, target)
-    ruled = _ruled(world, client, rules.at(port.number).candidates(service.host), port)
+    ruled = _ruled(world, client, rules.at(port.number).meeting(service.host), port)
     chains = tuple(replace(each, targets=asked.targets(each.targets)) for each in ruled)
     if not chains:
         return replace(found, cluster=target)

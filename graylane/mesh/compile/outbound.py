@@ -169,7 +169,7 @@ def _made(world: World, client: Client, services: tuple[VirtualService, ...], la
     memo = last.memo if last is not None else Memo()
     own = replace(world, memo=memo)
     rules = Rules(own, client, services)
-    places = (*_foreign_places(world, client, rules.at(80)), *_service_places(world, client))
+    places = (*_foreign_places(own, client, rules), *_service_places(world, client))
     found = tuple(_host(own, client, rules, place) for place in places)
     unique = tuple(without_duplicates((*found, _unknown(world, client))))
     memo.turn()
@@ -230,11 +230,13 @@ def _service_places(world: World, client: Client) -> Iterable[Place]:
 def _host(world: World, client: Client, rules: Rules, place: Place) -> VirtualHost | None:
     service, port = place.service, place.port
     if service is None or port is None:
-        named = tuple(rules.at(80).named(place.host))
+        at, number = rules.at(place.number), place.number
+        named = tuple(each for each in at.named(place.host) if place.host in _foreign(world, client, each, number))
         reached = partial(_reached, world, client, named)
-        make = partial(_foreign_host, world, client, place.host, named)
-        return world.memo.glance(("foreign", place.host), (client, named), reached, make)
-    candidates = tuple(rules.at(port.number).candidates(service.host))
+        make = partial(_foreign_host, world, client, place, named)
+        return world.memo.glance(("foreign", place.host, number), (client, named), reached, make)
+    at = rules.at(port.number)
+    candidates = tuple((at.candidates if port.protocol.is_http else at.meeting)(service.host))
     needed = partial(_needed, world, client, service, candidates)
     build = partial(_service_host, world, client, service, port, candidates)
     return world.memo.glance(("vhost", service, port), (client, candidates), needed, build)
@@ -309,16 +311,54 @@ def _with_port(names: list[str], port: int) -> tuple[str, ...]:
     return tuple(spelled for name in names for spelled in ([name] if port == 80 else []) + [f"{name}:{port}"])
 
 
-def _foreign_places(world: World, client: Client, by_host: ByHost) -> Iterable[Place]:
-    """Hosts of VirtualServices that are no service: reached on port 80 only, as in Istio."""
-    for host in (*by_host.exact_hosts, *by_host.wildcard_hosts):
-        if host != "*" and world.services.seen_from(client.namespace, host) is None:
-            yield Place(host)
+def _foreign_places(world: World, client: Client, rules: Rules) -> Iterable[Place]:
+    """Hosts of VirtualServices that are no service there: reached on port 80, and on the ports of a service that the
+    same VirtualService speaks for. Nothing listens on a port that no service has.
+    """
+    found: dict[tuple[str, int], None] = {}
+    for port in _called(world, client):
+        by_host = rules.at(port)
+        for service in by_host.each if port == 80 else by_host.several:
+            found.update(((host, port), None) for host in _foreign(world, client, service, port))
+    return (Place(host, number=port) for host, port in found)
 
 
-def _foreign_host(world: World, client: Client, host: str, services: tuple[VirtualService, ...]) -> VirtualHost | None:
+def _called(world: World, client: Client) -> dict[int, frozenset[str]]:
+    """The ports this client can call by HTTP, and the full names of the services behind each."""
+    return world.memo.get(("called", client), partial(_called_by, world, client))
+
+
+def _called_by(world: World, client: Client) -> dict[int, frozenset[str]]:
+    found: dict[int, set[str]] = {}
+    for place in _service_places(world, client):
+        if place.port is not None and place.port.protocol.is_http:
+            found.setdefault(place.port.number, set()).add(place.host)
+    return {port: frozenset(names) for port, names in found.items()}
+
+
+def _foreign(world: World, client: Client, service: VirtualService, port: int) -> list[str]:
+    """Those of its hosts that are no service on this port, where it speaks for them all the same."""
+    known = _called(world, client)[port]
+    met = {host: _met(host, known) for host in service.hosts}
+    if any(met.values()):
+        return [host for host, there in met.items() if not there]
+    if port != 80:
+        return []
+    # Istio has a service's own name here too, where the service has no such port.
+    return [host for host in met if host != "*" and world.services.seen_from(client.namespace, host) is None]
+
+
+def _met(host: str, known: frozenset[str]) -> bool:
+    return any(hosts.matches(host, each) for each in known) if hosts.is_wildcard(host) else host in known
+
+
+def _foreign_host(
+    world: World, client: Client, place: Place, services: tuple[VirtualService, ...]
+) -> VirtualHost | None:
+    host, port = place.host, place.number
     for service in services:
-        routes = Asked(client, PASSTHROUGH).routes(routes_of(service, client, 80, world.domain))
+        routes = Asked(client, PASSTHROUGH).routes(routes_of(service, client, port, world.domain))
         if routes:
-            return VirtualHost(f"{host}:80", _with_port([host], 80), (_CONNECT, *routes), world.sources(service))
+            domains = _with_port([host], port)
+            return VirtualHost(f"{host}:{port}", domains, (_CONNECT, *routes), world.sources(service))
     return None

@@ -36,10 +36,6 @@ class Policy:
         """Whether requests go to the address that the client asked for, whatever its subset."""
         return self.balancer.get("simple") == "PASSTHROUGH"
 
-    @property
-    def hash_keys(self) -> tuple[HashKey, ...]:
-        return _hash_keys(self.balancer.get("consistentHash"))
-
 
 NO_POLICY = Policy({}, None, {})
 
@@ -81,6 +77,22 @@ def _at_port(policy: Block, port: int) -> dict[str, Any] | None:
         if (entry.get("port") or {}).get("number") == port:
             return {name: entry.get(name) for name in _BLOCKS}
     return None
+
+
+def hash_keys(rule: Rule | None, port: int | None, subset: str) -> tuple[HashKey, ...]:
+    """What a route looks at to keep its requests with one pod, which is not what the cluster's policy comes to: the
+    nearest block that hashes, and settings of a port only where the destination names this port.
+    """
+    if rule is None:
+        return ()
+    near = rule.subset(subset) if subset else None
+    levels = [near.policy, rule.policy] if near else [rule.policy]
+    for policy in levels:
+        for block in (_at_port(policy, port) if port else None, policy):
+            balancer = (block or {}).get("loadBalancer") or {}
+            if balancer.get("consistentHash") and not hashing_fault(balancer):
+                return _hash_keys(balancer["consistentHash"])
+    return ()
 
 
 def _hash_keys(block: Block | None) -> tuple[HashKey, ...]:

@@ -17,11 +17,12 @@ from graylane.mesh.table import VirtualHost
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where rules for `host` show: at a port of a service, or of no service, at a name of their own."""
+    """Where rules for `host` show: at a port of a service, or of no service, at a name of their own and `number`."""
 
     host: str
     service: Service | None = None
     port: ServicePort | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,8 @@ from graylane.chain.match import RouteMatch, route_match
 from graylane.mesh.compile import actions
 from graylane.mesh.compile.delegates import HOME, place_of
 from graylane.mesh.compile.directory import Client
-from graylane.mesh.inputs import Block, VirtualService, selects
+from graylane.mesh.compile.policy import hash_keys
+from graylane.mesh.inputs import MESH, Block, VirtualService, selects
 from graylane.mesh.numbers import natural
 from graylane.mesh.table import (
     REDIRECT_PREFIX,
@@ -86,8 +87,7 @@ class _Rule:
         if action is None:
             return None
         request, response = actions.header_edits(self.rule.get("headers"))
-        alone = isinstance(action, Forward) and len(action.targets) == 1
-        if alone and isinstance(action, Forward):
+        if isinstance(action, Forward) and not action.split:
             # With one destination there is no weighted cluster to carry its header edits: they follow the route's.
             target = action.targets[0]
             request, response = actions.then(request, target.request), actions.then(response, target.response)
@@ -126,24 +126,26 @@ class _Rule:
 
     def _forward(self) -> Forward | None:
         written = self.rule["route"]
-        if len(written) > 1:
+        split = len(written) > 1
+        if split:
             written = [entry for entry in written if entry.get("weight")]
         if not written:
             return None
         reached = [self._reach(entry["destination"]) for entry in written]
-        hash_keys = reached[0][1]
+        keys = tuple(key for _, each in reached for key in each)
         targets = tuple(self._target(entry, name) for entry, (name, _) in zip(written, reached, strict=True))
         rewrite = actions.rewrite(self.rule.get("rewrite"))
         host = rewrite.host or actions.authority(self.rule.get("headers"))
-        if not host and len(targets) == 1:
+        if not host and not split:
             host = targets[0].host_rewrite
         return Forward(
             targets=targets,
             timeout=actions.timeout(self.rule),
-            retry=actions.retry(self.rule.get("retries", self.client.services.retries), spread=not hash_keys),
+            retry=actions.retry(self.rule.get("retries", self.client.services.retries), spread=split or not keys),
             rewrite=replace(rewrite, host=host),
             mirrors=self._mirrors(),
-            hash_keys=hash_keys,
+            hash_keys=keys,
+            split=split,
         )
 
     def _target(self, entry: Block, cluster: str) -> Target:
@@ -159,9 +161,12 @@ class _Rule:
     def _reach(self, destination: Block) -> tuple[str, tuple[HashKey, ...]]:
         home = str(self.rule.get(HOME) or self.owner.namespace)
         host = hosts.resolve(str(destination.get("host") or ""), home, self.domain)
-        port = (destination.get("port") or {}).get("number")
-        name, policy = self.client.cluster(host, str(destination.get("subset") or ""), port, self.port)
-        return name, policy.hash_keys
+        subset, named = str(destination.get("subset") or ""), (destination.get("port") or {}).get("number")
+        # A sidecar's routes know of a service only the port that was called.
+        port = self.port if named is None and MESH in self.client.gateways else named
+        service = self.client.service(host)
+        keys = hash_keys(self.client.rule(service) if service else None, named, subset)
+        return self.client.cluster(host, subset, port, self.port)[0], keys
 
     def _mirrors(self) -> tuple[Mirror, ...]:
         rule = self.rule
@@ -191,9 +196,10 @@ def _bytes(text: str) -> bytes:
 
 def default_route(client: Client, host: str, port: int) -> Route:
     """What a Service without a VirtualService gets: everything to its own cluster, with Istio's retries."""
-    name, policy = client.cluster(host, "", port, port)
-    keys = policy.hash_keys
-    forward = Forward((Target(name),), retry=actions.retry(client.services.retries, spread=not keys), hash_keys=keys)
+    target = Target(client.cluster(host, "", port, port)[0])
+    service = client.service(host)
+    keys = hash_keys(client.rule(service) if service else None, port, "")
+    forward = Forward((target,), retry=actions.retry(client.services.retries, spread=True), hash_keys=keys)
     return Route("default", RouteMatch(), forward)
 
 

@@ -43,27 +43,29 @@ class ByHost:
     """A client's VirtualServices by the host they speak for: most specific host first, then list order."""
 
     def __init__(self, services: Iterable[VirtualService]) -> None:
+        self.each = tuple(services)
+        self.several = tuple(service for service in self.each if len(service.hosts) > 1)
         self._exact: dict[str, list[VirtualService]] = {}
         self._wild: dict[str, list[VirtualService]] = {}
-        for service in services:
+        for service in self.each:
             for host in service.hosts:
                 index = self._wild if hosts.is_wildcard(host) else self._exact
                 index.setdefault(host, []).append(service)
         self._wildcards = sorted(self._wild, key=hosts.specificity)
 
     def candidates(self, host: str) -> Iterable[VirtualService]:
+        """Those that may speak for a service: the ones that name it, else the first with the nearest wildcard."""
+        if exact := self._exact.get(host):
+            return exact
+        nearest = next((wildcard for wildcard in self._wildcards if hosts.matches(wildcard, host)), None)
+        return self._wild[nearest][:1] if nearest is not None else ()
+
+    def meeting(self, host: str) -> Iterable[VirtualService]:
+        """All that speak for a host, the nearest first: of these every one may say where connections go."""
         yield from self._exact.get(host, ())
         for wildcard in self._wildcards:
             if hosts.matches(wildcard, host):
                 yield from self._wild[wildcard]
-
-    @property
-    def exact_hosts(self) -> Iterable[str]:
-        return self._exact
-
-    @property
-    def wildcard_hosts(self) -> Iterable[str]:
-        return self._wildcards
 
     def named(self, host: str) -> Iterable[VirtualService]:
         """Those that write this very host."""

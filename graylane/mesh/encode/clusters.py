@@ -214,7 +214,9 @@ def _outlier(message: Any, block: Block) -> None:
         if value is not None:
             getattr(found, field).value = natural(value)
             getattr(found, enforcing).value = 100 if natural(value) else 0
-    found.split_external_local_origin_errors = bool(block.get("splitExternalLocalOriginErrors"))
+    if block.get("splitExternalLocalOriginErrors"):
+        found.split_external_local_origin_errors = True
+        found.enforcing_local_origin_success_rate.value = 0
     for field, name in (("interval", "interval"), ("base_ejection_time", "baseEjectionTime")):
         if (length := _seconds(block.get(name))) is not None:
             set_seconds(getattr(found, field), length)

@@ -173,7 +173,7 @@ def _edits(message: Any, side: str, edits: HeaderEdits) -> None:
 
 
 def _forward(message: Any, forward: Forward, *, connect: bool) -> None:
-    if len(forward.targets) == 1:
+    if len(forward.targets) == 1 and not forward.split:
         message.cluster = forward.targets[0].cluster
     else:
         for target in forward.targets:

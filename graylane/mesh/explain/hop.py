@@ -151,13 +151,13 @@ class _Hop:
 
     def destinations(self, client: Client) -> Iterable[Destination]:
         action = self.decision.route.action if self.decision.route else None
-        targets = action.targets if isinstance(action, Forward) else ()
+        targets, split = (action.targets, action.split) if isinstance(action, Forward) else ((), False)
         parts = self.decision.outcome if isinstance(self.decision.outcome, tuple) else ()
         for part, target in zip(parts, targets, strict=False):
             route = self.decision.route
             # With one destination its edits were joined with the route's own.
             edits = [route.request] if route else []
-            edits = edits if len(targets) == 1 else [target.request, *edits]
+            edits = [target.request, *edits] if split else edits
             yield self._destination(client, part, edited(self.request.headers, edits))
 
     def _destination(self, client: Client, part: Reached | Lost, headers: Headers) -> Destination:

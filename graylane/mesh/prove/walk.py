@@ -209,10 +209,11 @@ class _Prover:
         """Into what the pods that are reached call, with the lane's headers as the rules left them."""
         route = decision.route
         targets = route.action.targets if route and isinstance(route.action, Forward) else ()
+        split = route is not None and isinstance(route.action, Forward) and route.action.split
         for part, target in zip(parts(decision), targets, strict=False):
             self.reached.add(parsed_cluster(part.cluster)[0])
             edits = [route.request] if route else []
-            edits = edits if len(targets) == 1 else [target.request, *edits]
+            edits = [target.request, *edits] if split else edits
             headers = edited(request.headers, edits)
             dye, carried = self._dye_of(state, trail[-1], request.headers, headers)
             if dye is _Dye.DYED and state.dye is _Dye.PLAIN:

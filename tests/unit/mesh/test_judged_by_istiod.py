@@ -1,0 +1,212 @@
+"""Where Istio's own pilot was found to make another table than ours did: what it makes, in our words."""
+
+from __future__ import annotations
+
+import pytest
+
+from graylane.mesh.compile.plan import Plan
+from graylane.mesh.compiler import compile
+from graylane.mesh.inputs import MeshConfig
+from graylane.mesh.table import Forward, Route, VirtualHost
+from graylane.testing import meshes
+
+TOWN = """
+kind: Service
+metadata: {name: b}
+spec: {selector: {app: b}, clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
+---
+kind: Service
+metadata: {name: two}
+spec: {selector: {app: b}, clusterIP: 10.96.0.12, ports: [{name: http, port: 8000}, {name: http-alt, port: 9000}]}
+---
+kind: Service
+metadata: {name: c}
+spec: {selector: {app: c}, clusterIP: 10.96.0.11, ports: [{name: http, port: 80}]}
+---
+kind: Gateway
+metadata: {name: gw}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+B, TWO, C = (f"{name}.shop.svc.cluster.local" for name in ("b", "two", "c"))
+
+
+def planned(*texts: str) -> Plan:
+    found = meshes.Cluster(mesh=MeshConfig(access_log=""))
+    found.apply(*meshes.manifests(TOWN, *texts, namespace="shop"), meshes.gateway_service(30080))
+    found.pods = [
+        meshes.gateway_pod("127.9.0.1", "127.0.0.1"),
+        meshes.pod("client", "127.9.0.2", {"tier": "front"}, namespace="shop"),
+    ]
+    return compile(found.inputs()).plan
+
+
+def host(plan: Plan, domain: str, *, gateway: bool = False) -> VirtualHost | None:
+    table = plan.tables[plan.listeners["127.9.0.1_8080" if gateway else "127.9.0.2_15001"].table]
+    return next((each for each in table.hosts if domain in each.domains), None)
+
+
+def routes(plan: Plan, domain: str, *, gateway: bool = False) -> list[Route]:
+    found = host(plan, domain, gateway=gateway)
+    return [route for route in found.routes if not route.match.connect] if found else []
+
+
+def forward(plan: Plan, domain: str, *, gateway: bool = False) -> Forward:
+    action = routes(plan, domain, gateway=gateway)[0].action
+    assert isinstance(action, Forward)
+    return action
+
+
+def vs(spec: str, name: str = "vs") -> str:
+    return f"kind: VirtualService\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+
+
+def dr(spec: str) -> str:
+    return f"kind: DestinationRule\nmetadata: {{name: dr}}\nspec: {spec}\n"
+
+
+def test_without_port_a_gateway_takes_a_services_only_one_and_a_sidecar_the_one_that_was_called() -> None:
+    found = planned(vs("{hosts: [b], gateways: [mesh, gw], http: [{route: [{destination: {host: c}}]}]}"))
+    assert forward(found, f"{B}:8000").targets[0].cluster == f"outbound|8000||{C}"
+    assert forward(found, B, gateway=True).targets[0].cluster == f"outbound|80||{C}"
+
+
+def test_a_host_that_is_no_service_is_called_by_port_80_and_by_those_of_a_service_beside_it() -> None:
+    route = "http: [{route: [{destination: {host: b}}]}]"
+    found = planned(vs(f"{{hosts: [b, book.example.com], {route}}}"), vs(f"{{hosts: [a.example.com], {route}}}", "a"))
+    assert host(found, "book.example.com:8000")
+    assert host(found, "book.example.com")
+    assert host(found, "a.example.com")
+    assert not host(found, "a.example.com:8000")
+
+
+def test_a_service_is_no_service_on_a_port_that_only_one_beside_it_has() -> None:
+    found = planned(vs("{hosts: [b, two], http: [{route: [{destination: {host: two}}]}]}"))
+    assert forward(found, f"{B}:9000").targets[0].cluster == f"outbound|9000||{TWO}"
+
+
+def test_nothing_listens_on_port_80_where_no_service_in_scope_has_it() -> None:
+    sidecar = "kind: Sidecar\nmetadata: {name: s}\nspec: {egress: [{hosts: [shop/b.shop.svc.cluster.local, x/*]}]}\n"
+    text = vs("{hosts: [b, book.example.com], http: [{route: [{destination: {host: b}}]}]}")
+    found = planned(sidecar, text)
+    assert host(found, "book.example.com:8000")
+    assert not host(found, "book.example.com")
+
+
+def test_a_wildcard_speaks_for_a_service_only_where_nobody_names_it() -> None:
+    named = vs("{hosts: [b], http: [{match: [{sourceLabels: {app: x}}], route: [{destination: {host: c}}]}]}", "named")
+    every = vs("{hosts: ['*.shop.svc.cluster.local'], http: [{redirect: {uri: /x}}]}", "every")
+    found = planned(named, every)
+    assert [route.name for route in routes(found, f"{B}:8000")] == ["default"]
+    assert not isinstance(routes(found, f"{TWO}:8000")[0].action, Forward)
+
+
+def test_what_is_left_of_several_destinations_keeps_its_edits_to_itself() -> None:
+    one = "{destination: {host: b}, weight: 1, headers: {request: {set: {x: own}}}}"
+    rule = f"[{one}, {{destination: {{host: c}}, weight: 0}}], headers: {{request: {{set: {{x: rule}}}}}}"
+    found = planned(vs(f"{{hosts: [b], http: [{{route: {rule}}}]}}"))
+    (route,) = routes(found, f"{B}:8000")
+    assert forward(found, f"{B}:8000").split
+    assert route.request.set == (("x", "rule"),)
+    assert forward(found, f"{B}:8000").targets[0].request.set == (("x", "own"),)
+
+
+def test_what_the_only_destination_sets_replaces_what_its_rule_added() -> None:
+    rule = "[{destination: {host: b}, headers: {request: {set: {X: own}}}}], headers: {request: {add: {x: rule, y: r}}}"
+    found = planned(vs(f"{{hosts: [b], http: [{{route: {rule}}}]}}"))
+    (route,) = routes(found, f"{B}:8000")
+    assert (route.request.set, route.request.add) == ((("X", "own"),), (("y", "r"),))
+
+
+def test_all_hosts_of_a_server_that_redirects_to_https_are_redirected() -> None:
+    gateway = """
+kind: Gateway
+metadata: {name: gw}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ['SPACE*'], tls: {httpsRedirect: true}}
+"""
+    rule = vs("{hosts: [a.example.com], gateways: [gw], http: [{route: [{destination: {host: b}}]}]}")
+    found = planned(gateway.replace("SPACE", ""), rule)
+    assert all(
+        each and each.https_only for each in (host(found, name, gateway=True) for name in ("a.example.com", "*"))
+    )
+    found = planned(gateway.replace("SPACE", "shop/"), rule)
+    named = host(found, "a.example.com", gateway=True)
+    assert named
+    assert named.https_only
+    assert host(found, "*", gateway=True) is None
+
+
+HASHED = """{host: b, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: all}},
+  portLevelSettings: [{port: {number: 8000}, loadBalancer: {consistentHash: {httpHeaderName: port}}}]}, subsets: [
+  {name: v1, trafficPolicy: {loadBalancer: {simple: RANDOM}}},
+  {name: v2, trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: near}}}}]}"""
+
+
+@pytest.mark.parametrize(
+    ("destination", "names"),
+    [
+        ("{host: b}", ["all"]),
+        ("{host: b, port: {number: 8000}}", ["port"]),
+        ("{host: b, subset: v1}", ["all"]),
+        ("{host: b, subset: v2, port: {number: 8000}}", ["near"]),
+    ],
+)
+def test_a_route_hashes_by_the_nearest_block_that_hashes(destination: str, names: list[str]) -> None:
+    found = planned(dr(HASHED), vs(f"{{hosts: [b], http: [{{route: [{{destination: {destination}}}]}}]}}"))
+    made = forward(found, f"{B}:8000")
+    assert [key.name for key in made.hash_keys] == names
+    assert made.retry
+    assert not made.retry.avoid
+
+
+def test_a_split_hashes_by_all_of_its_destinations_and_may_retry_elsewhere() -> None:
+    both = "[{destination: {host: b, subset: v2}, weight: 1}, {destination: {host: b}, weight: 1}]"
+    found = planned(dr(HASHED), vs(f"{{hosts: [b], http: [{{route: {both}}}]}}"))
+    made = forward(found, f"{B}:8000")
+    assert [key.name for key in made.hash_keys] == ["near", "all"]
+    assert made.retry
+    assert made.retry.avoid
+
+
+def test_a_service_without_rules_hashes_and_may_retry_elsewhere() -> None:
+    made = forward(planned(dr(HASHED)), f"{B}:8000")
+    assert [key.name for key in made.hash_keys] == ["port"]
+    assert made.retry
+    assert made.retry.avoid
+
+
+def delegated(root: str, *ours: str) -> list[str]:
+    """The paths that are left when `root` delegates to a rule with these matches."""
+    inner = vs(f"{{http: [{{match: [{', '.join(ours)}], route: [{{destination: {{host: b}}}}]}}]}}", "inner")
+    found = planned(vs(f"{{hosts: [b], http: [{{match: [{root}], delegate: {{name: inner}}}}]}}"), inner)
+    return [route.match.path.value for route in routes(found, f"{B}:8000") if route.name != "default"]
+
+
+def test_a_delegates_rule_falls_away_when_one_of_its_matches_is_in_none_of_the_roots() -> None:
+    assert delegated("{uri: {prefix: /a}}", "{uri: {prefix: /a/b}}", "{uri: {exact: /c}}") == []
+
+
+def test_a_delegates_matches_come_in_their_own_order() -> None:
+    paths = delegated("{uri: {prefix: /a}}, {uri: {prefix: /b}}", "{uri: {exact: /b/1}}", "{method: {exact: GET}}")
+    assert paths == ["/b/1", "/a", "/b"]
+
+
+@pytest.mark.parametrize(
+    ("root", "ours", "left"),
+    [
+        ("{headers: {x: {prefix: a}}}", "{headers: {x: {exact: ab}}, uri: {prefix: /p}}", ["/p"]),
+        ("{headers: {x: {exact: a}}}", "{headers: {x: {prefix: a}}, uri: {prefix: /p}}", []),
+        ("{headers: {x: {}}}", "{headers: {x: {exact: a}}, uri: {prefix: /p}}", []),
+        ("{method: {exact: GET}}", "{method: {exact: GET}, uri: {prefix: /p}}", ["/p"]),
+        ("{method: {regex: G.*}}", "{method: {regex: G.*}, uri: {prefix: /p}}", []),
+        ("{uri: {prefix: /p}, ignoreUriCase: true}", "{method: {exact: GET}}", []),
+        ("{sourceNamespace: shop}", "{uri: {prefix: /p}}", []),
+        ("{uri: {prefix: /p}}", "{sourceNamespace: shop}", ["/p"]),
+        ("{gateways: [mesh]}", "{gateways: [mesh, gw], uri: {prefix: /p}}", []),
+        ("{gateways: [mesh, gw]}", "{gateways: [mesh], uri: {prefix: /p}}", ["/p"]),
+    ],
+)
+def test_a_delegate_may_only_narrow_what_its_root_asks_for(root: str, ours: str, left: list[str]) -> None:
+    assert delegated(root, ours) == left
