@@ -218,7 +218,7 @@ class Cluster:
             pod_cidr=self.config.pod_cidr,
             gateway_node_port=self.config.gateway_port,
         )
-        envoy = EnvoySupervisor(config, client, SystemClock())
+        envoy = EnvoySupervisor(config, client, SystemClock(), mesh.bootstrap_offer())
         self._stack.push_async_callback(envoy.stop)
         await envoy.start()
         return envoy

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,10 +20,12 @@ from functools import partial
 from graylane.chain.requests import Dye
 from graylane.kit import Change, Manager
 from graylane.mesh import meshconfig, status
+from graylane.mesh.bootstrap import BootstrapOffer
 from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
 from graylane.mesh.debug.server import DebugServer
+from graylane.mesh.filters.patches import bootstraps
 from graylane.mesh.findings import unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
 from graylane.mesh.memo import Memo
@@ -80,6 +83,7 @@ class Mesh:
         self._published: dict[int, _Published] = {}
         self._live: Compiled | None = None
         self._blocked: dict[Source, str] = {}
+        self._bootstrap: Mapping[Source, str] = {}
         self._serial = 0
         self._told: dict[tuple[str, Key], Verdict] = {}
         self._wake = asyncio.Event()
@@ -197,7 +201,7 @@ class Mesh:
     def _unblock(self, listener: Resource) -> None:
         for source in listener.sources:
             if self._blocked.pop(source, None) is not None and self._live is not None:
-                self._tell(_KIND_OF[source.kind], source, status.acknowledged(self._live, source))
+                self._tell(_KIND_OF[source.kind], source, self._acknowledged(self._live, source))
 
     def _on_live(self, serial: int) -> None:
         live = self._published.get(serial)
@@ -214,16 +218,33 @@ class Mesh:
 
     def _tell_all(self, live: Compiled) -> None:
         """Every object works as it is now, except those Envoy has a complaint about."""
-        bad = self._blocked | self._quarantine.guilty
+        kept = {source: why for source, why in self._bootstrap.items() if why and source in live.plan.findings}
+        bad = self._blocked | self._quarantine.guilty | kept
         unsure = self._quarantine.held | bad.keys()
         for source, findings in live.plan.findings.items():
             known = self._told.get((source.kind, source.key))
             guard = live.plan.guards.get(source, "")
             told = known is not None and known.tells(source.generation, Reason.ACKNOWLEDGED, findings, guard)
             if not told and source not in unsure:
-                self._tell(_KIND_OF[source.kind], source, status.acknowledged(live, source))
+                self._tell(_KIND_OF[source.kind], source, self._acknowledged(live, source))
         for source, why in bad.items():
             self._tell(_KIND_OF[source.kind], source, status.kept_out(source, why))
+
+    def _acknowledged(self, live: Compiled, source: Source) -> Verdict:
+        verdict = status.acknowledged(live, source)
+        found = [each for each in live.plan.inputs.envoy_filters if each.source == source]
+        if any(True for _ in bootstraps(found, "")):
+            return status.in_bootstrap(verdict, source in self._bootstrap)
+        return verdict
+
+    def bootstrap_offer(self) -> BootstrapOffer:
+        """What EnvoyFilters want in the bootstrap of an Envoy, for whoever starts it."""
+        return BootstrapOffer(self._manager.client, lambda: self._store.mesh.root_namespace, self._on_started)
+
+    def _on_started(self, bootstrap: Mapping[Source, str]) -> None:
+        self._bootstrap = bootstrap
+        if self._live is not None:
+            self._tell_all(self._live)
 
     def _tell(self, kind: Kind, source: Source, verdict: Verdict) -> None:
         known = self._told.get((source.kind, source.key))

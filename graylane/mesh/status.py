@@ -20,10 +20,14 @@ RECONCILED = "Reconciled"
 DRAINED = "graylane.dev/Drained"
 
 
+_NEXT_START = "Envoy reads its bootstrap only when it starts, then with this: graylane down, then graylane up"
+
+
 class Reason(StrEnum):
     ACKNOWLEDGED = "Acknowledged"
     WAITING = "WaitingForProxies"
     REFUSED = "RefusedByProxy"
+    NEXT_START = "AtNextStart"
     NOT_ACTED_ON = "NotActedOn"
 
 
@@ -55,6 +59,13 @@ def acknowledged(compiled: Compiled, source: Source) -> Verdict:
     guard = compiled.plan.guards.get(source, "")
     message = f"{count}/{count} proxies up to date" + (f"; {guard}" if guard else "")
     return Verdict(source.generation, Reason.ACKNOWLEDGED, message, findings, guard=guard)
+
+
+def in_bootstrap(verdict: Verdict, started: bool) -> Verdict:
+    """Of an object that wants something in Envoy's bootstrap: whether the running Envoy has read it."""
+    if started:
+        return replace(verdict, message=f"{verdict.message}; Envoy started with it")
+    return replace(verdict, reason=Reason.NEXT_START, message=_NEXT_START)
 
 
 def waiting(compiled: Compiled, source: Source, why: str) -> Verdict:

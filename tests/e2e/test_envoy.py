@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
 from graylane.cluster.envoy.gateway import LABELS, NAMESPACE
+from graylane.install import install_crds
 from graylane.kit import SystemClock
+from graylane.mesh.bootstrap import BootstrapOffer
+from graylane.mesh.inputs import Source
 from graylane.mesh.snapshot import Snapshot
 from graylane.mesh.xds.server import XdsServer
-from graylane.model.kinds import POD, SERVICE
+from graylane.model.kinds import ENVOY_FILTER, POD, SERVICE
 from graylane.model.meta import Obj, dig, is_true, uid_of
+from graylane.testing import envoys as envoy_rigs
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
 from graylane.testing.waiting import eventually
 
@@ -47,9 +53,9 @@ async def envoy(rig: Rig, xds_port: int) -> AsyncIterator[EnvoySupervisor]:
     await supervisor.stop()
 
 
-def supervise(rig: Rig, xds_port: int) -> EnvoySupervisor:
+def supervise(rig: Rig, xds_port: int, offer: BootstrapOffer | None = None) -> EnvoySupervisor:
     config = EnvoyConfig(rig.directory, xds_port, rig.config.pod_cidr, 30080)
-    return EnvoySupervisor(config, rig.client, SystemClock())
+    return EnvoySupervisor(config, rig.client, SystemClock(), offer)
 
 
 async def gateway(rig: Rig) -> Obj:
@@ -129,3 +135,60 @@ async def test_stopping_leaves_no_process_and_a_pod_that_is_not_ready(rig: Rig, 
     await second.wait_ready()
     assert status_of(await gateway(rig))["restartCount"] == 1
     await second.stop()
+
+
+async def wants(rig: Rig, name: str, value: Obj) -> None:
+    """An EnvoyFilter that merges `value` into the bootstrap."""
+    patch = {"applyTo": "BOOTSTRAP", "patch": {"operation": "MERGE", "value": value}}
+    meta = {"name": name, "namespace": "default"}
+    await rig.client.create(ENVOY_FILTER, {"metadata": meta, "spec": {"configPatches": [patch]}})
+
+
+def echoing(address: str, port: int) -> Obj:
+    kind = "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo"
+    chain = {"filters": [{"name": "envoy.filters.network.echo", "typed_config": {"@type": kind}}]}
+    socket = {"socket_address": {"address": address, "port_value": port}}
+    return {"static_resources": {"listeners": [{"name": f"echo-{port}", "address": socket, "filter_chains": [chain]}]}}
+
+
+async def echoed(address: str, port: int) -> bytes:
+    reader, writer = await asyncio.open_connection(address, port)
+    writer.write(b"hello")
+    answer = await reader.readexactly(5)
+    writer.close()
+    return answer
+
+
+async def test_envoy_starts_with_what_is_wanted_in_its_bootstrap_and_without_what_it_cannot_start_with(
+    rig: Rig, xds_port: int
+) -> None:
+    await install_crds(rig.client)
+    address, port = str(rig.config.pod_cidr[9]), envoy_rigs.free_port()
+    await wants(rig, "good", echoing(address, port))
+    await wants(rig, "bad", {"stats_sinks": [{"name": "nobody"}]})
+    told: dict[str, str] = {}
+    offer = BootstrapOffer(rig.client, lambda: "istio-system", lambda found: keep(told, found))
+    supervisor = supervise(rig, xds_port, offer)
+    await supervisor.start()
+    try:
+        await supervisor.wait_ready()
+        assert await echoed(address, port) == b"hello"
+        assert told["good"] == ""
+        assert "Didn't find a registered implementation for 'nobody'" in told["bad"]
+        with socket.socket() as taken:
+            taken.bind((address, 0))
+            taken.listen()
+            await wants(rig, "in-the-way", echoing(address, taken.getsockname()[1]))
+            (pid,) = envoys(rig)
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda: told.get("in-the-way") == "Envoy kept ending with it", 30)
+            await eventually(lambda: supervisor.ready, 30)
+            assert told["good"] == ""
+            assert await echoed(address, port) == b"hello"
+    finally:
+        await supervisor.stop()
+
+
+def keep(told: dict[str, str], found: Mapping[Source, str]) -> None:
+    told.clear()
+    told.update({source.name: why for source, why in found.items()})

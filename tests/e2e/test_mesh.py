@@ -153,6 +153,29 @@ async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
     assert "spec.endpoints[].locality is not acted on" in found["status"]["validationMessages"][0]["message"]
 
 
+async def test_what_is_wanted_in_the_bootstrap_says_whether_the_running_envoy_has_it(rig: MeshRig) -> None:
+    patch = {"applyTo": "BOOTSTRAP", "patch": {"operation": "MERGE", "value": {"stats_flush_interval": "3s"}}}
+    await rig.client.create(
+        ENVOY_FILTER, {"metadata": {"name": "boot", "namespace": "default"}, "spec": {"configPatches": [patch]}}
+    )
+    assert (await bootstrap_said(rig, "False"))[0] == "AtNextStart"
+    offer = rig.mesh.bootstrap_offer()
+    owners = [each.owner for each in await offer.amendments()]
+    assert [each.name for each in owners] == ["boot"]
+    offer.told(owners, {})
+    reason, message = await bootstrap_said(rig, "True")
+    assert (reason, message.endswith("; Envoy started with it")) == ("Acknowledged", True)
+    offer.told((), dict.fromkeys(owners, "it will not do"))
+    reason, message = await bootstrap_said(rig, "False")
+    assert (reason, "it will not do" in message) == ("RefusedByProxy", True)
+
+
+async def bootstrap_said(rig: MeshRig, status: str) -> tuple[str, str]:
+    said = condition(await rig.reconciled(ENVOY_FILTER, "boot", status=status), "Reconciled")
+    assert said is not None
+    return said["reason"], said["message"]
+
+
 async def test_a_policy_that_is_not_enforced_says_so(rig: MeshRig) -> None:
     for kind in (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION):
         await rig.client.create(kind, {"metadata": {"name": "p", "namespace": "default"}, "spec": {"rules": [{}]}})

@@ -3,6 +3,7 @@
 Shell. In: `EnvoyConfig`, a client. Out: a running Envoy and its objects in `istio-system`.
 """
 
-from graylane.cluster.envoy.supervisor import EnvoyConfig, EnvoySupervisor
+from graylane.cluster.envoy.config import EnvoyConfig
+from graylane.cluster.envoy.supervisor import EnvoySupervisor
 
 __all__ = ["EnvoyConfig", "EnvoySupervisor"]

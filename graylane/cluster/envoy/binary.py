@@ -40,6 +40,11 @@ def envoy_version() -> str:
         return ""
 
 
+def validation(binary: Path, bootstrap: Path) -> tuple[str, ...]:
+    """How Envoy is asked whether it would start; it listens nowhere and asks nobody."""
+    return (str(binary), *("--mode", "validate"), *("--config-path", str(bootstrap)), "--disable-hot-restart")
+
+
 def command_line(binary: Path, bootstrap: Path) -> tuple[str, ...]:
     """How Envoy is started.
 

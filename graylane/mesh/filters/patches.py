@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import extension_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
@@ -54,6 +55,7 @@ KINDS = {
     "VIRTUAL_HOST": Kind(route_components_pb2.VirtualHost, "routeConfiguration", (*_WHOLE, "REPLACE")),
     "HTTP_ROUTE": Kind(route_components_pb2.Route, "routeConfiguration", _WHOLE, named=False),
     "CLUSTER": Kind(cluster_pb2.Cluster, "cluster", _WHOLE),
+    "BOOTSTRAP": Kind(bootstrap_pb2.Bootstrap, "", ("MERGE",), named=False),
     "EXTENSION_CONFIG": Kind(extension_pb2.TypedExtensionConfig, "", ("ADD",)),
 }
 ON_LISTENERS = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER", "EXTENSION_CONFIG")
@@ -116,11 +118,28 @@ def decode(owner: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
             continue
         findings.extend(map(doubtful, complaints))
         patch = _patch(owner, block, value)
+        if taken := _ours(patch):
+            findings.append(unsupported(f"{path}.patch.value.{taken}"))
+            continue
         if _cuts_off(patch):
             findings.append(unsupported(f"{path}.patch.operation REMOVE on LISTENER {INBOUND_LISTENER}"))
         if _meant(block):
             patches.append(patch)
     return tuple(patches), tuple(findings)
+
+
+_OURS = ("node", "admin", "dynamic_resources")
+CONTROL_PLANE = "xds"
+
+
+def _ours(patch: Patch) -> str:
+    """The part of a bootstrap without which Envoy would not be found or not be told anything, "" for none."""
+    if patch.target != "BOOTSTRAP":
+        return ""
+    taken = next((name for name in _OURS if patch.value.HasField(name)), "")
+    if not taken and any(each.name == CONTROL_PLANE for each in patch.value.static_resources.clusters):
+        return f"static_resources.clusters[{CONTROL_PLANE}]"
+    return taken
 
 
 def _cuts_off(patch: Patch) -> bool:
@@ -192,6 +211,15 @@ def for_proxy(filters: Iterable[EnvoyFilter], proxy: Proxy, root_namespace: str)
     scope = (root_namespace, proxy.namespace)
     found = (each for each in filters if each.namespace in scope and selects(each.selector, proxy.labels))
     return sorted(found, key=lambda each: _order(each, root_namespace))
+
+
+def bootstraps(filters: Iterable[EnvoyFilter], root_namespace: str) -> Iterable[tuple[EnvoyFilter, tuple[Patch, ...]]]:
+    """The EnvoyFilters that want something in the bootstrap, whichever proxy they select, in order."""
+    for each in sorted(filters, key=lambda each: _order(each, root_namespace)):
+        if any(block.get("applyTo") == "BOOTSTRAP" for block in each.patches):
+            wanted = tuple(patch for patch in decode(each)[0] if patch.target == "BOOTSTRAP")
+            if wanted:
+                yield each, wanted
 
 
 def _order(each: EnvoyFilter, root_namespace: str) -> tuple[int, bool, str, str]:

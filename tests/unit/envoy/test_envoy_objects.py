@@ -15,6 +15,7 @@ from graylane.client import ApiClient, ApiConfig
 from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor, binary
 from graylane.cluster.envoy.binary import find_envoy
 from graylane.cluster.envoy.bootstrap import Bootstrap, bootstrap_document
+from graylane.cluster.envoy.config import admin_socket
 from graylane.cluster.envoy.gateway import (
     Gateway,
     Process,
@@ -24,7 +25,6 @@ from graylane.cluster.envoy.gateway import (
     service_object,
     service_patch,
 )
-from graylane.cluster.envoy.supervisor import admin_socket
 from graylane.errors import UserError
 from graylane.model.meta import is_true
 from graylane.model.patches import merge_patch

@@ -209,7 +209,10 @@ def patch(apply_to: str = "HTTP_FILTER", operation: str = "ADD", match: Obj | No
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        (patch("BOOTSTRAP", "MERGE"), "GRL0001"),
+        (patch("BOOTSTRAP", "MERGE", admin={}), "GRL0001"),
+        (patch("BOOTSTRAP", "MERGE", node={"id": "other"}), "GRL0001"),
+        (patch("BOOTSTRAP", "MERGE", static_resources={"clusters": [{"name": "xds"}]}), "GRL0001"),
+        (patch("BOOTSTRAP", "ADD"), "GRL0001"),
         (patch("LISTENER", "REPLACE", name="x"), "GRL0001"),
         (patch("CLUSTER", "MERGE", {"listener": {"portNumber": 80}}), "IST0106"),
         (patch(operation="MOVE"), "IST0106"),
