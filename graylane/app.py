@@ -62,6 +62,7 @@ class ClusterConfig:
     gateway_port: int = 30080
     images: Path | None = None
     pod_network: str = LOOPBACK
+    ledger: bool = True
 
     @property
     def own_network(self) -> PodNetwork | None:
@@ -203,6 +204,7 @@ class Cluster:
             proxy_port=PROXY_PORT,
             namespaces=own.prefix if own else "",
             system_roots=authorities.of_this_machine(),
+            ledger=str(self.config.data_dir.resolve() / "envoy" / "ledger") if self.config.ledger else "",
         )
         mesh = Mesh(config, manager, Post(NODE_NAME, self.config.node_ip))
         self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way

@@ -15,6 +15,8 @@ from graylane.chain.latency import Took
 
 Headers = tuple[tuple[str, str], ...]
 Json = Mapping[str, Any]
+NO_LEDGER: Json = {"ledger": "off"}
+"""What a mesh answers that was told to keep none."""
 
 
 @dataclass(frozen=True, slots=True)

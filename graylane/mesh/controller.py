@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from graylane.chain.requests import Dye
 from graylane.kit import Change, Manager
@@ -28,6 +29,7 @@ from graylane.mesh.debug.server import DebugServer
 from graylane.mesh.filters.patches import bootstraps
 from graylane.mesh.findings import unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
+from graylane.mesh.ledger.pipe import Pipe
 from graylane.mesh.memo import Memo
 from graylane.mesh.quarantine import Quarantine
 from graylane.mesh.snapshot import Resource, Type
@@ -74,8 +76,9 @@ class Mesh:
         self._store = Store(config)
         self._quarantine = Quarantine()
         self._memo = Memo()
-        self._debug = DebugServer(lambda: self._server.logs)
-        self._server = XdsServer(self._on_report, self._debug.take)
+        self._debug = DebugServer(lambda: self._server.logs, config.named, keeps_ledger=bool(config.ledger))
+        self._pipe = Pipe(Path(config.ledger), self._debug.take) if config.ledger else None
+        self._server = XdsServer(self._on_report)
         self._post = post
         self._presence = Presence(manager, post) if post else None
         self._lanes: dict[Key, frozenset[str]] = {}
@@ -95,6 +98,8 @@ class Mesh:
 
     async def start(self, xds_port: int = 0) -> None:
         """Returns once Envoy can connect; compiling begins when the manager's caches are filled."""
+        if self._pipe:
+            self._pipe.start()
         await self._server.start(port=xds_port)
         if self._post and self._presence:
             await self._debug.start(self._post.node_ip)
@@ -119,6 +124,8 @@ class Mesh:
         await self._debug.stop()
         await self._writer.stop()
         await self._server.stop()
+        if self._pipe:
+            self._pipe.stop()
 
     def _on_change(self, kind: Kind, change: Change) -> None:
         self._store.take(kind, change.key, change.old, change.new)

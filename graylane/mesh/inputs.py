@@ -319,8 +319,9 @@ class EnvoyFilter(Config):
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:
-    """What holds mesh-wide. `access_log` is a path to write to, "" for none; `ledger` makes Envoy tell us too.
+    """What holds mesh-wide. `access_log` is a path to write to, "" for none; so is `ledger`, where we are told.
 
+    Of the headers that the ledger tells of, `named` cost next to nothing; they are in listeners and can never change.
     `registry_only` refuses unknown hosts. Where pods have network namespaces, the path of a pod's is `namespaces` and
     the pod's address. `system_roots` is the file with the certificates of the authorities that this machine trusts.
     The exports are those of what says nothing itself, () for to everybody; `retries` are those of rules that say
@@ -332,7 +333,8 @@ class MeshConfig:
     proxy_port: int = 15001
     access_log: str = "/dev/stdout"
     connect_timeout: float = 10.0
-    ledger: bool = True
+    ledger: str = ""
+    named: tuple[str, ...] = ("my-request-id",)
     registry_only: bool = False
     namespaces: str = ""
     system_roots: str = ""

@@ -28,7 +28,6 @@ from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.inputs import Inputs
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import EMPTY, Snapshot
-from graylane.mesh.xds.accesslog import Take
 from graylane.mesh.xds.protocol import Live, Refused, Report
 from graylane.mesh.xds.server import XdsServer
 from graylane.testing.waiting import eventually
@@ -106,8 +105,10 @@ def _address(host: str, port: int) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def envoy_process(xds_port: int, *, workers: int = 1) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
-    """Envoy, asking `xds_port` for everything. Gives its admin port."""
+async def envoy_process(
+    xds_port: int, *, workers: int = 1, flush_ms: int = 10
+) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """Envoy, asking `xds_port` for everything, which writes its logs every `flush_ms`. Gives its admin port."""
     admin = free_port()
     config = orjson.dumps(bootstrap(xds_port, admin)).decode()
     log = None if os.environ.get("ENVOY_LOG") else asyncio.subprocess.DEVNULL
@@ -115,7 +116,8 @@ async def envoy_process(xds_port: int, *, workers: int = 1) -> AsyncIterator[tup
         str(envoy_binary()),
         *("--config-yaml", config, "--concurrency", str(workers), "--disable-hot-restart"),
         "--ignore-unknown-dynamic-fields",
-        *("-l", "warn", "--drain-strategy", "immediate", "--drain-time-s", "2", "--file-flush-interval-msec", "10"),
+        *("-l", "warn", "--drain-strategy", "immediate", "--drain-time-s", "2"),
+        *("--file-flush-interval-msec", str(flush_ms)),
         stdout=log,
         stderr=sys.stderr if log is None else log,
     )
@@ -202,15 +204,15 @@ async def fetch(
 
 
 @contextlib.asynccontextmanager
-async def rig(*, workers: int = 1, on_access: Take | None = None) -> AsyncIterator[Rig]:
-    """A running Envoy with an empty configuration. `on_access` gets its access log."""
+async def rig(*, workers: int = 1, flush_ms: int = 10) -> AsyncIterator[Rig]:
+    """A running Envoy with an empty configuration; see `envoy_process`."""
     found = Rig()
-    found.server = XdsServer(found.report, on_access)
+    found.server = XdsServer(found.report)
     await found.server.start()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(lambda: found.server.stop())  # whichever server it is by then
         found.admin_port, found.process = await stack.enter_async_context(
-            envoy_process(found.server.port, workers=workers)
+            envoy_process(found.server.port, workers=workers, flush_ms=flush_ms)
         )
         # A connection that is kept alive keeps its old filters for one more request; most tests ask about new ones.
         connector = aiohttp.TCPConnector(force_close=True)

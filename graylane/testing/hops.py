@@ -47,7 +47,7 @@ spec:
   hosts: ["*"]
   gateways: [gw]
   http:
-  - match: [{headers: {my-request-id: {exact: nobody}}}]
+  - match: [{headers: {LANE: {exact: nobody}}}]
     directResponse: {status: 404}
   - route: [{destination: {host: a}}]
 """
@@ -55,24 +55,25 @@ spec:
 
 @dataclass(frozen=True)
 class Chain:
-    """A gateway and two services in a namespace of its own."""
+    """A gateway and two services in a namespace of its own, where `header` marks a lane."""
 
     namespace: str
     network: str
     port: int
-    ledger: bool = False
+    header: str = "my-request-id"
 
     @classmethod
-    def anew(cls, namespace: str, *, ledger: bool = False) -> Chain:
+    def anew(cls, namespace: str, *, header: str = "my-request-id") -> Chain:
         """Where nobody else listens."""
-        return cls(namespace, envoys.own_network(), envoys.free_node_port(), ledger)
+        return cls(namespace, envoys.own_network(), envoys.free_node_port(), header)
 
     @property
     def door(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def inputs(self) -> Inputs:
-        cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger=self.ledger))
+    def inputs(self, ledger: str = "") -> Inputs:
+        """`ledger` is the pipe that its requests are told on, "" for none."""
+        cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger=ledger))
         labels = {"gw": {"app": "gw"}, "a": {"app": "a"}, "b": {"app": "b"}}
         cluster.pods = [
             meshes.pod(
@@ -85,9 +86,9 @@ class Chain:
             )
             for number, name in enumerate(labels, 1)
         ]
-        text = _MANIFESTS.replace("NODE_PORT", str(self.port))
+        text = _MANIFESTS.replace("NODE_PORT", str(self.port)).replace("LANE", self.header)
         cluster.apply(*meshes.manifests(text, namespace=self.namespace))
-        return replace(cluster.inputs(), lanes=frozenset({"my-request-id"}))
+        return replace(cluster.inputs(), lanes=frozenset({self.header}))
 
     def services(self) -> contextlib.AbstractAsyncContextManager[None]:
         """The two services, which call each other through the mesh."""

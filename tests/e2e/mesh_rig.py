@@ -164,7 +164,7 @@ async def mesh_rig(directory: Path, *, envoy: bool = True) -> AsyncIterator[Mesh
         await install_crds(client)
         manager = Manager(client)
         manager.add(meshconfig.controller())
-        mesh = Mesh(MeshConfig(access_log=""), manager)
+        mesh = Mesh(MeshConfig(access_log="", ledger=str(directory / "ledger")), manager)
         await mesh.start()
         stack.push_async_callback(mesh.stop)
         await stack.enter_async_context(running(manager))

@@ -80,10 +80,12 @@ class Town:
     rig: envoys.Rig
     network: str
     gateway: str
-    cluster: meshes.Cluster = field(default_factory=lambda: meshes.Cluster(mesh=MeshConfig(access_log="")))
+    cluster: meshes.Cluster = field(
+        default_factory=lambda: meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null"))
+    )
 
     def reset(self, node_port: int) -> None:
-        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log=""))
+        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null"))
         self.cluster.apply(*meshes.manifests(WORLD), meshes.gateway_service(node_port))
         self.cluster.pods = [
             meshes.gateway_pod(f"{self.network}.1", "127.0.0.1"),

@@ -7,7 +7,7 @@ Shell. In: GET requests. Out: JSON. `/debug/syncz` is istiod's; the ledger is ou
     /debug/ledger/requests?client=IP:PORT,…|id=ID,…   requests one by one, with the calls made for them
                           [&after=N][&wait=S]         … once something newer than N is known
 
-Every answer of the ledger has `taken`, the N for the next question.
+Every answer of the ledger has `taken`, the N for the next question. A mesh that keeps none answers `{"ledger": "off"}`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from graylane.chain.seen import SeenHop, linked_to_json, view_to_json
+from graylane.chain.seen import NO_LEDGER, SeenHop, linked_to_json, view_to_json
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.debug.istiod import PORT
 from graylane.mesh.ledger.book import Ledger, of_client
 from graylane.mesh.ledger.directory import Directory
-from graylane.mesh.ledger.entry import seen_hop
+from graylane.mesh.ledger.entry import Unreadable, seen_hop
 from graylane.mesh.xds import syncz
 from graylane.mesh.xds.syncz import SyncLog
 
@@ -34,10 +34,14 @@ _LONGEST_WAIT = 20.0
 
 
 class DebugServer:
-    """`take` is for Envoy's access log, `learn` for the plan that is live."""
+    """`take` is for the lines of Envoy's log, which end with the headers `named`; `learn` for the plan that is live."""
 
-    def __init__(self, logs: Callable[[], Iterable[SyncLog]]) -> None:
+    def __init__(
+        self, logs: Callable[[], Iterable[SyncLog]], named: Sequence[str] = (), *, keeps_ledger: bool = True
+    ) -> None:
         self.ledger = Ledger()
+        self._keeps_ledger = keeps_ledger
+        self._named = named
         self.port = 0
         self._logs = logs
         self._directory = Directory()
@@ -49,12 +53,13 @@ class DebugServer:
         self._plan = plan
         self._directory.learn(plan)
 
-    def take(self, entries: Iterable[Any]) -> None:
-        now = time.time()
-        for entry in entries:
-            hop = seen_hop(entry, self.ledger.taken + 1, self._directory)
-            if hop is not None:
-                self.ledger.take(hop, self._directory.lanes, now)
+    def take(self, lines: Iterable[str]) -> None:
+        now, lanes = time.time(), self._directory.lanes
+        for line in lines:
+            with contextlib.suppress(Unreadable):
+                hop = seen_hop(line, self.ledger.taken + 1, self._directory, self._named)
+                if hop is not None:
+                    self.ledger.take(hop, lanes, now)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -62,8 +67,8 @@ class DebugServer:
         """At istiod's port, or at any other where that one is taken."""
         app = web.Application()
         app.router.add_get("/debug/syncz", self._syncz)
-        app.router.add_get("/debug/ledger", self._view)
-        app.router.add_get("/debug/ledger/requests", self._requests)
+        app.router.add_get("/debug/ledger", self._view if self._keeps_ledger else _no_ledger)
+        app.router.add_get("/debug/ledger/requests", self._requests if self._keeps_ledger else _no_ledger)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         try:
@@ -97,6 +102,10 @@ class DebugServer:
             async with asyncio.timeout(min(wait, _LONGEST_WAIT)):
                 while self.ledger.taken <= after:
                     await self._news.wait()
+
+
+async def _no_ledger(_: web.Request) -> web.Response:
+    return _json(NO_LEDGER)
 
 
 def _wanted(request: web.Request) -> Callable[[SeenHop], bool]:

@@ -151,7 +151,7 @@ class _Managers:
     def _finished(self, manager: Any, patches: Sequence[Patch]) -> Any:
         filters = apply.http_filters(manager.http_filters, patches)
         if self.mesh.ledger:
-            filters.insert(len(filters) - 1, _http_filter(observe.FILTER, observe.reader()))
+            filters.insert(len(filters) - 1, observe.reader())
         apply.refill(manager.http_filters, filters)
         return manager
 
@@ -209,7 +209,7 @@ def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool) -> A
         extension.typed_config.CopyFrom(_strip(spec.strips))
     manager.http_filters.extend(http_filters(role))
     if mesh.ledger:
-        manager.access_log.add(name=observe.LOG).typed_config.CopyFrom(observe.access_log())
+        manager.access_log.add(name=observe.LOG).typed_config.CopyFrom(observe.access_log(mesh))
     if mesh.access_log:
         manager.access_log.add(name="envoy.access_loggers.file").typed_config.CopyFrom(access_log(mesh.access_log))
     return manager

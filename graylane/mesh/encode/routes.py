@@ -44,9 +44,9 @@ _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 
 def table(
-    found: RouteTable, told: frozenset[str] | None, patches: Sequence[Patch], memo: Memo, *, signed: bool = True
+    found: RouteTable, told: observe.Told | None, patches: Sequence[Patch], memo: Memo, *, signed: bool = True
 ) -> Resource:
-    """`told` are headers the access log shall name besides those the table's rules look at.
+    """`told` are headers the ledger is told of besides those the table's rules look at; None where there is none.
 
     `signed`: each route says in its metadata which object it is of. Only an EnvoyFilter can look there, and it costs
     Envoy a fifth of the time a table takes.
@@ -55,7 +55,7 @@ def table(
     head.validate_clusters.value = False  # a route may name what does not exist (yet): 503 for it, not refusal of all
     head.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_BODY
     head.ignore_port_in_host_matching = found.ignore_port
-    if told is not None and (names := observe.observed_headers(found.hosts, told, memo)):
+    if told is not None and (names := observe.read_headers(found.hosts, told, memo, patched=bool(patches))):
         head.typed_per_filter_config[observe.FILTER].CopyFrom(observe.per_table(names))
     parts = [part(head), *memo.each(("hosts", signed), found.hosts, partial(_part, signed))]
     if not patches:

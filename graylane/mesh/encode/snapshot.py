@@ -13,6 +13,7 @@ from graylane.mesh.compile.clusters import ClusterSpec
 from graylane.mesh.compile.inbound import door
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.encode import clusters, inbound, listeners, routes
+from graylane.mesh.encode.observe import Told
 from graylane.mesh.inputs import ProxyKind, Resolution, Source
 from graylane.mesh.memo import Memo, Table
 from graylane.mesh.snapshot import Resource, Resources, Snapshot, Type, by_name
@@ -114,9 +115,10 @@ def _tables(plan: Plan, memo: Memo) -> Iterable[Resource]:
         yield memo.stage(("table", table.name), key, partial(routes.table, table, told, patches, signed=signed))
 
 
-def _told(plan: Plan) -> frozenset[str] | None:
+def _told(plan: Plan) -> Told | None:
     """The headers Envoy tells of in every table; None when it is to tell nothing."""
-    return plan.inputs.lanes if plan.inputs.mesh.ledger else None
+    mesh = plan.inputs.mesh
+    return Told(plan.inputs.lanes, frozenset(mesh.named)) if mesh.ledger else None
 
 
 def _signed(plan: Plan) -> bool:

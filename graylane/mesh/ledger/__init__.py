@@ -1,5 +1,6 @@
 """The ledger of requests: what every proxy saw, who answered, and whether services pass the dye on.
 
-`entry` reads an entry of Envoy's access log with what `directory` knows of addresses and routes, `book` keeps it for a
-while, `links` finds on whose behalf a call was made, `carried` who loses a header; `chain.seen` has the nouns.
+`pipe` takes what Envoy writes, `entry` reads a line of it with what `directory` knows of addresses and routes, `book`
+keeps it for a while, `links` finds on whose behalf a call was made, `carried` who loses a header; `chain.seen` has the
+nouns.
 """

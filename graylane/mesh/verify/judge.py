@@ -98,7 +98,9 @@ class Judge:
         table = self.scene.plan.tables.get(table_of(spec, hop.authority)) if spec else None
         if table is None or not (hop.route or hop.headers):
             return request.headers
-        told = observed_headers(table.hosts, self.scene.plan.inputs.lanes | self.lanes, Memo())
+        told = (
+            observed_headers(table.hosts, self.scene.plan.inputs.lanes | self.lanes, Memo()) | dict(hop.headers).keys()
+        )
         return (*((name, value) for name, value in request.headers if name not in told), *hop.headers)
 
 

@@ -1,7 +1,7 @@
-"""The gRPC server Envoy connects to: ADS around `protocol.Session`, and its access log beside it.
+"""The gRPC server Envoy connects to: ADS around `protocol.Session`.
 
-Shell. In: snapshots to publish. Out: pushes to every connected Envoy, a callback per report, and its log entries. State
-of the world over one aggregated stream, so that the order of types is ours to choose.
+Shell. In: snapshots to publish. Out: pushes to every connected Envoy and a callback per report. State of the world over
+one aggregated stream, so that the order of types is ours to choose.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc.aio
-from envoy.service.accesslog.v3 import als_pb2_grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from graylane.kit import SystemClock
 from graylane.mesh.snapshot import EMPTY, Snapshot, Type
-from graylane.mesh.xds.accesslog import AccessLog, Take
 from graylane.mesh.xds.protocol import Live, Refused, Report, Request, Response, Session
 from graylane.mesh.xds.syncz import SyncLog
 from graylane.model.meta import format_time
@@ -29,14 +27,10 @@ _TYPES = {type.value: type for type in Type}
 
 
 class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
-    """`on_report` is called in the event loop for everything any Envoy acknowledges or refuses.
+    """`on_report` is called in the event loop for everything any Envoy acknowledges or refuses."""
 
-    `on_access` is called with the access log's entries, a handful at a time.
-    """
-
-    def __init__(self, on_report: Callable[[Report], None], on_access: Take | None = None) -> None:
+    def __init__(self, on_report: Callable[[Report], None]) -> None:
         self._tell = on_report
-        self._access = AccessLog(on_access)
         self._epoch = format_time(SystemClock().now())
         self._live = 0
         self._snapshot = EMPTY
@@ -56,7 +50,6 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self._server)
-        als_pb2_grpc.add_AccessLogServiceServicer_to_server(self._access, self._server)
         self.port = self._server.add_insecure_port(f"{host}:{port}")
         await self._server.start()
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
-from envoy.config.core.v3 import base_pb2
-from envoy.data.accesslog.v3 import accesslog_pb2
 
 from graylane.chain.seen import linked_from_json, view_from_json
 from graylane.mesh.compile.plan import plan
 from graylane.mesh.debug.server import DebugServer
-from graylane.mesh.encode.observe import NAMESPACE
+from graylane.mesh.encode.observe import FIELD, PAIR, VALUE
 from graylane.mesh.memo import Memo
 from graylane.mesh.xds.syncz import SyncLog
 from graylane.testing import meshes
@@ -47,7 +46,7 @@ async def server() -> AsyncIterator[DebugServer]:
     cluster = meshes.Cluster()
     cluster.pods = [meshes.pod("a-1", A, {"app": "a"}), meshes.pod("b-1", B, {"app": "b"})]
     cluster.apply(*meshes.manifests(MANIFESTS))
-    found = DebugServer(lambda: [SyncLog()])
+    found = DebugServer(lambda: [SyncLog()], NAMED)
     found.learn(plan(replace(cluster.inputs(), lanes=frozenset({"my-request-id", "x-tenant"})), Memo()))
     host = f"{own_network()}.1"
     await found.start(host)
@@ -62,32 +61,40 @@ async def get(server: DebugServer, path: str) -> Any:
         return await response.json() if response.status == 200 else (response.status, await response.text())
 
 
-def entry(*, code: int = 200, route: str = "to-b", method: str = "GET", **headers: str) -> Any:
-    """A call of a-1 to b, as Envoy tells of it."""
-    found = accesslog_pb2.HTTPAccessLogEntry()
-    common = found.common_properties
-    local, upstream = common.downstream_local_address, common.upstream_remote_address
-    local.socket_address.address, local.socket_address.port_value = A, 15001
-    upstream.socket_address.address, upstream.socket_address.port_value = B, 8000
-    common.downstream_direct_remote_address.socket_address.address = "127.0.0.1"
-    common.start_time.GetCurrentTime()
-    common.duration.nanos = 2_000_000
-    common.route_name, common.upstream_cluster = route, "outbound|8000||b.default.svc.cluster.local"
-    if code == 503:
-        common.response_flags.upstream_connection_failure = True
-        common.response_flags.upstream_retry_limit_exceeded = True
-    for name, value in headers.items():
-        fields = common.metadata.filter_metadata[NAMESPACE].fields
-        fields[name.replace("_", "-")].string_value = value
-    found.request.request_method = base_pb2.RequestMethod.Value(method)
-    found.request.authority, found.request.path, found.request.request_id = "b:8000", "/x", "some-id"
-    found.response.response_code.value = code
-    found.response.response_code_details = "via_upstream"
-    return found
+NAMED = ("my-request-id",)
+
+
+def line(
+    *, code: int = 200, route: str = "to-b", method: str = "GET", read: tuple[tuple[str, str], ...] = (), lane: str = ""
+) -> str:
+    """A call of a-1 to b, as Envoy tells of it; `read` are headers that a filter read, `lane` the one that it names."""
+    now = time.time()
+    flags, cluster = "URX,UF" if code == 503 else "-", "outbound|8000||b.default.svc.cluster.local"
+    filtered = PAIR.join(f"{name}{VALUE}{value}" for name, value in read)
+    return FIELD.join(
+        (
+            f"{now - 0.002:.6f}",
+            f"{now:.6f}",
+            str(code),
+            flags,
+            "via_upstream",
+            f"{A}:15001",
+            "127.0.0.1:4711",
+            f"{B}:8000",
+            cluster,
+            method,
+            "some-id",
+            "b:8000",
+            "/x",
+            route,
+            filtered,
+            lane,
+        )
+    )
 
 
 async def test_an_entry_is_told_with_pod_rule_lane_and_what_the_rule_did_to_headers(server: DebugServer) -> None:
-    server.take([entry(my_request_id="canary", x_tenant="t"), entry(code=503)])
+    server.take([line(lane="canary", read=(("x-tenant", "t"),)), line(code=503)])
     first, second = (
         each.hop for each in linked_from_json((await get(server, "/debug/ledger/requests?id=some-id"))["requests"])
     )
@@ -96,12 +103,36 @@ async def test_an_entry_is_told_with_pod_rule_lane_and_what_the_rule_did_to_head
     assert (first.virtual_host, first.method, first.code) == ("b.default.svc.cluster.local:8000", "GET", 200)
     assert first.headers == (("my-request-id", "canary"), ("x-tenant", "t"))
     assert first.passed == (("my-request-id", "canary"),)
-    assert first.seconds == pytest.approx(0.002)
+    assert first.seconds == pytest.approx(0.002, abs=1e-5)
     assert (second.flags, second.failed) == ("UF,URX", True)
 
 
+async def test_what_the_filter_read_before_this_hops_edits_is_what_was_received(server: DebugServer) -> None:
+    dyed_here, taken_off_here = (("my-request-id", ""),), (("my-request-id", "canary"),)
+    server.take([line(lane="canary", read=dyed_here), line(read=taken_off_here)])
+    told = linked_from_json((await get(server, "/debug/ledger/requests?id=some-id"))["requests"])
+    assert [each.hop.headers for each in told] == [(), (("my-request-id", "canary"),)]
+
+
+async def test_what_is_no_line_of_ours_is_passed_over_and_a_tunnel_is_told_by_what_is_in_it(
+    server: DebugServer,
+) -> None:
+    server.take(
+        [line().partition(FIELD)[2], "", "half a line", line(method="CONNECT"), line().replace("200", "many"), line()]
+    )
+    assert (await get(server, "/debug/ledger"))["taken"] == 1
+
+
+async def test_a_mesh_without_a_ledger_says_so() -> None:
+    server = DebugServer(lambda: (), keeps_ledger=False)
+    server.host = f"{own_network()}.1"  # type: ignore[attr-defined]
+    await server.start(server.host)  # type: ignore[attr-defined]
+    assert await get(server, "/debug/ledger") == await get(server, "/debug/ledger/requests?id=x") == {"ledger": "off"}
+    await server.stop()
+
+
 async def test_counts_are_told_for_the_seconds_that_were_asked_for(server: DebugServer) -> None:
-    server.take([entry(my_request_id="canary")] * 3)
+    server.take([line(lane="canary")] * 3)
     told = await get(server, "/debug/ledger?seconds=30")
     assert (told["taken"], told["lanes"]) == (3, ["my-request-id", "x-tenant"])
     (count,) = view_from_json(told).counts
@@ -114,11 +145,11 @@ async def test_counts_are_told_for_the_seconds_that_were_asked_for(server: Debug
 
 
 async def test_a_question_waits_for_what_is_newer(server: DebugServer) -> None:
-    server.take([entry()])
+    server.take([line()])
     asked = asyncio.create_task(get(server, "/debug/ledger/requests?id=some-id&after=1&wait=20"))
     assert (await get(server, "/debug/ledger/requests?id=some-id"))["taken"] == 1
     assert not asked.done()
-    server.take([entry()])
+    server.take([line()])
     assert (await asked)["taken"] == 2
 
 
