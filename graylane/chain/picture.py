@@ -13,7 +13,7 @@ from typing import Any
 
 from graylane.chain.document import document as view_document
 from graylane.chain.problems import Confirmation
-from graylane.chain.seen import LedgerView
+from graylane.chain.seen import NO_LEDGER, LedgerView
 from graylane.chain.sightings import NOTHING_SEEN, SightedHop, Sightings, sightings
 from graylane.chain.sightings import document as sightings_document
 from graylane.chain.states import Place, state_of
@@ -55,10 +55,13 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
+    """Not `kept`: the mesh was told to keep no ledger."""
+
     view: ChainView
     seen: Sightings
     proxies: Proxies | None
     ways: tuple[Way, ...]
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,11 @@ def window(view: ChainView, now: datetime) -> Window:
     return Window(float(int(max(_SLICE_SECONDS, min(WINDOW_SECONDS, quiet)))), settled=quiet >= _SLICE_SECONDS)
 
 
-def picture(view: ChainView, ledger: LedgerView | None, proxies: Proxies | None, *, settled: bool = True) -> Picture:
+def picture(
+    view: ChainView, ledger: LedgerView | None, proxies: Proxies | None, *, settled: bool = True, kept: bool = True
+) -> Picture:
     seen = sightings(view, ledger or NOTHING_SEEN, settled=settled)
-    return Picture(view, seen, proxies, tuple(_ways(view, seen)))
+    return Picture(view, seen, proxies, tuple(_ways(view, seen)), kept)
 
 
 def proxies_of(syncz: Iterable[Mapping[str, Any]]) -> Proxies:
@@ -127,4 +132,5 @@ def document(found: Picture) -> dict[str, Any]:
                 "leaks": {"count": way.leaks, "dyed": way.dyed} if found.seen.settled else None,
             }
     proxies = found.proxies and {"live": found.proxies.live, "total": found.proxies.total}
-    return {**told, "proxies": proxies, "observed": sightings_document(found.seen) if found.seen.seconds else None}
+    observed = sightings_document(found.seen) if found.seen.seconds else None
+    return {**told, "proxies": proxies, "observed": observed if found.kept else NO_LEDGER}

@@ -111,7 +111,8 @@ def _cluster(options: UpOptions) -> Cluster:
     node_ip, images = options.node_ip, options.images
     if images:
         _require_images(images)
-    return Cluster(ClusterConfig(options.data, node_ip, api_port, gateway_port, images, options.pod_network))
+    network, ledger = options.pod_network, options.ledger
+    return Cluster(ClusterConfig(options.data, node_ip, api_port, gateway_port, images, network, ledger))
 
 
 async def _serve(

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from graylane.chain.picture import Picture, Proxies, picture, proxies_of, window
-from graylane.chain.seen import view_from_json
+from graylane.chain.seen import NO_LEDGER, view_from_json
 from graylane.chain.view import ChainView
 from graylane.client import ApiClient
 from graylane.errors import ApiError
@@ -24,8 +24,9 @@ async def look(client: ApiClient, view: ChainView, now: datetime) -> Picture:
         _ask(client, "/debug/ledger", {"seconds": f"{back.seconds:g}"}), _ask(client, "/debug/syncz", {})
     )
     told = next((answer for answer in ledger if isinstance(answer, dict)), None)
-    seen = view_from_json(told) if told else None
-    return picture(view, seen, _proxies(syncz), settled=back.settled)
+    kept = told != NO_LEDGER
+    seen = view_from_json(told) if told and kept else None
+    return picture(view, seen, _proxies(syncz), settled=back.settled, kept=kept)
 
 
 async def _ask(client: ApiClient, path: str, params: dict[str, str]) -> list[Any]:

@@ -27,6 +27,7 @@ _EMPTY = """\
 No Rollout in namespace {namespace}, and no Service with pods behind it.
 Start with a manifest: `kubectl apply -f …`, or see the whole scenario with
 `graylane demo`. Another namespace: -n NAME."""
+_OFF = "requests not seen: up --ledger=off"
 _NO_RELEASE = "No Rollout in namespace {namespace}: create one to release a Deployment behind a lane."
 _LOST = "! {sentence} ({lost} of {total} requests)"
 _FAILED = "! {service}: {failed} of {total} requests failed in {seconds:g} s"
@@ -107,7 +108,7 @@ def _entry(found: Picture, way: Way, width: int) -> list[str]:
         parts += [f"dyed {rate(way.dyed_rate)} r/s"] * bool(found.view.dyes) + [f"plain {rate(way.plain_rate)} r/s"]
         if found.view.dyes and found.seen.settled:
             parts.append(f"leaks {way.leaks:,} of {way.dyed:,} dyed")
-    return packed([*parts, *_routes(found, way)], width)
+    return packed([*parts, *_routes(found, way), *[_OFF] * (not found.kept)], width)
 
 
 def _routes(found: Picture, way: Way) -> list[str]:

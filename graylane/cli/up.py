@@ -25,6 +25,11 @@ class PodNetwork(StrEnum):
     NETNS = "netns"
 
 
+class Switch(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
 @dataclass(frozen=True, slots=True)
 class UpOptions:
     """Everything `up` was asked for."""
@@ -36,6 +41,7 @@ class UpOptions:
     node_ip: str
     images: Path | None
     pod_network: str
+    ledger: bool = True
 
     def arguments(self) -> list[str]:
         """The same wish as a command line, for the background process; the data directory aside."""
@@ -44,6 +50,7 @@ class UpOptions:
             f"--gateway-port={self.gateway_port}",
             f"--node-ip={self.node_ip}",
             f"--pod-network={self.pod_network}",
+            f"--ledger={Switch.ON if self.ledger else Switch.OFF}",
         ]
         words += [f"--images={self.images.absolute()}"] if self.images else []
         return words + [f"--filename={path.absolute()}" for path in self.files]
@@ -71,6 +78,10 @@ def command(
             "loopback: pods share this machine's and find Services through http_proxy."
         ),
     ] = PodNetwork.LOOPBACK,
+    ledger: Annotated[
+        Switch,
+        typer.Option(help="off: proxies do not tell of requests; `status` shows none, `verify` cannot be used."),
+    ] = Switch.ON,
     report_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
     lifeline_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -79,7 +90,16 @@ def command(
     from graylane.cli.datadir import DataDir, default_data
 
     place = DataDir((data or default_data()).absolute())
-    options = UpOptions(place.path, tuple(filename or ()), api_port, gateway_port, node_ip, images, pod_network.value)
+    options = UpOptions(
+        place.path,
+        tuple(filename or ()),
+        api_port,
+        gateway_port,
+        node_ip,
+        images,
+        pod_network.value,
+        ledger is Switch.ON,
+    )
     if report_fd is not None:
         raise typer.Exit(serve.for_parent(options, os.fdopen(report_fd, "w"), lifeline_fd))
     if detach:

@@ -13,7 +13,7 @@ from typing import Any
 from graylane.chain import observed
 from graylane.chain.match import Request
 from graylane.chain.requests import Dye
-from graylane.chain.seen import Headers, Linked, linked_from_json
+from graylane.chain.seen import NO_LEDGER, Headers, Linked, linked_from_json
 from graylane.cli.connect import connect
 from graylane.cli.exits import CheckFailed, Refused
 from graylane.cli.options import Format, Scope
@@ -39,6 +39,10 @@ _BATCH = 50
 _NO_LEDGER = (
     "the mesh of this cluster does not tell what its proxies see ({why}); "
     "`graylane verify` needs the mesh of `graylane up`, `graylane explain` does not"
+)
+_OFF = (
+    "the ledger of requests is off (graylane up --ledger=off), which `graylane verify` needs: "
+    "stop the cluster and start it with --ledger=on, or ask `graylane explain` for what is predicted"
 )
 _NO_DYE = (
     "no TrafficRouting in namespace {namespace} says by an exact header what marks a lane; "
@@ -146,4 +150,6 @@ async def _ledger(client: ApiClient, params: dict[str, str], after: int = -1, wa
     if told is None:
         why = answers[0].error if answers else "there is no pod with label app=istiod in namespace istio-system"
         raise Refused(_NO_LEDGER.format(why=why))
+    if told.value == NO_LEDGER:
+        raise Refused(_OFF)
     return told.value

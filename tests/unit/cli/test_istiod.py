@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from chain.scene import base
 from cli.conftest import Server
 from cli.test_explain import both_released, put_all
 from graylane.chain.picture import Proxies
+from graylane.chain.seen import NO_LEDGER
 from graylane.chain.view import chain_view
 from graylane.cli.exits import Exit
 from graylane.cli.root import run
@@ -42,11 +44,18 @@ class Replica:
         return web.json_response([told], status=self.status)
 
 
+async def no_ledger(_: web.Request) -> web.Response:
+    return web.json_response(NO_LEDGER)
+
+
 @contextlib.asynccontextmanager
-async def replica(server: Server, name: str, push: int) -> AsyncIterator[Replica]:
+async def replica(server: Server, name: str, push: int, *, ours: bool = False) -> AsyncIterator[Replica]:
+    """One of `ours` has a ledger, which is off."""
     found = Replica(push)
     app = web.Application()
     app.router.add_get("/debug/syncz", found.syncz)
+    if ours:
+        app.router.add_get("/debug/ledger{requests:.*}", no_ledger)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     address = f"{own_network()}.1"
@@ -99,3 +108,17 @@ async def test_verify_says_what_it_lacks_where_the_mesh_keeps_no_ledger(
     assert "no pod with label app=istiod" in told
     assert "`graylane explain` does not" in told
     assert await asyncio.to_thread(run, [*command[:3], "-H", "nonsense"]) == Exit.USAGE
+
+
+async def test_with_the_ledger_off_status_says_so_and_verify_refuses(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put_all(server, both_released())
+    cluster = ["--kubeconfig", str(server.kubeconfig)]
+    async with replica(server, "istiod-graylane", 1, ours=True):
+        assert await asyncio.to_thread(run, ["verify", *cluster, "--header", "my-request-id=canary"]) == Exit.REFUSED
+        assert "the ledger of requests is off (graylane up --ledger=off)" in capsys.readouterr().err
+        await asyncio.to_thread(run, ["status", *cluster])
+        assert "requests not seen: up --ledger=off" in capsys.readouterr().out
+        await asyncio.to_thread(run, ["status", *cluster, "-o", "json"])
+        assert json.loads(capsys.readouterr().out)["observed"] == NO_LEDGER

@@ -62,7 +62,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> type[Cluster]:
 
 
 def _config(
-    data: Path, node_ip: str, api_port: int, gateway_port: int, images: Path | None, _network: str
+    data: Path, node_ip: str, api_port: int, gateway_port: int, images: Path | None, _network: str, _ledger: bool
 ) -> SimpleNamespace:
     return SimpleNamespace(api_port=api_port, gateway_port=gateway_port)
 
