@@ -15,7 +15,11 @@ from graylane.mesh.inputs import Block, DestinationRule, Labels, Service, Source
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """What pods of a namespace, or of others, follow of all its DestinationRules for one host."""
+    """What pods of a namespace, or of others, follow of all its DestinationRules for one host.
+
+    Of its policies at all levels, whether any begins TLS (`encrypts`), with Secrets (`credentialed`), or sends requests
+    where the client asked to (`passes`).
+    """
 
     namespace: str
     host: str
@@ -25,32 +29,15 @@ class Rule:
     selector: Labels | None
     sources: tuple[Source, ...]
     shared: str = ""
+    encrypts: bool = False
+    credentialed: bool = False
+    passes: bool = False
 
     def subset(self, name: str) -> Subset | None:
         return next((subset for subset in self.subsets if subset.name == name), None)
 
     def seen_from(self, namespace: str) -> bool:
         return sees(self.export_to, self.namespace, namespace)
-
-    @property
-    def encrypts(self) -> bool:
-        """Whether TLS begins anywhere in it."""
-        return any(block.get("mode") in ("SIMPLE", "MUTUAL") for block in self._every("tls"))
-
-    @property
-    def credentialed(self) -> bool:
-        """Whether Secrets are to be looked for."""
-        return any(block.get("credentialName") for block in self._every("tls"))
-
-    @property
-    def passes(self) -> bool:
-        """Whether anything of it goes where the client asked to."""
-        return any(block.get("simple") == "PASSTHROUGH" for block in self._every("loadBalancer"))
-
-    def _every(self, part: str) -> Iterable[Block]:
-        for policy in (self.policy, *(subset.policy for subset in self.subsets)):
-            for block in (policy, *(policy.get("portLevelSettings") or ())):
-                yield block.get(part) or {}
 
     @property
     def variant(self) -> str:
@@ -68,16 +55,28 @@ def merge(rules: Sequence[DestinationRule], shared: str = "") -> Rule:
     for rule in rules:
         for subset in rule.subsets:
             subsets.setdefault(subset.name, subset)
+    policy = next((rule.policy for rule in rules if rule.policy), {})
+    blocks = tuple(_levels(policy, *(subset.policy for subset in subsets.values())))
+    tls = [block["tls"] for block in blocks if block.get("tls")]
     return Rule(
         namespace=rules[0].namespace,
         host=rules[0].host,
         subsets=tuple(subsets.values()),
-        policy=next((rule.policy for rule in rules if rule.policy), {}),
+        policy=policy,
         export_to=next((rule.export_to for rule in rules if rule.export_to), ()),
         selector=rules[0].selector,
         sources=tuple(rule.source for rule in rules),
         shared=shared,
+        encrypts=any(block.get("mode") in ("SIMPLE", "MUTUAL") for block in tls),
+        credentialed=any(block.get("credentialName") for block in tls),
+        passes=any((block.get("loadBalancer") or {}).get("simple") == "PASSTHROUGH" for block in blocks),
     )
+
+
+def _levels(*policies: Block) -> Iterable[Block]:
+    for policy in policies:
+        yield policy
+        yield from policy.get("portLevelSettings") or ()
 
 
 Merge = Callable[[tuple[DestinationRule, ...], str], Rule]
