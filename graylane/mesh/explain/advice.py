@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from graylane.chain.hosts import service_key
 from graylane.chain.likeness import like, meant, nearest_first
 from graylane.kit.cache import View
+from graylane.mesh.compile.clusters import ClusterSpec
 from graylane.mesh.compile.directory import Client, parsed_cluster
 from graylane.mesh.compile.gateways import GatewayPort
 from graylane.mesh.compile.listeners import ListenerSpec
 from graylane.mesh.effective import effective
 from graylane.mesh.explain.scene import Scene
+from graylane.mesh.findings import Finding
 from graylane.mesh.inputs import Service, selects
 from graylane.mesh.simulate import NO_CLUSTER, Lost
 from graylane.mesh.table import VirtualHost
@@ -75,6 +77,8 @@ def lost(scene: Scene, view: View, client: Client, part: Lost) -> str:
     if part.refusal == NO_CLUSTER:
         return _no_cluster(client, service, port, subset)
     found = scene.plan.clusters.get(part.cluster)
+    if found is not None and found.closed:
+        return _closed(found)
     return _no_pod(view, service, dict(found.labels) if found else {})
 
 
@@ -88,6 +92,15 @@ def _no_cluster(client: Client, service: Service, port: int, subset: str) -> str
     names = _some(str(source) for source in rule.sources)
     known = _some(each.name for each in rule.subsets)
     return f"{names} has no subset {subset}, but {known or 'none at all'}: add it, or correct the destination's subset."
+
+
+def _closed(found: ClusterSpec) -> str:
+    if isinstance(found.tls, Finding):
+        return f"It would be encrypted, and cannot be: {found.tls.message}"
+    where = f"{found.service.entry} has resolution NONE"
+    return (
+        f"A gateway knows no address of {found.service.host}, because {where}: give it DNS, or STATIC with endpoints."
+    )
 
 
 def _no_pod(view: View, service: Service, labels: dict[str, str]) -> str:

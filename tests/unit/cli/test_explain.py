@@ -195,6 +195,32 @@ def test_headers_that_a_rule_sets_are_those_of_the_next_hop() -> None:
     assert second.destinations[0].subset == "canary"
 
 
+def test_a_gateway_does_not_know_where_an_entry_without_resolution_is() -> None:
+    scene = both_released()
+    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+    meta = {"name": "out", "namespace": "default"}
+    scene.put({"kind": "ServiceEntry", "metadata": meta, "spec": {"hosts": ["api.example.com"], "ports": ports}})
+    scene.get("VirtualService", "vs-mocka")["spec"]["http"] = [
+        {"route": [{"destination": {"host": "api.example.com"}}]}
+    ]
+    (hop,) = explained(scene, Question()).walk()
+    assert hop.destinations[0].advice.startswith(
+        "A gateway knows no address of api.example.com, because ServiceEntry default/out has"
+    )
+    (hop,) = explained(scene, Question(pod="mocka-base-pod", host="api.example.com")).walk()
+    assert hop.advice == ""
+
+
+def test_what_istios_config_map_holds_is_explained() -> None:
+    scene = both_released()
+    asked = Question(pod="mocka-base-pod", host="api.example.com")
+    assert not list(explained(scene, asked).refusals())
+    meta = {"name": "istio", "namespace": "istio-system"}
+    text = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}"
+    scene.put({"kind": "ConfigMap", "metadata": meta, "data": {"mesh": text}})
+    assert any("502" in line for line in lines(explained(scene, asked)))
+
+
 def test_a_fault_that_spares_nobody_is_a_refusal() -> None:
     scene = both_released()
     rule = scene.get("VirtualService", "vs-mocka")["spec"]["http"][1]
