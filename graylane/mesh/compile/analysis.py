@@ -60,12 +60,17 @@ class _Surroundings:
 def _surroundings(world: World) -> _Surroundings:
     inputs = world.inputs
     found = (
-        frozenset(proxy.namespace for proxy in inputs.proxies),
-        tuple(proxy for proxy in inputs.proxies if proxy.kind is ProxyKind.ROUTER),
+        *world.memo.get(("callers", inputs.proxies), partial(_callers, inputs.proxies)),
         frozenset(gateway.full_name for gateway in inputs.gateways),
         frozenset(each.source.key for each in inputs.virtual_services if not each.hosts),
     )
     return world.memo.get(("surroundings", found), lambda: _Surroundings(*found))
+
+
+def _callers(proxies: tuple[Proxy, ...]) -> tuple[frozenset[str], tuple[Proxy, ...]]:
+    """The namespaces there are pods in, and the routers among them."""
+    routers = tuple(proxy for proxy in proxies if proxy.kind is ProxyKind.ROUTER)
+    return frozenset(proxy.namespace for proxy in proxies), routers
 
 
 def _analyse(around: _Surroundings, world: World) -> Findings:

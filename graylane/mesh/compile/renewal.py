@@ -65,9 +65,9 @@ class Made:
                 found[index] = swapped[old] = new
             elif old is not new:
                 return None
-        if not swapped.keys() <= set(self.hosts):
+        kept = tuple([swapped.get(each, each) for each in self.hosts])
+        if not all(each in kept for each in swapped.values()):
             return None
-        kept = tuple(swapped.get(each, each) for each in self.hosts)
         return replace(self, rules=rules, found=tuple(found), hosts=kept)
 
 
