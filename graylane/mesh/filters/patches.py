@@ -60,7 +60,7 @@ KINDS = {
 }
 ON_LISTENERS = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER", "EXTENSION_CONFIG")
 ON_ROUTES = ("ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE")
-_MUST_FIND = {  # what a removal has to name
+_MUST_FIND = {  # what a removal, or a replacement, has to name
     "HTTP_FILTER": ("listener", "filterChain", "filter", "subFilter", "name"),
     "NETWORK_FILTER": ("listener", "filterChain", "filter", "name"),
     "LISTENER_FILTER": ("listener", "listenerFilter"),
@@ -172,8 +172,8 @@ def _bad_match(match: Block, apply_to: str, operation: str, kind: Kind, path: st
         re.compile(str(dig(match, "proxy", "proxyVersion", default="")))
     except re.error as error:
         return invalid(f"{path}.match.proxy.proxyVersion does not compile: {error}")
-    if operation == "REMOVE" and apply_to in _MUST_FIND and not dig(match, *_MUST_FIND[apply_to]):
-        return doubtful(f"{path}.match names no filter, so nothing is removed")
+    if operation in ("REMOVE", "REPLACE") and apply_to in _MUST_FIND and not dig(match, *_MUST_FIND[apply_to]):
+        return doubtful(f"{path}.match names no filter, so nothing is {operation.lower()}d")
     return None
 
 
