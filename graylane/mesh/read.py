@@ -223,11 +223,12 @@ def virtual_service(obj: Obj, domain: str) -> VirtualService:
 
 
 def _of_routes(rules: Iterable[Any]) -> Iterable[Any]:
-    """With the HTTPRoute that each rule came from, which its name tells: `namespace.name.rule`."""
+    """With the route that each rule came from, which its name tells: `namespace.name.rule`, of gRPC `….grpc`."""
     for index, rule in enumerate(rules):
         namespace, _, rest = str(rule.get("name") or "").partition(".")
-        name, _, number = rest.rpartition(".")
-        yield {**rule, PLACE: f"http[{index}], of HTTPRoute {namespace}/{name} rules[{number}]"} if name else rule
+        kind = "GRPCRoute" if rest.endswith(".grpc") else "HTTPRoute"
+        name, _, number = rest.removesuffix(".grpc").rpartition(".")
+        yield {**rule, PLACE: f"http[{index}], of {kind} {namespace}/{name} rules[{number}]"} if name else rule
 
 
 def destination_rule(obj: Obj, domain: str) -> DestinationRule:

@@ -82,5 +82,6 @@ BATCH_RELEASE = Kind("rollouts.kruise.io", "v1alpha1", "BatchRelease", "batchrel
 TRAFFIC_ROUTING = Kind("rollouts.kruise.io", "v1alpha1", "TrafficRouting", "trafficroutings")
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses", namespaced=False)
 KUBE_GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GRPC_ROUTE = Kind("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 REFERENCE_GRANT = Kind("gateway.networking.k8s.io", "v1beta1", "ReferenceGrant", "referencegrants")

@@ -5,11 +5,14 @@ Numbers are those of the list of behaviours the rows come from.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import grpc
 import pytest
 import yaml
 
@@ -18,6 +21,7 @@ from graylane.mesh.gatewayapi.controller import GATEWAY_CLASS_OBJECT
 from graylane.mesh.gatewayapi.objects import wanted
 from graylane.model import kinds
 from graylane.model.kinds import Kind
+from graylane.testing import meshes
 from graylane.testing.waiting import eventually
 
 from .certificates import Authority
@@ -362,6 +366,69 @@ async def test_a_backends_time_ends_before_the_requests(town: Town) -> None:
     await have(town, route(*rules))
     assert await enter(town, "/backend?wait=2") == 504
     assert await enter(town, "/never?wait=1") == "v1"
+
+
+GREETERS = "".join(
+    f"""---
+kind: Service
+apiVersion: v1
+metadata: {{name: {name}, namespace: shop}}
+spec: {{selector: {{app: {name}}}, ports: [{{name: grpc, port: 50051}}]}}
+"""
+    for name in ("g1", "g2")
+)
+
+
+@contextlib.asynccontextmanager
+async def greeters(town: Town) -> AsyncIterator[None]:
+    """Two gRPC servers that answer every call with their name, each with what was said after it."""
+    async with contextlib.AsyncExitStack() as stack:
+        for name, number in (("g1", 30), ("g2", 31)):
+            server = grpc.aio.server()
+            server.add_generic_rpc_handlers((Greeter(name),))
+            assert server.add_insecure_port(f"{town.address(number)}:50051")
+            await server.start()
+            stack.push_async_callback(server.stop, None)
+            town.cluster.pods.append(meshes.pod(f"{name}-1", town.address(number), {"app": name}, namespace="shop"))
+        town.cluster.apply(*(each for each in yaml.safe_load_all(GREETERS) if each))
+        yield
+
+
+class Greeter(grpc.GenericRpcHandler):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def service(self, details: Any) -> Any:
+        async def answer(said: bytes, context: Any) -> bytes:
+            return f"{self.name} {said.decode()}".encode()
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+async def test_grpc_calls_are_routed_by_service_and_method(town: Town) -> None:
+    rules = (
+        "matches: [{method: {service: shop.Cart}}], backendRefs: [{name: g1, port: 50051}]",
+        "matches: [{method: {service: shop.Cart, method: Pay}}], backendRefs: [{name: g2, port: 50051}]",
+        "matches: [{headers: [{name: x-lane, value: canary}]}], backendRefs: [{name: g2, port: 50051}]",
+        "matches: [{method: {service: shop.None}}], backendRefs: [{name: none, port: 50051}]",
+    )
+    options = [("grpc.default_authority", HOST)]
+    async with greeters(town), grpc.aio.insecure_channel(f"127.0.0.1:{town.node_port}", options) as channel:
+        await have(town, route(*rules).replace("kind: HTTPRoute", "kind: GRPCRoute"))
+
+        async def call(method: str, **headers: str) -> str:
+            metadata = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+            try:
+                return str((await channel.unary_unary(method)(b"hi", metadata=metadata, timeout=30)).decode())
+            except grpc.aio.AioRpcError as error:
+                return str(error.code().name)
+
+        assert [await call("/shop.Cart/Add"), await call("/shop.Cart/Pay")] == ["g1 hi", "g2 hi"]
+        assert [await call("/shop.Stock/Take", x_lane="canary"), await call("/shop.Stock/Take")] == [
+            "g2 hi",
+            "UNIMPLEMENTED",
+        ]
+        assert await call("/shop.None/Any") == "UNAVAILABLE"
 
 
 async def test_a_route_of_a_service_entry_is_for_its_hosts_in_the_mesh(town: Town) -> None:

@@ -2,6 +2,6 @@
 
 Istio translates in memory; here the results are objects like any other, so that they are confirmed, explained, proved
 and cleared away like any other. `listeners` says what a Gateway opens, with `certificates`, and `ports` where it is
-reached; `attach` which route belongs to which listener, `backends` what a rule leads to, where `grants` permit it,
-`rules` what a rule becomes; `objects` puts them together, `status` tells, `controller` keeps it so.
+reached; `routes` there are, `attach` says which belongs to which listener, `backends` what a rule leads to, where
+`grants` permit it, `rules` what a rule becomes; `objects` puts them together, `status` tells, `controller` keeps it so.
 """

@@ -13,6 +13,7 @@ from graylane.chain.hosts import DOMAIN, fqdn
 from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.grants import Problem
 from graylane.mesh.gatewayapi.listeners import Listener, listeners
+from graylane.mesh.gatewayapi.routes import kind_of
 from graylane.model.kinds import GATEWAY_CLASS, KUBE_GATEWAY, NAMESPACE, SERVICE, SERVICE_ENTRY
 from graylane.model.meta import Key, Obj, dig, is_deleting, key_of, labels_of, namespace_of
 from graylane.model.selectors import LabelSelector
@@ -74,9 +75,9 @@ def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
     ]
     if not named:
         return Attachment(ref, problem=Problem(_NO_PARENT, f"no listener of {key_of(gateway)} has this name and port"))
-    fitting = [(listener, entry) for listener, entry in named if listener.takes_routes]
+    fitting = [(listener, entry) for listener, entry in named if kind_of(route) in listener.takes]
     if not fitting:
-        told = f"no listener of {key_of(gateway)} with this name and port takes HTTPRoutes"
+        told = f"no listener of {key_of(gateway)} with this name and port takes {kind_of(route).kind}s"
         return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
     allowed = [listener for listener, entry in fitting if _admits(view, route, gateway, entry)]
     if not allowed:

@@ -1,4 +1,4 @@
-"""Where a rule of an HTTPRoute leads: Services that exist and may be referred to.
+"""Where a rule of a route leads: Services that exist and may be referred to.
 
 Pure. In: a `View`, the route, its backendRefs. Out: destinations with weights, and what is wrong with the rest.
 """
@@ -11,7 +11,8 @@ from typing import Any
 from graylane.chain.hosts import DOMAIN, fqdn
 from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.grants import Problem, may_refer
-from graylane.model.kinds import HTTP_ROUTE, SERVICE
+from graylane.mesh.gatewayapi.routes import kind_of
+from graylane.model.kinds import SERVICE
 from graylane.model.meta import Key, Obj, dig, namespace_of
 
 
@@ -51,7 +52,7 @@ def unusable(view: View, route: Obj, ref: Obj, *, at_gateway: bool) -> Problem |
     if group or kind != "Service":
         return Problem("InvalidKind", f"referencing unsupported backendRef: group {group!r} kind {kind!r}")
     key = Key(str(ref.get("namespace") or namespace_of(route)), str(ref["name"]))
-    if at_gateway and not may_refer(view, HTTP_ROUTE, namespace_of(route), SERVICE, key):
+    if at_gateway and not may_refer(view, kind_of(route), namespace_of(route), SERVICE, key):
         told = f"backendRef {key} not accessible to a route in namespace {namespace_of(route)!r}"
         return Problem("RefNotPermitted", f"{told} (missing a ReferenceGrant?)")
     if not ref.get("port"):

@@ -13,12 +13,12 @@ from graylane.kit import Controller, Create, Delete, Effect, Outcome, Patch
 from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.attach import CLASS, CONTROLLER
 from graylane.mesh.gatewayapi.objects import FROM, LABEL, Wanted, wanted
+from graylane.mesh.gatewayapi.routes import ROUTES
 from graylane.mesh.gatewayapi.status import statuses
 from graylane.mesh.read import SPOOF_GUARD
 from graylane.model.kinds import (
     GATEWAY,
     GATEWAY_CLASS,
-    HTTP_ROUTE,
     KUBE_GATEWAY,
     NAMESPACE,
     POD,
@@ -47,7 +47,7 @@ GATEWAY_CLASS_OBJECT: Obj = {
 
 
 def controller() -> Controller:
-    asking = (KUBE_GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, SERVICE, SERVICE_ENTRY, SECRET, NAMESPACE)
+    asking = (KUBE_GATEWAY, *ROUTES, REFERENCE_GRANT, SERVICE, SERVICE_ENTRY, SECRET, NAMESPACE)
     return Controller(
         "gateway-api",
         GATEWAY_CLASS,

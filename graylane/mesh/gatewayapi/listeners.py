@@ -13,7 +13,8 @@ from typing import Any
 from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.certificates import not_acted_on, terminated
 from graylane.mesh.gatewayapi.grants import Problem
-from graylane.model.kinds import HTTP_ROUTE
+from graylane.mesh.gatewayapi.routes import ROUTES
+from graylane.model.kinds import HTTP_ROUTE, Kind
 from graylane.model.meta import Key, Obj, dig, key_of
 
 ROUTED = ("HTTP", "HTTPS")
@@ -23,7 +24,8 @@ ROUTED = ("HTTP", "HTTPS")
 class Listener:
     """One port of a Gateway. `problem` and `unresolved` keep it closed; routes attach to it all the same.
 
-    `kinds` are those of `allowedRoutes` that are not served here, `ignored` TLS options for other implementations.
+    `takes` are the kinds of routes it is for, `unknown` those of `allowedRoutes` that are not served here, `ignored`
+    TLS options for other implementations.
     """
 
     gateway: Key
@@ -35,8 +37,8 @@ class Listener:
     problem: Problem | None = None
     unresolved: Problem | None = None
     conflict: bool = False
-    takes_routes: bool = True
-    kinds: tuple[str, ...] = ()
+    takes: tuple[Kind, ...] = ROUTES
+    unknown: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     @property
@@ -51,15 +53,16 @@ def listeners(view: View, gateway: Obj) -> tuple[Listener, ...]:
 def _read(view: View, gateway: Obj, entry: Obj) -> Listener:
     protocol = str(entry["protocol"])
     kinds = dig(entry, "allowedRoutes", "kinds", default=[])
-    unknown = tuple(str(each.get("kind")) for each in kinds if not _is_served(each))
+    unknown = tuple(str(each.get("kind")) for each in kinds if _served(each) is None)
+    takes = ROUTES if not kinds else tuple(dict.fromkeys(filter(None, map(_served, kinds))))
     found = Listener(
         key_of(gateway),
         str(entry["name"]),
         int(entry["port"]),
         str(entry.get("hostname") or "*"),
         protocol,
-        takes_routes=protocol in ROUTED and (not kinds or len(unknown) < len(kinds)),
-        kinds=unknown,
+        takes=takes if protocol in ROUTED else (),
+        unknown=unknown,
     )
     if protocol not in ROUTED:
         told = f"protocol {protocol} is not supported here, only {' and '.join(ROUTED)}"
@@ -70,8 +73,9 @@ def _read(view: View, gateway: Obj, entry: Obj) -> Listener:
     return replace(found, tls=tls, unresolved=unresolved, ignored=not_acted_on(entry))
 
 
-def _is_served(kind: Obj) -> bool:
-    return (kind.get("group", HTTP_ROUTE.group), kind.get("kind")) == (HTTP_ROUTE.group, HTTP_ROUTE.kind)
+def _served(asked: Obj) -> Kind | None:
+    named = (asked.get("group", HTTP_ROUTE.group), asked.get("kind"))
+    return next((kind for kind in ROUTES if (kind.group, kind.kind) == named), None)
 
 
 def _without_conflicts(found: list[Listener]) -> tuple[Listener, ...]:

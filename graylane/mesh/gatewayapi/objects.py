@@ -14,11 +14,12 @@ from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.attach import Attachment, attachments, is_ours
 from graylane.mesh.gatewayapi.listeners import Listener, listeners
 from graylane.mesh.gatewayapi.ports import selector_of, service
+from graylane.mesh.gatewayapi.routes import RouteId, routes
 from graylane.mesh.gatewayapi.rules import Rank, Rule, Translated, translated
 from graylane.mesh.read import SPOOF_GUARD, TRANSLATED
 from graylane.model.hashing import short_hash
-from graylane.model.kinds import GATEWAY, HTTP_ROUTE, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import Key, Obj, annotations_of, key_of, namespace_of
+from graylane.model.kinds import GATEWAY, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
+from graylane.model.meta import Key, Obj, annotations_of, namespace_of
 
 LABEL = TRANSLATED
 FROM = "gateway-api"
@@ -32,11 +33,11 @@ class Wanted:
     """`of_route` and `of_listener` name the objects that must be live for a route, or a listener, to be."""
 
     objects: dict[Target, Obj] = field(default_factory=dict)
-    attached: dict[Key, list[Attachment]] = field(default_factory=dict)
-    translations: dict[tuple[Key, bool], Translated] = field(default_factory=dict)
-    of_route: dict[Key, set[Target]] = field(default_factory=lambda: defaultdict(set))
+    attached: dict[RouteId, list[Attachment]] = field(default_factory=dict)
+    translations: dict[tuple[RouteId, bool], Translated] = field(default_factory=dict)
+    of_route: dict[RouteId, set[Target]] = field(default_factory=lambda: defaultdict(set))
     of_listener: dict[tuple[Key, str], Target] = field(default_factory=dict)
-    counts: dict[tuple[Key, str], set[Key]] = field(default_factory=lambda: defaultdict(set))
+    counts: dict[tuple[Key, str], set[RouteId]] = field(default_factory=lambda: defaultdict(set))
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class _Host:
     name: Key
     binding: Rule
     ranked: list[tuple[Rank, Rule]] = field(default_factory=list)
-    routes: list[Key] = field(default_factory=list)
+    routes: list[RouteId] = field(default_factory=list)
 
 
 def wanted(view: View) -> Wanted:
@@ -55,11 +56,10 @@ def wanted(view: View) -> Wanted:
         if is_ours(view, gateway):
             _open(view, gateway, found)
     hosts: dict[tuple[Any, ...], _Host] = {}
-    for route in view.list(HTTP_ROUTE):
-        key = key_of(route)
+    for key, route in routes(view):
         found.attached[key] = list(attachments(view, route))
         for attachment in found.attached[key]:
-            _place(view, route, attachment, found, hosts)
+            _place(view, key, route, attachment, found, hosts)
     for host in hosts.values():
         target = (VIRTUAL_SERVICE, host.name)
         ordered = [rule for _, rule in sorted(host.ranked, key=lambda each: each[0])]
@@ -80,9 +80,10 @@ def _open(view: View, gateway: Obj, found: Wanted) -> None:
         found.objects[SERVICE, key] = _object(SERVICE, key, spec)
 
 
-def _place(view: View, route: Obj, attachment: Attachment, found: Wanted, hosts: dict[tuple[Any, ...], _Host]) -> None:
+def _place(
+    view: View, key: RouteId, route: Obj, attachment: Attachment, found: Wanted, hosts: dict[tuple[Any, ...], _Host]
+) -> None:
     at_gateway = attachment.parent is None
-    key = key_of(route)
     result = found.translations.setdefault((key, at_gateway), translated(view, route, at_gateway=at_gateway))
     if attachment.problem is not None:
         return

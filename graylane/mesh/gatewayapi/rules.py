@@ -1,4 +1,4 @@
-"""The rules of an HTTPRoute as rules of a VirtualService, each with its rank among all rules for a host.
+"""The rules of a route as rules of a VirtualService, each with its rank among all rules for a host.
 
 Pure. In: a `View`, an HTTPRoute. Out: `Translated`. Each match is a rule of its own, since the more specific one wins
 whatever the order it is written in: exact path, then longer prefix, then expression; a method; more headers; more query
@@ -14,14 +14,16 @@ from typing import Any
 from graylane.kit.cache import View
 from graylane.mesh.gatewayapi.backends import Backends, backends, destination, unusable
 from graylane.mesh.gatewayapi.grants import Problem
+from graylane.mesh.gatewayapi.routes import kind_of
 from graylane.mesh.table import REDIRECT_PREFIX
 from graylane.model.durations import seconds
+from graylane.model.kinds import GRPC_ROUTE
 from graylane.model.meta import Obj, dig, name_of, namespace_of
 
 Rule = dict[str, Any]
 Rank = tuple[Any, ...]
-_LOST = {"directResponse": {"status": 500}}
 _PATH_RANKS = {"Exact": 3, "PathPrefix": 2, "RegularExpression": 1}
+_GRPC = ".grpc"
 _HEADERS = {"RequestHeaderModifier": "request", "ResponseHeaderModifier": "response"}
 
 
@@ -44,7 +46,7 @@ def translated(view: View, route: Obj, *, at_gateway: bool) -> Translated:
         led = backends(view, route, list(rule.get("backendRefs") or ()), at_gateway=at_gateway)
         unresolved = unresolved or led.problem or _mirror_problem(view, route, rule, at_gateway=at_gateway)
         base = {
-            "name": f"{namespace_of(route)}.{name_of(route)}.{index}",
+            "name": f"{namespace_of(route)}.{name_of(route)}.{index}{_GRPC if kind_of(route) == GRPC_ROUTE else ''}",
             **_action(view, route, rule, led, at_gateway),
         }
         for number, match in enumerate(rule.get("matches") or [{}]):
@@ -136,20 +138,25 @@ def _action(view: View, route: Obj, rule: Obj, led: Backends, at_gateway: bool) 
             if unusable(view, route, ref, at_gateway=at_gateway) is None:
                 mirrors.append({"destination": destination(route, ref)})
     if not led.routes:
-        return dict(_LOST)
+        return {"directResponse": {"status": _lost_status(route)}}
     if found.get("rewrite") == {}:
         del found["rewrite"]
     if mirrors:
         found["mirrors"] = mirrors
-    return {**found, **_forward(led, rule), **_timeout(rule)}
+    return {**found, **_forward(led, route, rule), **_timeout(rule)}
 
 
-def _forward(led: Backends, rule: Obj) -> Rule:
-    """Requests that fall to a backend that cannot be had are answered 500, in its share."""
+def _lost_status(route: Obj) -> int:
+    """What a backend that cannot be had costs: a 500, and of gRPC, whose clients read 503 so, UNAVAILABLE."""
+    return 503 if kind_of(route) == GRPC_ROUTE else 500
+
+
+def _forward(led: Backends, route: Obj, rule: Obj) -> Rule:
+    """Requests that fall to a backend that cannot be had are answered with an error, in its share."""
     found: Rule = {"route": [{**entry, **_own_headers(rule, entry)} for entry in led.routes]}
     if led.lost:
         share = round(100 * led.lost / led.total, 4)
-        found["fault"] = {"abort": {"httpStatus": 500, "percentage": {"value": share}}}
+        found["fault"] = {"abort": {"httpStatus": _lost_status(route), "percentage": {"value": share}}}
     return found
 
 

@@ -18,11 +18,13 @@ from graylane.mesh.gatewayapi.grants import Problem
 from graylane.mesh.gatewayapi.listeners import Listener, listeners
 from graylane.mesh.gatewayapi.objects import Target, Wanted
 from graylane.mesh.gatewayapi.ports import addresses, doors, elsewhere
-from graylane.model.kinds import GATEWAY_CLASS, HTTP_ROUTE, KUBE_GATEWAY, Kind
+from graylane.mesh.gatewayapi.routes import ROUTES, RouteId
+from graylane.model.kinds import GATEWAY_CLASS, KUBE_GATEWAY, Kind
 from graylane.model.meta import Condition, Obj, condition, dig, generation_of, key_of, set_condition
 
 RECONCILED = "Reconciled"
 _TAKEN = "IST0145"
+_SERVED = " and ".join(kind.kind for kind in ROUTES)
 _FINE = "No errors found"
 _WAITS = Condition("", "False", "Pending", "not every proxy has acknowledged it yet")
 
@@ -35,8 +37,9 @@ def statuses(view: View, found: Wanted, now: datetime) -> Iterator[Patch]:
     for obj in view.list(KUBE_GATEWAY):
         if is_ours(view, obj):
             yield from _patch(KUBE_GATEWAY, obj, _gateway(view, obj, found, now))
-    for obj in view.list(HTTP_ROUTE):
-        yield from _patch(HTTP_ROUTE, obj, _route(view, obj, found, now))
+    for kind in ROUTES:
+        for obj in view.list(kind):
+            yield from _patch(kind, obj, _route(view, (kind, key_of(obj)), obj, found, now))
 
 
 def _patch(kind: Kind, obj: Obj, status: Obj) -> Iterator[Patch]:
@@ -94,11 +97,10 @@ def _targets(every: tuple[Listener, ...], found: Wanted) -> Iterator[Target]:
 
 
 def _listener(view: View, gateway: Obj, listener: Listener, found: Wanted, old: list[Obj], now: datetime) -> Obj:
-    kinds = [{"group": HTTP_ROUTE.group, "kind": HTTP_ROUTE.kind}]
     return {
         "name": listener.name,
         "attachedRoutes": len(found.counts.get((listener.gateway, listener.name), ())),
-        "supportedKinds": kinds if listener.takes_routes else [],
+        "supportedKinds": [{"group": kind.group, "kind": kind.kind} for kind in listener.takes],
         "conditions": _set(gateway, old, _of_listener(view, gateway, listener, found), now),
     }
 
@@ -119,8 +121,8 @@ def _of_listener(view: View, gateway: Obj, listener: Listener, found: Wanted) ->
         programmed = Condition("Programmed", "False", "Invalid", closed.message)
     elif target is None or not _is_live(view, target):
         programmed = replace(_WAITS, type="Programmed")
-    if listener.kinds:
-        told = f"kinds {', '.join(listener.kinds)} are not supported here, only HTTPRoute"
+    if listener.unknown:
+        told = f"kinds {', '.join(listener.unknown)} are not supported here, only {_SERVED}"
         resolved = Condition("ResolvedRefs", "False", "InvalidRouteKinds", told)
     if listener.unresolved is not None:
         resolved = Condition("ResolvedRefs", "False", listener.unresolved.reason, listener.unresolved.message)
@@ -159,24 +161,24 @@ def _is_live(view: View, target: Target) -> bool:
     return current and known is not None and known.get("status") == "True"
 
 
-def _route(view: View, route: Obj, found: Wanted, now: datetime) -> Obj:
+def _route(view: View, key: RouteId, route: Obj, found: Wanted, now: datetime) -> Obj:
     """Entries of other controllers are left as they are."""
     old = dig(route, "status", "parents", default=[])
     kept = [each for each in old if each.get("controllerName") != CONTROLLER]
     mine = [each for each in old if each.get("controllerName") == CONTROLLER]
-    return {
-        "parents": [*kept, *(_parent(view, route, each, mine, found, now) for each in found.attached[key_of(route)])]
-    }
+    return {"parents": [*kept, *(_parent(view, key, route, each, mine, found, now) for each in found.attached[key])]}
 
 
-def _parent(view: View, route: Obj, attachment: Attachment, mine: list[Obj], found: Wanted, now: datetime) -> Obj:
+def _parent(
+    view: View, key: RouteId, route: Obj, attachment: Attachment, mine: list[Obj], found: Wanted, now: datetime
+) -> Obj:
     old = next((each.get("conditions") or [] for each in mine if each.get("parentRef") == attachment.ref), [])
-    said = _of_route(view, route, attachment, found)
+    said = _of_route(view, key, attachment, found)
     return {"parentRef": attachment.ref, "controllerName": CONTROLLER, "conditions": _set(route, old, said, now)}
 
 
-def _of_route(view: View, route: Obj, attachment: Attachment, found: Wanted) -> list[Condition]:
-    result = found.translations[key_of(route), attachment.parent is None]
+def _of_route(view: View, key: RouteId, attachment: Attachment, found: Wanted) -> list[Condition]:
+    result = found.translations[key, attachment.parent is None]
     refused: Problem | None = attachment.problem or result.refused
     accepted = Condition("Accepted", "True", "Accepted", "Route was valid")
     if refused is not None:
@@ -184,7 +186,7 @@ def _of_route(view: View, route: Obj, attachment: Attachment, found: Wanted) -> 
     resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", "All references resolved")
     if result.unresolved is not None:
         resolved = Condition("ResolvedRefs", "False", result.unresolved.reason, result.unresolved.message)
-    live = all(_as_wanted(view, found, target) for target in found.of_route[key_of(route)])
+    live = all(_as_wanted(view, found, target) for target in found.of_route[key])
     reconciled = Condition(RECONCILED, "True", "Acknowledged", "every proxy is up to date")
     if refused is not None:
         reconciled = Condition(RECONCILED, "False", "Rejected", refused.message)

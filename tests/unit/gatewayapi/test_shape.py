@@ -80,6 +80,32 @@ def test_no_field_of_what_is_made_is_unknown_or_refused() -> None:
         assert judge(obj).errors == [], name_of(obj)
 
 
+CALLS = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: r, namespace: shop}
+spec:
+  parentRefs: [{name: front}]
+  hostnames: [a.example.com]
+  rules:
+  - matches: [{method: {service: a.B, method: C}, headers: [{name: x, value: '1'}]}]
+    filters:
+    - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: s, value: '1'}]}}
+    - {type: RequestMirror, requestMirror: {backendRef: {name: b, port: 8000}}}
+    backendRefs: [{name: b, port: 8000}]
+"""
+
+
+def test_a_grpc_route_as_written_keeps_everything() -> None:
+    (crd,) = [crd for crd in shipped_crds() if crd["spec"]["names"]["kind"] == "GRPCRoute"]
+    structural = Structural.from_crd(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+    route = yaml.safe_load(CALLS)
+    assert structural.unknown(route) == []
+    full = structural.default(route)
+    assert structural.check(full) == []
+    assert full["spec"]["rules"][0]["matches"][0]["method"] == {"type": "Exact", "service": "a.B", "method": "C"}
+
+
 def test_a_route_as_written_keeps_everything_but_what_the_channel_lacks() -> None:
     (crd,) = [crd for crd in shipped_crds() if crd["spec"]["names"]["kind"] == "HTTPRoute"]
     structural = Structural.from_crd(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])

@@ -13,6 +13,7 @@ from graylane.mesh.read import SPOOF_GUARD
 from graylane.model.kinds import (
     GATEWAY,
     GATEWAY_CLASS,
+    GRPC_ROUTE,
     HTTP_ROUTE,
     KUBE_GATEWAY,
     NAMESPACE,
@@ -248,7 +249,7 @@ def test_listeners_that_cannot_be_opened_say_why(world: World) -> None:
 
 
 def test_a_listener_that_takes_some_kinds_we_serve_says_which(world: World) -> None:
-    kinds = [{"kind": "HTTPRoute"}, {"kind": "GRPCRoute"}, {"group": "example.com", "kind": "HTTPRoute"}]
+    kinds = [{"kind": "HTTPRoute"}, {"kind": "TLSRoute"}, {"group": "example.com", "kind": "HTTPRoute"}]
     world.put(KUBE_GATEWAY, gateway({**LISTENER, "allowedRoutes": {"kinds": kinds}}))
     world.put(HTTP_ROUTE, route())
     settle(world)
@@ -256,6 +257,46 @@ def test_a_listener_that_takes_some_kinds_we_serve_says_which(world: World) -> N
     assert entry["supportedKinds"] == [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute"}]
     assert of_listener(world, "ResolvedRefs") == ("False", "InvalidRouteKinds")
     assert of_route(world, "Accepted") == ("True", "Accepted")
+
+
+def calls(world: World, text: str) -> Obj:
+    """A GRPCRoute with one rule, and what became of the rule."""
+    spec = {"parentRefs": [{"name": "front", "namespace": "shop"}], "rules": [yaml.safe_load(text)]}
+    world.put(GRPC_ROUTE, {"metadata": {"name": "r", "namespace": "shop"}, "spec": spec})
+    settle(world)
+    (made,) = world.list(VIRTUAL_SERVICE)
+    (rule,) = made["spec"]["http"]
+    return dict(rule)
+
+
+SAID_OF_CALLS = [
+    ("{service: a.B, method: C}", [{"uri": {"exact": "/a.B/C"}}]),
+    ("{service: a.B}", [{"uri": {"exact": "/a.B"}}, {"uri": {"prefix": "/a.B/"}}]),
+    ("{method: C}", [{"uri": {"regex": "/[^/]+/C"}}]),
+    ("{type: RegularExpression, service: 'a[.].*'}", [{"uri": {"regex": "/a[.].*/[^/]+"}}]),
+]
+
+
+@pytest.mark.parametrize(("method", "match"), SAID_OF_CALLS)
+def test_services_and_methods_of_grpc_are_conditions_on_the_path(world: World, method: str, match: list[Obj]) -> None:
+    rule = calls(world, f"{{matches: [{{method: {method}}}], backendRefs: [{{name: b, port: 8000}}]}}")
+    assert (rule["match"], rule["name"]) == (match, "shop.r.0.grpc")
+
+
+def test_a_grpc_route_has_a_status_and_counts_beside_an_http_route_of_its_name(world: World) -> None:
+    rule = calls(world, "{backendRefs: [{name: none, port: 1}]}")
+    assert rule["directResponse"] == {"status": 503}
+    (parent,) = dig(world.get(GRPC_ROUTE, "shop", "r"), "status", "parents")
+    assert told(parent["conditions"], "Accepted") == ("True", "Accepted")
+    assert told(parent["conditions"], "ResolvedRefs") == ("False", "BackendNotFound")
+    world.put(HTTP_ROUTE, route())
+    settle(world)
+    assert attached(world) == 2
+    assert of_route(world, "ResolvedRefs") == ("True", "ResolvedRefs")
+    world.put(KUBE_GATEWAY, gateway({**LISTENER, "allowedRoutes": {"kinds": [{"kind": "HTTPRoute"}]}}))
+    settle(world)
+    (parent,) = dig(world.get(GRPC_ROUTE, "shop", "r"), "status", "parents")
+    assert told(parent["conditions"], "Accepted") == ("False", "NotAllowedByListeners")
 
 
 def test_a_port_that_another_gateway_has_is_told_where_it_was_asked_for(world: World) -> None:
