@@ -21,12 +21,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from graylane.chain.seen import NO_LEDGER, SeenHop, linked_to_json, view_to_json
+from graylane.chain.seen import NO_LEDGER, linked_to_json, view_to_json
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.debug.istiod import PORT
 from graylane.mesh.ledger.book import Ledger, of_client
 from graylane.mesh.ledger.directory import Directory
-from graylane.mesh.ledger.entry import Unreadable, seen_hop
+from graylane.mesh.ledger.entry import Note, Reader
 from graylane.mesh.xds import syncz
 from graylane.mesh.xds.syncz import SyncLog
 
@@ -41,10 +41,10 @@ class DebugServer:
     ) -> None:
         self.ledger = Ledger()
         self._keeps_ledger = keeps_ledger
-        self._named = named
         self.port = 0
         self._logs = logs
         self._directory = Directory()
+        self._reader = Reader(self._directory, named)
         self._plan: Plan | None = None
         self._news = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -52,14 +52,10 @@ class DebugServer:
     def learn(self, plan: Plan) -> None:
         self._plan = plan
         self._directory.learn(plan)
+        self._reader.forget()
 
     def take(self, lines: Iterable[str]) -> None:
-        now, lanes = time.time(), self._directory.lanes
-        for line in lines:
-            with contextlib.suppress(Unreadable):
-                hop = seen_hop(line, self.ledger.taken + 1, self._directory, self._named)
-                if hop is not None:
-                    self.ledger.take(hop, lanes, now)
+        self.ledger.take(self._reader.read(lines), time.time())
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -108,10 +104,10 @@ async def _no_ledger(_: web.Request) -> web.Response:
     return _json(NO_LEDGER)
 
 
-def _wanted(request: web.Request) -> Callable[[SeenHop], bool]:
+def _wanted(request: web.Request) -> Callable[[Note], bool]:
     ids = frozenset(filter(None, request.query.get("id", "").split(",")))
     if ids:
-        return lambda hop: hop.id in ids
+        return lambda note: note.id in ids
     return of_client(request.query.get("client", "").split(","))
 
 

@@ -25,21 +25,24 @@ from graylane.mesh.table import Forward, HeaderEdits, Route, VirtualHost
 LOG = "envoy.access_loggers.file"
 FILTER = "envoy.filters.http.set_filter_state"
 FIELD, PAIR, VALUE = "\x1f", "\x1e", "\x1d"  # what stands between fields, between headers, before a header's value
+KIND = "\x1c"  # … and between what is each request's own and what many have in common
 _STATE = "graylane.observed"
-FIELDS = (  # the headers of `MeshConfig.named` come after these
+OWN_FIELDS = (
     "%START_TIME(%s.%6f)%",
     "%EMIT_TIME(%s.%6f)%",
+    "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    "%REQ(X-REQUEST-ID)%",
+    "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):256%",
+)
+KIND_FIELDS = (  # the headers of `MeshConfig.named` come after these
     "%RESPONSE_CODE%",
     "%RESPONSE_FLAGS%",
     "%RESPONSE_CODE_DETAILS%",
     "%DOWNSTREAM_LOCAL_ADDRESS%",
-    "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "%UPSTREAM_REMOTE_ADDRESS%",
     "%UPSTREAM_CLUSTER_RAW%",
     "%REQ(:METHOD)%",
-    "%REQ(X-REQUEST-ID)%",
     "%REQ(:AUTHORITY)%",
-    "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH):256%",
     "%ROUTE_NAME%",
     f"%FILTER_STATE({_STATE}:PLAIN)%",
 )
@@ -50,8 +53,8 @@ _SECRET = ("authorization", "proxy-authorization", "cookie")
 def access_log(mesh: MeshConfig) -> Any:
     """One line for each request; what there is not is empty."""
     log = file_pb2.FileAccessLog(path=mesh.ledger)
-    fields = (*FIELDS, *(_value(name) for name in mesh.named))
-    log.log_format.text_format_source.inline_string = FIELD.join(fields) + "\n"
+    kind = (*KIND_FIELDS, *(_value(name) for name in mesh.named))
+    log.log_format.text_format_source.inline_string = f"{FIELD.join(OWN_FIELDS)}{KIND}{FIELD.join(kind)}\n"
     log.log_format.omit_empty_values = True
     return pack(log)
 

@@ -1,7 +1,7 @@
 """What is remembered of requests: the latest one by one, the last minutes as counts.
 
-Pure. In: hops as they are told, the time. Out: `LedgerView`, and hops with their parents. Memory is bounded twice: by
-how many are kept and by how old they may grow; what is counted under no name of its own is told as `uncounted`.
+Pure. In: requests as they are noted, the time. Out: `LedgerView`, and hops with their parents. Memory is bounded twice:
+by how many are kept and by how old they may grow; what is counted under no name of its own is told as `uncounted`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from graylane.chain.latency import Took, bucket_of, together
-from graylane.chain.seen import Count, LedgerView, Linked, SeenHop
-from graylane.mesh.compile.directory import parsed_cluster
-from graylane.mesh.ledger.carried import carried, host_of
+from graylane.chain.seen import Count, LedgerView, Linked
+from graylane.mesh.ledger.carried import carried
+from graylane.mesh.ledger.entry import Kind, Note
 from graylane.mesh.ledger.links import below, linked
 
 _SLICE_SECONDS = 5.0
-_LONGEST_VALUE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +48,35 @@ class Ledger:
     def __init__(self, limits: Limits = Limits()) -> None:
         self.taken = 0
         self._limits = limits
-        self._hops: deque[SeenHop] = deque(maxlen=limits.hops)
+        self._notes: deque[Note] = deque(maxlen=limits.hops)
         self._slices: deque[_Slice] = deque()
 
-    def take(self, hop: SeenHop, lanes: frozenset[str], now: float) -> None:
-        self.taken = hop.number
-        self._hops.append(hop)
-        self._count(hop, lanes, now)
+    def take(self, notes: Iterable[Note], now: float) -> None:
+        tallies: dict[Kind, dict[int, int]] = {}
+        for note in notes:
+            self.taken = note.number = self.taken + 1
+            self._notes.append(note)
+            tally, bucket = tallies.setdefault(note.kind, {}), bucket_of(note.ended - note.at)
+            tally[bucket] = tally.get(bucket, 0) + 1
+        for kind, tally in tallies.items():
+            self._count(kind.count, tally, now)
         self._forget(now)
 
-    def _count(self, hop: SeenHop, lanes: frozenset[str], now: float) -> None:
+    def _count(self, key: Count, tally: Took, now: float) -> None:
         number = int(now // _SLICE_SECONDS)
         if not self._slices or self._slices[-1].number != number:
             self._slices.append(_Slice(number))
         latest = self._slices[-1]
-        key, bucket = _kind(hop, lanes), bucket_of(hop.seconds)
         known = latest.counts.get(key)
-        if known is not None:
-            known[bucket] = known.get(bucket, 0) + 1
-        elif len(latest.counts) < self._limits.kinds:
-            latest.counts[key] = {bucket: 1}
+        if known is None and len(latest.counts) >= self._limits.kinds:
+            latest.uncounted += sum(tally.values())
         else:
-            latest.uncounted += 1
+            latest.counts[key] = together((known or {}, tally))
 
     def _forget(self, now: float) -> None:
         oldest = now - self._limits.seconds
-        while self._hops and self._hops[0].ended < oldest:
-            self._hops.popleft()
+        while self._notes and self._notes[0].ended < oldest:
+            self._notes.popleft()
         while self._slices and (self._slices[0].number + 1) * _SLICE_SECONDS < oldest:
             self._slices.popleft()
 
@@ -89,30 +90,21 @@ class Ledger:
             for kind, took in each.counts.items():
                 total[kind].append(took)
         counts = sorted((_counted(kind, together(took)) for kind, took in total.items()), key=_order)
-        latest = islice(reversed(self._hops), self._limits.linked)
-        recent = [hop for hop in latest if hop.ended >= now - seconds]
+        latest = islice(reversed(self._notes), self._limits.linked)
+        recent = [note.hop for note in latest if note.ended >= now - seconds]
         uncounted = sum(each.uncounted for each in shown)
         requests = sum(each.count for each in counts) + uncounted
         return LedgerView(seconds, requests, uncounted, tuple(counts), carried(linked(recent), lanes))
 
-    def requests(self, wanted: Callable[[SeenHop], bool], now: float) -> list[Linked]:
+    def requests(self, wanted: Callable[[Note], bool], now: float) -> list[Linked]:
         """Those that are wanted, with all that may have been sent on their behalf."""
         self._forget(now)
-        roots = [hop for hop in self._hops if wanted(hop)]
+        roots = [note.hop for note in self._notes if wanted(note)]
         if not roots:
             return []
         start, end = min(hop.at for hop in roots), max(hop.ended for hop in roots)
-        meanwhile = [hop for hop in self._hops if hop.at <= end and hop.ended >= start]
+        meanwhile = [note.hop for note in self._notes if note.at <= end and note.ended >= start]
         return below(list(linked(meanwhile)), [hop.number for hop in roots])
-
-
-def _kind(hop: SeenHop, lanes: frozenset[str]) -> Count:
-    headers = tuple((name, value[:_LONGEST_VALUE]) for name, value in hop.headers if name in lanes)
-    host = host_of(hop)
-    port = parsed_cluster(hop.cluster)[1] if host else 0
-    return Count(
-        hop.caller, hop.gateway, host or hop.authority, port, headers, hop.rule, hop.pod, hop.code, hop.flags, 0
-    )
 
 
 def _counted(kind: Count, took: Took) -> Count:
@@ -123,6 +115,6 @@ def _order(each: Count) -> tuple[object, ...]:
     return (not each.gateway, each.caller, each.host, each.port, each.headers, each.pod, each.code)
 
 
-def of_client(addresses: Iterable[str]) -> Callable[[SeenHop], bool]:
+def of_client(addresses: Iterable[str]) -> Callable[[Note], bool]:
     wanted = frozenset(addresses)
-    return lambda hop: hop.gateway and hop.client in wanted
+    return lambda note: note.gateway and note.client in wanted

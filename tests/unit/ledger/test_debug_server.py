@@ -14,7 +14,7 @@ import pytest
 from graylane.chain.seen import linked_from_json, view_from_json
 from graylane.mesh.compile.plan import plan
 from graylane.mesh.debug.server import DebugServer
-from graylane.mesh.encode.observe import FIELD, PAIR, VALUE
+from graylane.mesh.encode.observe import FIELD, KIND, PAIR, VALUE
 from graylane.mesh.memo import Memo
 from graylane.mesh.xds.syncz import SyncLog
 from graylane.testing import meshes
@@ -71,26 +71,9 @@ def line(
     now = time.time()
     flags, cluster = "URX,UF" if code == 503 else "-", "outbound|8000||b.default.svc.cluster.local"
     filtered = PAIR.join(f"{name}{VALUE}{value}" for name, value in read)
-    return FIELD.join(
-        (
-            f"{now - 0.002:.6f}",
-            f"{now:.6f}",
-            str(code),
-            flags,
-            "via_upstream",
-            f"{A}:15001",
-            "127.0.0.1:4711",
-            f"{B}:8000",
-            cluster,
-            method,
-            "some-id",
-            "b:8000",
-            "/x",
-            route,
-            filtered,
-            lane,
-        )
-    )
+    own = (f"{now - 0.002:.6f}", f"{now:.6f}", "127.0.0.1:4711", "some-id", "/x")
+    kind = (str(code), flags, "via_upstream", f"{A}:15001", f"{B}:8000", cluster, method, "b:8000", route, filtered)
+    return FIELD.join(own) + KIND + FIELD.join((*kind, lane))
 
 
 async def test_an_entry_is_told_with_pod_rule_lane_and_what_the_rule_did_to_headers(server: DebugServer) -> None:
@@ -121,6 +104,22 @@ async def test_what_is_no_line_of_ours_is_passed_over_and_a_tunnel_is_told_by_wh
         [line().partition(FIELD)[2], "", "half a line", line(method="CONNECT"), line().replace("200", "many"), line()]
     )
     assert (await get(server, "/debug/ledger"))["taken"] == 1
+
+
+async def test_a_request_is_told_by_the_rules_that_held_when_it_ended(server: DebugServer) -> None:
+    server.take([line()])
+    server.learn(plan(meshes.Cluster().inputs(), Memo()))
+    server.take([line()])
+    told = linked_from_json((await get(server, "/debug/ledger/requests?id=some-id"))["requests"])
+    assert [(each.hop.number, each.hop.rule, each.hop.pod) for each in told] == [
+        (1, "VirtualService default/vs-b http[0]", "default/b-1"),
+        (2, "", "default/b-1"),
+    ]
+
+
+async def test_more_kinds_of_requests_than_are_remembered_are_read_all_the_same(server: DebugServer) -> None:
+    server.take(line(lane=f"user-{number}") for number in range(5000))
+    assert (await get(server, "/debug/ledger"))["taken"] == 5000
 
 
 async def test_a_mesh_without_a_ledger_says_so() -> None:
