@@ -28,6 +28,11 @@ from graylane.model.meta import (
 )
 from graylane.model.rollout import ABORT, Phase, StepState, routing_name
 
+WAITING = "graylane.dev/Waiting"
+_BLOCKING = frozenset(
+    {"CanaryImpossible", "ServicesNotReady", "StableNotSufficient", "CanaryNotListed", "TrafficRoutingNotReady"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -63,6 +68,7 @@ class Facts:
 
     @property
     def since(self) -> datetime | None:
+        """When the step came into its state."""
         progressing = condition(self.rollout, "Progressing") or {}
         text = (
             dig(self.rollout, "status", "canaryStatus", "lastUpdateTime")
@@ -70,6 +76,34 @@ class Facts:
             or progressing.get("lastUpdateTime")
         )
         return parse_time(str(text)) if text else None
+
+    @property
+    def waits_since(self) -> datetime | None:
+        """When it came to wait for what it waits for now, which may be later."""
+        told = self._waiting.get("lastUpdateTime")
+        return max(filter(None, (self.since, parse_time(str(told)) if told else None)), default=None)
+
+    @property
+    def _waiting(self) -> Obj:
+        return condition(self.rollout, WAITING) or {}
+
+    @property
+    def waits(self) -> str:
+        """The controller's own words for what is missing, with the object and what ends it."""
+        return str(self._waiting.get("message", ""))
+
+    @property
+    def is_invalid(self) -> bool:
+        return self._waiting.get("reason") == "InvalidSpec"
+
+    @property
+    def is_blocked(self) -> bool:
+        """By something that somebody has to mend, or to do elsewhere, whatever state the step is in."""
+        return self.is_progressing and self._waiting.get("reason") in _BLOCKING
+
+    @property
+    def is_disabling(self) -> bool:
+        return self.phase == Phase.DISABLING
 
     @property
     def is_progressing(self) -> bool:
@@ -137,12 +171,14 @@ class Wait:
 
 WAITS = (  # first row that applies wins; what a human must do stands above what will happen by itself
     Wait(lambda f: is_deleting(f.rollout), lambda f: f"its removal to finish: {f.message}"),
+    Wait(lambda f: f.is_invalid, lambda f: f"its spec to be corrected: {f.waits}"),
     Wait(
         lambda f: f.is_unseen,
         lambda f: "a controller to notice it",
         ("graylane up, or graylane controller",),
     ),
-    Wait(lambda f: f.phase == Phase.INITIAL, lambda f: f"its workload: {f.message}"),
+    Wait(lambda f: f.phase == Phase.INITIAL, lambda f: f"its workload: {f.waits or f.message}"),
+    Wait(lambda f: f.is_disabling, lambda f: f"what is left of the release to go: {f.waits or f.message}"),
     Wait(lambda f: f.is_aborting, lambda f: f"the abort to finish: {f.message}"),
     Wait(lambda f: f.is_ending, lambda f: f.message),
     Wait(lambda f: f.is_held, lambda f: "resume: spec.strategy.paused is true", ("graylane resume {name}",)),
@@ -151,6 +187,7 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
         lambda f: f"somebody to mend or abort it: {_sentence(f)}",
         ("graylane abort {name}",),
     ),
+    Wait(lambda f: f.is_blocked, lambda f: f.waits, ("graylane abort {name}",)),
     Wait(
         lambda f: f.awaits_approval,
         lambda f: _approval(f),
@@ -158,7 +195,7 @@ WAITS = (  # first row that applies wins; what a human must do stands above what
         asks=True,
     ),
     Wait(lambda f: f.awaits_time, lambda f: _until(f), ("graylane approve {name}", "graylane abort {name}")),
-    Wait(lambda f: f.awaits_pods, lambda f: _pods(f.canary), ("graylane abort {name}",)),
+    Wait(lambda f: f.awaits_pods, lambda f: _pods(f), ("graylane abort {name}",)),
     Wait(lambda f: f.awaits_routes, lambda f: _routes(f), ("graylane abort {name}",)),
     Wait(lambda f: f.is_progressing, lambda f: f.message or f.state, ("graylane abort {name}",)),
 )
@@ -219,7 +256,7 @@ def release(view: View, rollout: Obj) -> Release:
         state=facts.state or "-",
         revision=str(canary.get("canaryRevision", "")),
         waits_for=row.says(facts).strip().rstrip(":") if row else "",
-        since=facts.since if row else None,
+        since=facts.waits_since if row else None,
         next=tuple(command.format(name=facts.name) for command in row.next) if row else (),
         failed=facts.has_failed,
         outcome="" if facts.is_progressing else _outcome(rollout),
@@ -303,7 +340,11 @@ def _until(facts: Facts) -> str:
     return f"its pause of {seconds} s to pass, until {format_time(facts.since + timedelta(seconds=seconds))}"
 
 
-def _pods(canary: Group) -> str:
+def _pods(facts: Facts) -> str:
+    """From the pods themselves, which tell more, and sooner, than any status."""
+    canary = facts.canary
+    if not canary.wanted and facts.waits:
+        return facts.waits
     text = f"canary pods: {canary.ready} of {canary.wanted} ready"
     troubles = sorted({trouble for pod in canary.pods for trouble in _troubles(pod)})
     if troubles:
@@ -323,7 +364,7 @@ def _troubles(pod: Obj) -> list[str]:
 
 def _routes(facts: Facts) -> str:
     if facts.routing is None:
-        return f"routes: {facts.message}"
+        return f"routes: {facts.waits or facts.message}"
     for kind in ("Accepted", "RoutesConfirmed"):
         entry = condition(facts.routing, kind)
         if entry is not None and entry.get("status") != "True":

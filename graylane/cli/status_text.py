@@ -89,7 +89,8 @@ def _next(view: ChainView, width: int) -> list[str]:
         for command in release.next:
             verb = command.removesuffix(f" {release.name}")
             names.setdefault(verb, []).extend([release.name] if verb != command else [])
-    commands = [" ".join([verb, *who]) for verb, who in names.items()]
+    where = [] if view.namespace == "default" else ["-n", view.namespace]
+    commands = [" ".join([verb, *who, *where]) if who else verb for verb, who in names.items()]
     return packed([f"next: {commands[0]}", *commands[1:]], width) if commands else []
 
 

@@ -120,10 +120,10 @@ def _status(facts: Facts, status: Obj) -> Iterator[Effect]:
 
 
 def _trouble(facts: Facts, wait: Wait | None) -> Iterator[Effect]:
-    """Told once: when what has to be mended differs from what the status said before."""
+    """Told once: when what has to be mended, or done elsewhere, differs from what the status said before."""
     before = find_condition(dig(facts.obj, "status", "conditions", default=[]), wire.WAITING) or {}
-    if wait and wait.trouble and before.get("message") != wait.text:
-        yield Event(ROLLOUT, facts.obj, "Warning", wait.reason, wait.text)
+    if wait and (wait.trouble or wait.others) and before.get("message") != wait.text:
+        yield Event(ROLLOUT, facts.obj, "Warning" if wait.trouble else "Normal", wait.reason, wait.text)
 
 
 def _exposure(facts: Facts) -> Iterator[Effect]:

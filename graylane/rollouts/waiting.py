@@ -18,11 +18,15 @@ from graylane.rollouts.release import Stage
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """`reason` is one word for tools, `text` completes a sentence, `trouble` says that waiting alone will not help."""
+    """`reason` is one word for tools, `text` completes a sentence, `trouble` says that waiting alone will not help.
+
+    `others`: it is over when somebody acts on another Rollout, which is worth an event where it lasts.
+    """
 
     reason: str
     text: str
     trouble: bool = False
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,12 @@ def waits_for(facts: Facts) -> Wait | None:
 
 
 # -- sentences
+
+
+def _workload(facts: Facts) -> Wait:
+    return Wait(
+        "WorkloadNotFound", f"Deployment {_stable(facts)} not found; create it or correct its name in the Rollout"
+    )
 
 
 def _misfit(facts: Facts) -> Wait:
@@ -76,12 +86,12 @@ def _pods(facts: Facts) -> Wait:
 
 
 def _listed(facts: Facts) -> Wait:
-    routing = facts.lane.name if facts.lane else ""
+    routing = _named(facts, facts.lane.name) if facts.lane else ""
     text = (
         f"the Services of TrafficRouting {routing} list {facts.listed_of_canary} of {facts.target} canary pods; "
         "each must select them, or list another Rollout's canary"
     )
-    return Wait("CanaryNotListed", text)
+    return Wait("CanaryNotListed", text, others=True)
 
 
 def _routing(facts: Facts) -> Wait:
@@ -165,7 +175,7 @@ def _routes_shared(facts: Facts, lane: Lane) -> Wait:
         f"TrafficRouting {_named(facts, lane.name)} keeps its routes for Rollout {others}; until that ends, dyed "
         f"requests go on to canary Deployment {canaries}: graylane approve {others}, or graylane abort {others}"
     )
-    return Wait("RoutesShared", text)
+    return Wait("RoutesShared", text, others=True)
 
 
 def _canary_gone(facts: Facts) -> Wait:
@@ -220,6 +230,7 @@ _AWAY = (
     Reason(lambda f: not f.gone(), _routing_gone),
 )
 _BY_STAGE: dict[Stage, tuple[Reason, ...]] = {
+    Stage.INITIAL: (Reason(lambda _: True, _workload),),
     Stage.HEALTHY: (Reason(_lane_troubled, _routing_at_rest),),
     Stage.INITIALIZING: (Reason(lambda _: True, _stable_held),),
     Stage.ROLLING: _STEP,

@@ -44,8 +44,10 @@ def progressing(facts: Facts) -> Condition | None:
 
 
 def message(facts: Facts, wait: Wait | None) -> str:
-    """One line: where it stands, and what it waits for."""
+    """One line: where it stands, and what it waits for. Without a workload it is OpenKruise's, word for word."""
     base = _base(facts)
+    if facts.release.stage is Stage.INITIAL:
+        return base
     return f"{base}: {wait.text}" if wait and wait.text else base
 
 
