@@ -5,6 +5,7 @@ Shell. In: a question, a scope. Out: text or a document on stdout; `CheckFailed`
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,9 @@ from graylane.cli.output import dump, emit
 from graylane.cli.reading import read
 from graylane.cli.strictness import judged, served
 from graylane.cli.written import by_origin, listed
-from graylane.errors import UserError
+from graylane.errors import Forbidden, UserError
 from graylane.mesh.analyzers.everything import Message, analysed, ordered
+from graylane.mesh.analyzers.kubernetes import ASKED, with_translations
 from graylane.mesh.analyzers.lanes import broken
 from graylane.mesh.explain.reading import KINDS, Lists, inputs_of, view_of
 from graylane.mesh.findings import Finding
@@ -66,10 +68,10 @@ class _Read:
     namespace: str
     where: str
     refused: tuple[Message, ...] = ()
-    written: Mapping[str, Manifest] = field(default_factory=dict)
+    written: Mapping[tuple[str, str], Manifest] = field(default_factory=dict)
 
     def reference(self, message: Message) -> str:
-        manifest = self.written.get(message.origin)
+        manifest = next((each for (_, origin), each in self.written.items() if origin == message.origin), None)
         if manifest is None or manifest.node is None:
             return ""
         return f"{manifest.file}:{line_of(manifest.node, message.finding.message)}"
@@ -130,6 +132,8 @@ def _held(proofs: list[Proof]) -> Iterator[str]:
 async def _of_cluster(question: Question, scope: Scope) -> _Read:
     async with connect(scope) as (client, found):
         lists = await read(client, _READ)  # of all namespaces, because references reach across them
+        with contextlib.suppress(Forbidden):  # who may not read the Gateway API's objects is told of the others
+            lists |= await read(client, ASKED)
     namespace = "" if question.everywhere else found
     return _Read(lists, lists, namespace, f"namespace {namespace}" if namespace else "all namespaces")
 
@@ -138,13 +142,9 @@ def _of_files(question: Question, namespace: str) -> _Read:
     written = by_origin(manifests.read(list(question.files)), namespace or "default")
     shown = "" if question.everywhere else namespace
     known = served(each.object for each in written.values())
-    verdicts = {origin: judged(known, each.object) for origin, each in written.items()}
-    told = [
-        _message(written[origin].object, finding)
-        for origin, verdict in verdicts.items()
-        for finding in verdict.findings
-    ]
-    lists = listed(each.object for origin, each in written.items() if verdicts[origin].decodes)
+    verdicts = {key: judged(known, each.object) for key, each in written.items()}
+    told = [_message(written[key].object, finding) for key, verdict in verdicts.items() for finding in verdict.findings]
+    lists = with_translations(listed(each.object for key, each in written.items() if verdicts[key].decodes))
     whole, running = imagined(lists, every_gateway=False), imagined(lists)
     refused = tuple(each for each in told if shown in ("", each.namespace))
     return _Read(whole, running, shown, "the given manifests", refused, written)

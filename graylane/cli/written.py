@@ -18,15 +18,19 @@ from graylane.model.meta import Obj, name_of, namespace_of
 _KINDS = {(kind.group, kind.kind): kind for kind in vars(kinds).values() if isinstance(kind, Kind)}
 
 
-def by_origin(given: list[Manifest], namespace: str) -> dict[str, Manifest]:
-    """Objects of kinds that are known to have a namespace get `namespace` where they name none."""
-    found: dict[str, Manifest] = {}
+Written = dict[tuple[str, str], Manifest]
+
+
+def by_origin(given: list[Manifest], namespace: str) -> Written:
+    """By group and origin: two kinds are called Gateway. Those known to have a namespace get `namespace` by default."""
+    found: Written = {}
     for manifest in given:
         kind, meta = _kind_of(manifest.object), dict(manifest.object["metadata"])
         if kind is not None and kind.namespaced:
             meta.setdefault("namespace", namespace)
         obj = {**manifest.object, "metadata": meta}
-        found[origin_of(obj["kind"], namespace_of(obj), name_of(obj))] = replace(manifest, object=obj)
+        origin = origin_of(obj["kind"], namespace_of(obj), name_of(obj))
+        found[_group_of(obj), origin] = replace(manifest, object=obj)
     return found
 
 
@@ -40,4 +44,8 @@ def listed(objects: Iterable[Obj]) -> Lists:
 
 
 def _kind_of(obj: Obj) -> Kind | None:
-    return _KINDS.get((obj["apiVersion"].rpartition("/")[0], obj["kind"]))
+    return _KINDS.get((_group_of(obj), obj["kind"]))
+
+
+def _group_of(obj: Obj) -> str:
+    return str(obj["apiVersion"]).rpartition("/")[0]

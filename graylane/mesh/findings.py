@@ -38,6 +38,7 @@ _NAMES = {
     "IST0162": "GatewayPortNotDefinedOnService",
     "GRL0001": "FieldNotActedOn",
     "GRL0002": "RefusedByProxy",
+    "GRL0003": "NotAccepted",
     "GRL0101": "LanePromiseBroken",
     "GRL0102": "LaneNotProved",
 }

@@ -17,14 +17,32 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 NOT_ADMITTED = ("IST0106",)
 OF_A_SERVICE_IN_FRONT = ("IST0162",)  # the gateway's own Service is there in the one place, not in the other
+OF_ROUTES = "GRL0003"
 OF_PODS = "IST0110"
 IMAGE = "registry.cn-beijing.aliyuncs.com/aliacs-app-catalog/go-http-sample:1.0"
+
+
+ROUTED = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front}
+spec:
+  gatewayClassName: istio
+  listeners: [{name: web, port: 8088, protocol: HTTP}, {name: raw, port: 9000, protocol: TCP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: lost}
+spec:
+  parentRefs: [{name: front}, {name: frnt}]
+  rules: [{backendRefs: [{name: nowhere, port: 8000}]}, {backendRefs: [{name: b, port: 8000}]}]
+"""
 
 
 def manifests() -> list[dict[str, Any]]:
     """A case of every code in a namespace of its own, with hosts of its own."""
     found: list[dict[str, Any]] = []
-    for code, text in {row[0]: row[-1] for row in CASES}.items():
+    for code, text in ({row[0]: row[-1] for row in CASES} | {OF_ROUTES: ROUTED}).items():
         if code in (*NOT_ADMITTED, *OF_A_SERVICE_IN_FRONT):
             continue
         space = f"case-{code.lower()}"
@@ -57,5 +75,5 @@ def test_the_same_is_found_in_manifests_and_in_the_cluster_that_has_them(tmp_pat
         up.shell(f"kubectl wait deployments --all -n case-{OF_PODS.lower()} --for=condition=Available --timeout=30s")
         offline, online = found(up, "-f", str(path)), found(up)
     assert offline == online
-    expected = {row[0] for row in CASES} - {*NOT_ADMITTED, *OF_A_SERVICE_IN_FRONT}
+    expected = {OF_ROUTES, *(row[0] for row in CASES)} - {*NOT_ADMITTED, *OF_A_SERVICE_IN_FRONT}
     assert {code for code, _, _ in online} >= expected

@@ -11,7 +11,7 @@ from typing import Any
 
 from graylane.chain.validation.judging import judge
 from graylane.mesh import findings
-from graylane.mesh.analyzers import doors, routes, workloads
+from graylane.mesh.analyzers import doors, kubernetes, routes, workloads
 from graylane.mesh.compile.plan import plan
 from graylane.mesh.explain.reading import Lists, inputs_of
 from graylane.mesh.findings import Finding
@@ -97,6 +97,7 @@ def _all(lists: Lists) -> Iterator[tuple[Source, Finding]]:
         *workloads.services(inputs),
         *workloads.deployments(inputs, lists.get(DEPLOYMENT, ())),
         *workloads.sidecars(inputs),
+        *kubernetes.gateways(lists),
     ):
         yield source._replace(generation=0), finding
 
