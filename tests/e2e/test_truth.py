@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from graylane.trafficrouting.confirm import Answer, Verdict
 from graylane.trafficrouting.proxies import Proxies
 from graylane.trafficrouting.syncz import Silent
 
-from .rig import EXAMPLES, GRAYLANE, Up, started
+from .rig import BIN, EXAMPLES, GRAYLANE, Up, started
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -109,6 +110,35 @@ async def test_the_live_view_traces_a_dyed_request_and_shows_what_the_step_chang
         assert await terminal.ends() == 0
     finally:
         terminal.close()
+
+
+async def test_whoever_applies_what_is_not_acted_on_is_told_of_which_object_and_field(up: Up, tmp_path: Path) -> None:
+    policy = {"tunnel": {"targetHost": "x.example", "targetPort": 443}, "tls": {"mode": "ISTIO_MUTUAL"}}
+    rule = {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "odd"}}
+    file = tmp_path / "rule.json"
+    file.write_text(json.dumps({**rule, "spec": {"host": "odd.example", "trafficPolicy": policy}}))
+    command = [str(BIN / "kubectl"), "apply", "-f", str(file)]
+    done = subprocess.run(command, env=up.environment(), capture_output=True, text=True, timeout=60, check=True)
+    for field in ("tls.mode ISTIO_MUTUAL", "tunnel"):
+        said = f"spec.trafficPolicy.{field} is not acted on by this mesh"
+        assert f"Warning: DestinationRule default/odd: {said}" in done.stderr
+
+    def told() -> list[str]:
+        messages = up.get("dr", "odd").get("status", {}).get("validationMessages", [])
+        return [each["message"] for each in messages if each["type"]["code"] == "GRL0001"]
+
+    messages = await eventually(told, 30)
+    assert all(f"default/odd: {message}" in done.stderr for message in messages)
+    assert len(messages) == 2
+    up.kubectl("create", "configmap", "istio", "-n", "istio-system", "--from-literal=mesh=trustDomain: here")
+
+    def event() -> bool:
+        found = up.get("events", "-n", "istio-system", "--field-selector=reason=FieldNotActedOn")["items"]
+        return [each["message"] for each in found] == ["not acted on by this mesh: mesh.trustDomain"]
+
+    await eventually(event, 30)
+    up.kubectl("delete", "dr/odd")
+    up.kubectl("delete", "configmap/istio", "-n", "istio-system")
 
 
 def test_verify_refuses_what_it_cannot_send(up: Up) -> None:
