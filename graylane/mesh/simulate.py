@@ -50,7 +50,7 @@ NO_ENDPOINT = Refusal(503, "UH", "no_healthy_upstream")
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A cluster gets `share` of such requests; `endpoints` are those it chooses among."""
+    """A cluster gets `share` of such requests; `endpoints` are those it chooses among, none where nobody can tell."""
 
     cluster: str
     share: float
@@ -218,8 +218,7 @@ def _outcome(plan: Plan, route: Route, request: Request) -> Outcome:
         return action
     if route.cors is not None and _answers_preflight(route.cors, request):
         return DirectResponse(200)
-    only = action.targets[0].cluster
-    if only == PASSTHROUGH or _by_request(plan, only):
+    if all(_passes(plan, target.cluster) for target in action.targets):
         return PassedThrough(request.authority)
     return tuple(_targets(plan, action.targets))
 
@@ -232,10 +231,12 @@ def _answers_preflight(cors: Cors, request: Request) -> bool:
     return not cors.forward_unmatched or any(allowed.accepts(origins[0]) for allowed in cors.origins)
 
 
-def _by_request(plan: Plan, cluster: str) -> bool:
-    """Whether the cluster is a ServiceEntry's that goes where each request's own host leads."""
+def _passes(plan: Plan, cluster: str) -> bool:
+    """Whether requests go on to where their own host leads, as those for a ServiceEntry without resolution do."""
     spec = plan.clusters.get(cluster)
-    return spec is not None and spec.service.resolution is Resolution.NONE and not spec.closed
+    if spec is None:
+        return cluster == PASSTHROUGH
+    return spec.service.resolution is Resolution.NONE and not spec.closed
 
 
 def _targets(plan: Plan, targets: Sequence[Target]) -> Iterable[Reached | Lost]:
@@ -245,6 +246,8 @@ def _targets(plan: Plan, targets: Sequence[Target]) -> Iterable[Reached | Lost]:
 
 
 def _target(plan: Plan, target: Target, share: float) -> Reached | Lost:
+    if _passes(plan, target.cluster):
+        return Reached(target.cluster, share, ())
     spec = plan.clusters.get(target.cluster)
     if spec is None and any(patch.value.name == target.cluster for patch in plan.edits.clusters):
         return Reached(target.cluster, share, ())  # an EnvoyFilter's own, whose endpoints it knows

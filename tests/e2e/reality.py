@@ -364,7 +364,7 @@ class _Maker:
         names = draw.sample(list(whole), draw.randint(1, 3))
         spec: Obj = {"host": host, "subsets": [{"name": name, "labels": whole[name]} for name in names]}
         if self.maybe(0.3):
-            spec["trafficPolicy"] = {"loadBalancer": {"simple": draw.choice(["RANDOM", "ROUND_ROBIN"])}}
+            spec["trafficPolicy"] = {"loadBalancer": {"simple": draw.choice(["RANDOM", "ROUND_ROBIN", "PASSTHROUGH"])}}
         if self.maybe(0.1):
             spec["workloadSelector"] = {"matchLabels": {"tier": "front"}}
         return self.object("DestinationRule", draw.choice(["shop", "shop", "shop", "other", "istio-system"]), spec)

@@ -194,7 +194,9 @@ def _possible(plan: Plan, decision: Decision) -> Iterator[Seen]:
         for cluster in _chosen(plan, decision):
             yield Seen(fault.abort_status[0], ",".join([*delay, "FI"]), cluster)
     elif isinstance(outcome, PassedThrough):
-        yield _passed_on(outcome.host)
+        seen = _passed_on(outcome.host)
+        flags = [*delay, *([seen.flags] if seen.flags != "-" else [])]
+        yield Seen(seen.status, ",".join(flags) or "-", seen.cluster)
     elif isinstance(outcome, Refusal):
         yield Seen(outcome.status, outcome.flag, "-")
     elif isinstance(outcome, Redirect):
@@ -203,7 +205,9 @@ def _possible(plan: Plan, decision: Decision) -> Iterator[Seen]:
         for cluster in _chosen(plan, decision):
             yield Seen(outcome.status, ",".join(delay) or "-", cluster)
     for part in outcome if isinstance(outcome, tuple) and not aborts(fault) else ():
-        if isinstance(part, Reached):
+        if isinstance(part, Reached) and part.cluster == PASSTHROUGH:
+            yield Seen(503, ",".join([*delay, "DF"]), PASSTHROUGH)  # a name of many names, none of which can be found
+        elif isinstance(part, Reached):
             yield Seen(200, ",".join(delay) or "-", part.cluster)
         else:
             yield Seen(part.refusal.status, ",".join([*delay, part.refusal.flag]), _logged_cluster(part))

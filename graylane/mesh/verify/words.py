@@ -37,7 +37,9 @@ def _shares(view: View, parts: Iterable[Reached | Lost]) -> str:
         if isinstance(part, Lost):
             shares[_refusal(part.refusal)] += part.share * 100
             continue
-        namespace = parsed_cluster(part.cluster)[0].split(".")[1]
+        namespace = parsed_cluster(part.cluster)[0].partition(".")[2].partition(".")[0]
+        if not part.endpoints:
+            shares[OUTSIDE] += part.share * 100
         for endpoint in part.endpoints:
             name = of_pod(view, Key(namespace, endpoint.pod)) if endpoint.pod else OUTSIDE
             shares[name] += part.share * 100 / len(part.endpoints)
