@@ -344,8 +344,13 @@ def _foreign(world: World, client: Client, service: VirtualService, port: int) -
         return [host for host, there in met.items() if not there]
     if port != 80:
         return []
-    # Istio has a service's own name here too, where the service has no such port.
-    return [host for host in met if host != "*" and world.services.seen_from(client.namespace, host) is None]
+    return [host for host in met if host != "*" and not _imported(world, client, host)]
+
+
+def _imported(world: World, client: Client, host: str) -> bool:
+    """Whether it is a service on another port, by whose full name Istio would have it on port 80 too."""
+    service = world.services.seen_from(client.namespace, host)
+    return service is not None and any(client.scope.imports(service, port.number) for port in service.ports)
 
 
 def _met(host: str, known: frozenset[str]) -> bool:

@@ -197,7 +197,10 @@ def _host(host: Any, patches: Sequence[Patch]) -> Any | None:
             host = patch.value
     given = of(fitting, "HTTP_ROUTE")
     if given:
-        refill(host.routes, _routes(list(host.routes), given))
+        tunnel = int(
+            bool(host.routes) and host.routes[0].match.HasField("connect_matcher")
+        )  # ours, of HTTP proxies only
+        refill(host.routes, [*host.routes[:tunnel], *_routes(list(host.routes[tunnel:]), given)])
     return host
 
 
