@@ -17,12 +17,10 @@ from graylane.model.durations import seconds
 
 Block = Mapping[str, Any]
 _LABEL = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _HEADER = re.compile(r"[-_A-Za-z0-9.!#$&'*+^`|~]+")
 _LABEL_KEY = re.compile(r"([-.a-z0-9]+/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?")
 _REGEX_LENGTH = 1024
-MESH = "mesh"
 
 
 @dataclass(slots=True)
@@ -62,20 +60,25 @@ def is_ip(text: str) -> bool:
 
 
 def is_label(text: str) -> bool:
-    return len(text) <= 63 and _DNS_LABEL.fullmatch(text) is not None
+    """As Istio has it, in which capitals may stand."""
+    return len(text) <= 63 and _LABEL.fullmatch(text) is not None
 
 
 def is_domain(host: str, *, wildcard: bool = True) -> bool:
-    """Letters, digits and dashes between dots; the first label may be, or begin with, a star."""
+    """Letters, digits and dashes between dots; the first label may be, or begin with, a star, the last is no number."""
     first, *rest = host.removesuffix(".").split(".")
+    top = rest[-1] if rest else "" if wildcard else first
+    if top.isdigit():
+        return False
     if wildcard and first.startswith("*"):
         first = first[1:].removeprefix("-") or "x"
     return len(host) <= 255 and all(len(each) <= 63 and _LABEL.fullmatch(each) for each in (first, *rest))
 
 
-def host(report: Report, path: str, text: Any, *, wildcard: bool = True) -> None:
-    if not isinstance(text, str) or not (is_ip(text) or is_domain(text, wildcard=wildcard)):
-        report.error(path, f"domain name {text!r} invalid: neither a domain name nor an IP address")
+def host(report: Report, path: str, text: Any, *, address: bool = False) -> None:
+    """`address`: an IP address will do as well."""
+    if not isinstance(text, str) or not ((address and is_ip(text)) or is_domain(text)):
+        report.error(path, f"domain name {text!r} invalid: not a domain name{' nor an IP address' if address else ''}")
 
 
 def port(report: Report, path: str, number: Any) -> None:
@@ -87,8 +90,14 @@ def labels(report: Report, path: str, found: Any) -> None:
     for name, value in block(found).items():
         if not _LABEL_KEY.fullmatch(str(name)):
             report.error(path, f"invalid tag key: {name!r}")
-        if not isinstance(value, str) or len(value) > 63 or not _LABEL_VALUE.fullmatch(value):
+        if not isinstance(value, str) or not _LABEL_VALUE.fullmatch(value):
             report.error(path, f"invalid tag value: {value!r}")
+
+
+def selector(report: Report, path: str, found: Any) -> None:
+    for name, value in block(found).items():
+        if not name or "*" in f"{name}{value}":
+            report.error(path, f"wildcards and empty keys are not supported in a selector: {name}={value}")
 
 
 def subset_name(report: Report, path: str, name: Any) -> None:
@@ -124,7 +133,7 @@ def regex(report: Report, path: str, pattern: Any) -> None:
         report.error(path, "regex string match should not be empty")
     elif len(text) > _REGEX_LENGTH:
         report.error(path, f"regex is too long: {len(text)} characters, at most {_REGEX_LENGTH}")
-    elif text != "*" and (fault := regex_fault(text)):
+    elif fault := regex_fault(text):
         report.error(path, fault)
 
 
@@ -137,6 +146,11 @@ def string_match(report: Report, path: str, value: Any, *, empty_prefix: bool = 
         regex(report, f"{path}.regex", value["regex"])
     if "prefix" in written and not value["prefix"] and not empty_prefix:
         report.error(f"{path}.prefix", "prefix string match should not be empty")
+
+
+def port_name(report: Report, path: str, name: str) -> None:
+    if not is_label(name):
+        report.error(path, f"invalid port name: {name!r}")
 
 
 def header_name(report: Report, path: str, name: str) -> None:
@@ -152,20 +166,22 @@ def header_value(report: Report, path: str, value: Any) -> None:
         report.error(path, f"header value {text!r} has an unbalanced %; a literal one is written %%")
 
 
-def gateway_name(report: Report, path: str, name: str) -> None:
-    """`mesh`, `name`, `namespace/name`; the old dotted form works and is warned of."""
-    if name == MESH:
-        return
-    if "/" in name:
-        space, _, short = name.partition("/")
-        if (space != "." and not is_label(space)) or not is_label(short):
-            report.error(path, f"invalid gateway name {name!r}: must be <namespace>/<name>")
-    elif "." in name:
-        report.warn(path, f"using legacy gatewayName format {name!r}; prefer the <namespace>/<name> format")
-        if not is_domain(name, wildcard=False):
-            report.error(path, f"invalid gateway name {name!r}")
-    elif not is_label(name):
-        report.error(path, f"invalid value for gateway name: {name!r}")
+def gateway_names(report: Report, path: str, names: Any) -> None:
+    """`mesh`, `name`, `namespace/name`; the old dotted form works and is warned of.
+
+    `./name` works, but istiod refuses it, unless it looks at none behind the first that has no namespace.
+    """
+    for number, name in enumerate(map(str, entries(names))):
+        where = f"{path}[{number}]"
+        space, slash, short = name.partition("/")
+        if not slash:
+            if "." in name:
+                report.warn(where, f"using legacy gatewayName format {name!r}; prefer the <namespace>/<name> format")
+            if not is_domain(name, wildcard=False):
+                report.error(where, f"invalid gateway name {name!r}")
+            return
+        if not is_label(space) or not is_label(short):
+            report.error(where, f"invalid gateway name {name!r}: must be <namespace>/<name>")
 
 
 def export_to(report: Report, path: str, scopes: Any) -> None:

@@ -32,28 +32,37 @@ def check(report: Report, spec: Block) -> None:
     for name in each_once(str(subset.get("name")) for _, subset in subsets):
         report.error("spec.subsets", f"duplicate subset name {name}")
     checks.export_to(report, "spec.exportTo", spec.get("exportTo"))
-    selector = block(spec.get("workloadSelector"))
-    checks.labels(report, "spec.workloadSelector.matchLabels", selector.get("matchLabels"))
-    if selector.get("matchLabels") and [scope for scope in entries(spec.get("exportTo")) if scope != "."]:
+    selector = spec.get("workloadSelector")
+    checks.selector(report, "spec.workloadSelector.matchLabels", block(selector).get("matchLabels"))
+    if selector is not None and not block(selector).get("matchLabels"):
+        report.warn("spec.workloadSelector", "workload selector specified without labels")
+    if selector is not None and [scope for scope in entries(spec.get("exportTo")) if scope != "."]:
         report.error(
             "spec.exportTo", "a rule with a workloadSelector is of its own namespace only, and exports nothing"
         )
 
 
 def _policy(report: Report, path: str, policy: Block) -> None:
-    if not any(policy.get(name) is not None for name in _PARTS):
+    if not any(policy.get(name) not in (None, []) for name in _PARTS):
         report.error(path, "traffic policy must have at least one field")
     if policy.get("tunnel") and policy.get("proxyProtocol"):
         report.error(path, "tunnel and proxyProtocol must not be set together")
+    if policy.get("tunnel") is not None:
+        _tunnel(report, f"{path}.tunnel", block(policy["tunnel"]))
     _parts(report, path, policy)
     for where, each in blocks(policy.get("portLevelSettings"), f"{path}.portLevelSettings"):
-        if not block(each.get("port")).get("number"):
+        if each.get("port") is None:
             report.error(f"{where}.port", "portTrafficPolicy must have valid port")
-        else:
-            checks.port(report, f"{where}.port.number", block(each["port"])["number"])
         if not any(each.get(name) is not None for name in _PARTS[:4]):
             report.error(where, "port traffic policy must have at least one field beside the port")
         _parts(report, where, each)
+
+
+def _tunnel(report: Report, path: str, tunnel: Block) -> None:
+    if tunnel.get("protocol") and str(tunnel["protocol"]).upper() not in ("CONNECT", "POST"):
+        report.error(f"{path}.protocol", 'tunnel protocol must be "CONNECT" or "POST"')
+    checks.host(report, f"{path}.targetHost", str(tunnel.get("targetHost") or ""), address=True)
+    checks.port(report, f"{path}.targetPort", tunnel.get("targetPort") or 0)
 
 
 def _parts(report: Report, path: str, policy: Block) -> None:
@@ -68,7 +77,7 @@ def _parts(report: Report, path: str, policy: Block) -> None:
 
 
 def _pool(report: Report, path: str, pool: Block) -> None:
-    if not pool.get("tcp") and not pool.get("http"):
+    if pool.get("tcp") is None and pool.get("http") is None:
         report.error(path, "connection pool must have at least one field")
     for part, names in _POOL_NUMBERS.items():
         for name in names:
@@ -108,11 +117,13 @@ def _hash(report: Report, path: str, found: Block) -> None:
     cookie = found.get("httpCookie")
     if cookie is not None and not block(cookie).get("name"):
         report.error(f"{path}.httpCookie", "name required for HttpCookie")
-    if found.get("minimumRingSize") and found.get("ringHash"):
-        report.error(path, "only one of minimumRingSize and ringHash may be set")
+    if found.get("minimumRingSize") and any(found.get(name) is not None for name in ("ringHash", "maglev")):
+        report.error(path, "only one of minimumRingSize, ringHash and maglev may be set")
     if found.get("maglev") is not None:
-        size = block(found["maglev"]).get("tableSize")
-        if size is not None and (not isinstance(size, int) or size >= _MAGLEV_LIMIT or not _is_prime(size)):
+        size = block(found["maglev"]).get("tableSize") or 0
+        if size == 0:
+            report.error(f"{path}.maglev.tableSize", "tableSize must be set for maglev")
+        elif not isinstance(size, int) or size >= _MAGLEV_LIMIT or not _is_prime(size):
             report.error(f"{path}.maglev.tableSize", f"tableSize {size} must be a prime number below {_MAGLEV_LIMIT}")
 
 
@@ -141,7 +152,9 @@ def _tls(report: Report, path: str, found: Block) -> None:
         for name, told in (("clientCertificate", "client certificate"), ("privateKey", "private key")):
             if not found.get(name):
                 report.error(f"{path}.{name}", f"{told} required for mutual tls")
-    if found.get("insecureSkipVerify") and found.get("caCertificates"):
-        report.error(path, "cannot use caCertificates together with insecureSkipVerify")
+    if found.get("insecureSkipVerify") and found.get("mode") == "SIMPLE":
+        for name in ("caCertificates", "credentialName", "subjectAltNames"):
+            if found.get(name):
+                report.error(path, f"cannot use {name} together with insecureSkipVerify")
     if found.get("mode") == "ISTIO_MUTUAL" and (files or found.get("credentialName")):
         report.error(path, "certificates must not be set for ISTIO_MUTUAL, which uses Istio's own")

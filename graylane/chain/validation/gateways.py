@@ -20,6 +20,7 @@ from graylane.chain.validation.checks import (
 
 _PROTOCOLS = ("HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "MONGO", "REDIS", "MYSQL", "TCP", "TLS")
 _TLS_PROTOCOLS = ("HTTPS", "TLS")
+_HTTP_PROTOCOLS = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB")
 _OWN_CERTIFICATES = ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL")
 
 
@@ -34,7 +35,6 @@ def check(report: Report, spec: Block, name: str) -> None:
     names = (str(block(server.get("port")).get("name") or "") for _, server in servers)
     for each in each_once(filter(None, names)):
         report.error("spec.servers", f"port names in servers must be unique: duplicate name {each}")
-    checks.labels(report, "spec.selector", spec.get("selector"))
 
 
 def _server(report: Report, path: str, server: Block) -> None:
@@ -56,7 +56,9 @@ def _host(report: Report, path: str, text: str) -> None:
     namespace, slash, host = text.rpartition("/")
     if slash and not (namespace in ("*", ".") or is_label(namespace)):
         report.error(path, f"invalid namespace {namespace!r} in host {text!r}; use <namespace>/<host>")
-    if host != "*" and not is_domain(host):
+    if host != "*" and "." not in host:
+        report.error(path, f"short names (non FQDN) are not allowed: {host!r}")
+    elif host != "*" and not (is_domain(host) or is_ip(host)):
         report.error(path, f"domain name {host!r} invalid; a wildcard may stand only at the beginning")
 
 
@@ -80,11 +82,13 @@ def _tls_of(report: Report, path: str, server: Block) -> None:
         return
     found = block(tls)
     others = sorted(name for name, value in found.items() if value and name != "httpsRedirect")
-    if found.get("httpsRedirect") and protocol not in ("HTTP", "HTTP2", "GRPC", "GRPC-WEB"):
+    if found.get("httpsRedirect") and protocol not in _HTTP_PROTOCOLS:
         report.warn(f"{path}.tls.httpsRedirect", "tls.httpsRedirect should only be used with http servers")
     if protocol in _TLS_PROTOCOLS:
         _tls(report, f"{path}.tls", found)
-    elif others and protocol in _PROTOCOLS:
+    elif protocol not in _HTTP_PROTOCOLS:
+        report.error(f"{path}.tls", f"server cannot have TLS settings for non HTTPS/TLS ports, of which is {protocol}")
+    elif others:
         report.error(f"{path}.tls", f"server cannot have TLS settings for plain text {protocol} ports: {others[0]}")
 
 
@@ -93,7 +97,7 @@ def _tls(report: Report, path: str, tls: Block) -> None:
     own = [name for name in ("serverCertificate", "privateKey", "caCertificates") if tls.get(name)]
     if mode == "ISTIO_MUTUAL" and own:
         report.error(path, f"ISTIO_MUTUAL TLS cannot have associated {own[0]}")
-    if mode == "SIMPLE" and tls.get("caCrl"):
+    if mode == "SIMPLE" and tls.get("caCrl") and not tls.get("credentialName"):
         report.error(f"{path}.caCrl", "CRL is not supported with SIMPLE TLS")
     if mode not in _OWN_CERTIFICATES or tls.get("credentialName") or tls.get("credentialNames"):
         return

@@ -6,7 +6,7 @@ Pure. In: the match, its path. Out: complaints.
 from __future__ import annotations
 
 from graylane.chain.validation import checks
-from graylane.chain.validation.checks import Block, Report, block, entries, gateway_name, is_label, labels, string_match
+from graylane.chain.validation.checks import Block, Report, block, gateway_names, is_label, labels, string_match
 
 _CLAIM = "@request.auth.claims"
 
@@ -24,7 +24,8 @@ def http_match(report: Report, path: str, match: Block, *, at_gateway: bool) -> 
                     report.error(f"{path}.{field}", "JWT claim based routing without gateway is not supported")
             else:
                 checks.header_name(report, f"{path}.{field}", str(name))
-            string_match(report, f"{path}.{field}[{name}]", value)
+            if field == "headers" or block(value).get("regex") != "*":  # which is an old way to ask for presence
+                string_match(report, f"{path}.{field}[{name}]", value)
     for name, value in block(match.get("queryParams")).items():
         string_match(report, f"{path}.queryParams[{name}]", value)
     if match.get("port"):
@@ -32,5 +33,4 @@ def http_match(report: Report, path: str, match: Block, *, at_gateway: bool) -> 
     labels(report, f"{path}.sourceLabels", match.get("sourceLabels"))
     if match.get("sourceNamespace") and not is_label(str(match["sourceNamespace"])):
         report.error(f"{path}.sourceNamespace", f"sourceNamespace match {match['sourceNamespace']!r} is invalid")
-    for number, name in enumerate(entries(match.get("gateways"))):
-        gateway_name(report, f"{path}.gateways[{number}]", str(name))
+    gateway_names(report, f"{path}.gateways", match.get("gateways"))

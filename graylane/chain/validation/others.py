@@ -8,9 +8,22 @@ from __future__ import annotations
 from ipaddress import ip_network
 
 from graylane.chain.validation import checks
-from graylane.chain.validation.checks import Block, Report, block, blocks, each_once, entries, host, is_domain, is_label
+from graylane.chain.validation.checks import (
+    Block,
+    Report,
+    block,
+    blocks,
+    each_once,
+    entries,
+    host,
+    is_domain,
+    is_ip,
+    is_label,
+)
 
 _PROTOCOLS = ("HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "MONGO", "REDIS", "MYSQL", "TCP", "TLS", "UDP")
+
+_NAMING = ("HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTPS", "TLS")  # whose requests or connections name a host
 
 
 def check_service_entry(report: Report, spec: Block) -> None:
@@ -30,17 +43,24 @@ def check_service_entry(report: Report, spec: Block) -> None:
             report.error("spec.ports", f"service entry port {field} {each} already defined")
     _endpoints(report, spec, {str(port.get("name")) for _, port in ports})
     _resolution(report, spec, names)
-    plain = [port for _, port in ports if str(port.get("protocol") or "TCP").upper() == "TCP"]
     addresses = entries(spec.get("addresses"))
-    if len(names) > 1 and plain and not addresses and _kind(spec) != "NONE":
-        report.error("spec.hosts", "several hosts with a plain TCP port cannot be told apart")
+    for number, address in enumerate(addresses):
+        if not _is_subnet(str(address)):
+            report.error(f"spec.addresses[{number}]", f"{address!r} is not a valid IP address or CIDR")
+    plain = [port for _, port in ports if str(port.get("protocol") or "").upper() not in _NAMING]
+    if len(names) > 1 and plain and _kind(spec) != "NONE":
+        report.error("spec.hosts", "several hosts with a port that is neither HTTP nor TLS cannot be told apart")
     checks.export_to(report, "spec.exportTo", spec.get("exportTo"))
 
 
 def _port(report: Report, path: str, port: Block) -> None:
     checks.port(report, f"{path}.number", port.get("number", 0))
+    if port.get("targetPort"):
+        checks.port(report, f"{path}.targetPort", port["targetPort"])
     if not port.get("name"):
         report.error(f"{path}.name", "port name must be set")
+    else:
+        checks.port_name(report, f"{path}.name", str(port["name"]))
     protocol = str(port.get("protocol") or "")
     if protocol and protocol.upper() not in _PROTOCOLS:
         report.error(f"{path}.protocol", f"invalid protocol {protocol!r}")
@@ -51,13 +71,24 @@ def _kind(spec: Block) -> str:
 
 
 def _endpoints(report: Report, spec: Block, ports: set[str]) -> None:
-    if entries(spec.get("endpoints")) and spec.get("workloadSelector"):
+    if entries(spec.get("endpoints")) and spec.get("workloadSelector") is not None:
         report.error("spec", "only one of endpoints and workloadSelector is allowed")
     for path, endpoint in blocks(spec.get("endpoints"), "spec.endpoints"):
+        _address(report, f"{path}.address", str(endpoint.get("address") or ""), _kind(spec))
+        checks.labels(report, f"{path}.labels", endpoint.get("labels"))
         for name, number in block(endpoint.get("ports")).items():
             if name not in ports:
                 report.error(f"{path}.ports", f"endpoint port {name} is not defined by the service entry")
             checks.port(report, f"{path}.ports[{name}]", number)
+
+
+def _address(report: Report, path: str, text: str, kind: str) -> None:
+    if not text:
+        report.error(path, "address is required")
+    elif kind == "STATIC" and not (is_ip(text) or text.startswith("unix://")):
+        report.error(path, f"endpoint address {text!r} is not a valid IP address")
+    elif kind.startswith("DNS") and not (is_ip(text) or is_domain(text, wildcard=False)):
+        report.error(path, f"endpoint address {text!r} is not a valid FQDN or an IP address")
 
 
 def _resolution(report: Report, spec: Block, names: list[str]) -> None:
@@ -76,6 +107,14 @@ def _resolution(report: Report, spec: Block, names: list[str]) -> None:
         report.error("spec.endpoints", "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN")
 
 
+def _is_subnet(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_network(text: str) -> bool:
     try:
         return ip_network(text, strict=False).num_addresses > 1
@@ -92,9 +131,12 @@ def check_workload_entry(report: Report, spec: Block) -> None:
 
 
 def check_sidecar(report: Report, spec: Block) -> None:
-    if not any(spec.get(name) for name in ("egress", "ingress", "workloadSelector", "outboundTrafficPolicy")):
+    if not (spec.get("egress") or spec.get("ingress") or spec.get("outboundTrafficPolicy") is not None):
         report.error("spec", "sidecar: empty configuration provided")
-    checks.labels(report, "spec.workloadSelector.labels", block(spec.get("workloadSelector")).get("labels"))
+    selector = spec.get("workloadSelector")
+    checks.selector(report, "spec.workloadSelector.labels", block(selector).get("labels"))
+    if selector is not None and not block(selector).get("labels"):
+        report.warn("spec.workloadSelector", "workload selector without labels is of all pods of the namespace")
     ingress = list(blocks(spec.get("ingress"), "spec.ingress"))
     for path, each in ingress:
         checks.port(report, f"{path}.port.number", block(each.get("port")).get("number", 0))
@@ -105,12 +147,40 @@ def check_sidecar(report: Report, spec: Block) -> None:
             report.error(f"{path}.hosts", "egress listener must contain at least one host")
         for number, name in enumerate(map(str, entries(each.get("hosts")))):
             _egress_host(report, f"{path}.hosts[{number}]", name)
+        _hosts_once(report, f"{path}.hosts", [str(name) for name in entries(each.get("hosts"))])
+        if each.get("port") is not None:
+            _listener_port(report, f"{path}.port", block(each["port"]), str(each.get("bind") or ""))
         if not each.get("port") and index < len(egress) - 1:
             report.error(path, "the egress listener with empty port should be the last listener in the list")
     _ports_once(report, "spec.egress", [each for _, each in egress])
     policy = block(spec.get("outboundTrafficPolicy"))
     if policy.get("egressProxy") and policy.get("mode") != "ALLOW_ANY":
         report.error("spec.outboundTrafficPolicy", "egressProxy is only supported with mode ALLOW_ANY")
+
+
+def _listener_port(report: Report, path: str, port: Block, bind: str) -> None:
+    if port.get("name"):
+        checks.port_name(report, f"{path}.name", str(port["name"]))
+    if port.get("number"):
+        checks.port(report, f"{path}.number", port["number"])
+    elif not bind:
+        report.error(f"{path}.number", "sidecar: ports with 0 value must have a unix domain socket bind address")
+    protocol = str(port.get("protocol") or "")
+    if protocol and protocol.upper() not in (*_PROTOCOLS, "HTTP_PROXY"):
+        report.error(f"{path}.protocol", f"unsupported protocol: {protocol!r}")
+
+
+def _hosts_once(report: Report, path: str, names: list[str]) -> None:
+    """What another entry of the same namespace takes in, and what `*/*` leaves nothing for."""
+    seen: dict[str, set[str]] = {}
+    for name in names:
+        namespace, _, host_name = name.partition("/")
+        before = seen.setdefault(namespace, set())
+        if (before and host_name == "*") or host_name in before or "*" in before:
+            report.warn(path, f"duplicated egress host: {name}")
+        before.add(host_name)
+    if "*" in seen.get("*", ()) and len(seen) > 1:
+        report.warn(path, "`*/*` selects everything, no other hosts can be added")
 
 
 def _ports_once(report: Report, path: str, found: list[Block]) -> None:
@@ -123,11 +193,15 @@ def _egress_host(report: Report, path: str, text: str) -> None:
     namespace, slash, name = text.partition("/")
     if not slash or not name or not (namespace in ("*", ".", "~") or is_label(namespace)):
         report.error(path, f"host {text!r} must be of form namespace/dnsName")
+    elif name != "*" and "." not in name:
+        report.error(path, f"short names (non FQDN) are not allowed: {name!r}")
     elif name != "*" and not is_domain(name):
         report.error(path, f"domain name {name!r} invalid")
 
 
 def check_peer_authentication(report: Report, spec: Block) -> None:
+    if spec.get("selector") is not None and not block(spec["selector"]).get("matchLabels"):
+        report.warn("spec.selector", "workload selector specified without labels")
     ports = spec.get("portLevelMtls")
     if ports is None:
         return

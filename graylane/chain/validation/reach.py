@@ -1,21 +1,19 @@
 """HTTP rules that can never decide, and matches that change nothing: Istio's warnings IST0130 and IST0131.
 
-Pure. In: the rules of one VirtualService. Out: warnings. Who is asking counts too: a match for one gateway does not
-cover one for another.
+Pure. In: the rules of one VirtualService. Out: warnings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from graylane.chain.match import How, route_match
 from graylane.chain.validation.checks import Block, Report, block, entries
 
-_OF_CALLER = ("port", "gateways", "sourceLabels", "sourceNamespace")
+_BY_NAME = ("headers", "queryParams", "withoutHeaders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,44 +34,65 @@ def unreachable(report: Report, rules: list[Any]) -> None:
 
 
 def unreached(rules: list[Any]) -> Iterator[Unreachable]:
+    """As Istio sees it: it compares prefixes with prefixes, and other conditions by how they are spelled."""
     seen: dict[bytes, int] = {}
-    prefixes: list[tuple[str, int]] = []
+    prefixes: dict[Hashable, list[_Prefix]] = {}
     catch_all: int | None = None
     for index, rule in enumerate(map(block, rules)):
+        matches = list(map(block, entries(rule.get("match"))))
         if catch_all is not None:
             yield Unreachable(index, None, f"rule #{catch_all} before it matches everything")
             continue
-        matches = list(map(block, entries(rule.get("match"))))
-        useless = [_useless(match, seen, prefixes) for match in matches]
-        if matches and all(useless):
-            yield Unreachable(index, None, "all its matches are covered by rules before it")
-        else:
-            yield from (Unreachable(index, number, why) for number, why in enumerate(useless) if why)
-        for match in matches:
-            seen.setdefault(_spelled(match), index)
-            if (prefix := _only_prefix(match)) is not None:
-                prefixes.append((prefix, index))
         if not matches:
             catch_all = index
-
-
-def _useless(match: Block, seen: dict[bytes, int], prefixes: list[tuple[str, int]]) -> str:
-    if (before := seen.get(_spelled(match))) is not None:
-        return f"rule #{before} has the same match"
-    path = route_match(match).path
-    if path.how in (How.EXACT, How.PREFIX) and not path.ignore_case:
-        for prefix, index in prefixes:
-            if path.value.startswith(prefix):
-                return f"prefix {prefix} of rule #{index} covers it"
-    return ""
+            continue
+        again = 0
+        for number, match in enumerate(matches):
+            before = seen.setdefault(_spelled(match), index)
+            found = _prefix_of(match, index)
+            if before != index or (number and _spelled(match) in map(_spelled, matches[:number])):
+                again += 1
+                yield Unreachable(index, number, f"rule #{before} has the same match")
+            elif found is not None:
+                if (wider := _wider(found, prefixes)) is not None:
+                    yield Unreachable(index, number, f"prefix {wider.prefix} of rule #{wider.index} covers it")
+                prefixes.setdefault((found.prefix, found.shape), []).append(found)
+        if again == len(matches):
+            yield Unreachable(index, None, "all its matches are those of rules before it")
 
 
 def _spelled(match: Block) -> bytes:
     return orjson.dumps({name: value for name, value in match.items() if name != "name"}, option=orjson.OPT_SORT_KEYS)
 
 
-def _only_prefix(match: Block) -> str | None:
-    """A match that asks for a prefix of the path and for nothing else, whoever asks."""
-    found = route_match(match)
-    narrow = found.headers or found.queries or any(match.get(name) for name in _OF_CALLER)
-    return found.path.value if found.path.how is How.PREFIX and not narrow and not found.path.ignore_case else None
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """A match by a prefix of the path. `shape` is what else it looks at, `values` what it wants there."""
+
+    prefix: str
+    index: int
+    shape: tuple[Any, ...]
+    values: tuple[str, ...]
+
+
+def _prefix_of(match: Block, index: int) -> _Prefix | None:
+    prefix = block(match.get("uri")).get("prefix")
+    if not prefix:
+        return None
+    named = [(field, name) for field in _BY_NAME for name in sorted(block(match.get(field)))]
+    values = [_wanted(match.get("method")) or "exact GET", _wanted(match.get("authority"))]
+    values += [_wanted(block(match[field])[name]) for field, name in named]
+    return _Prefix(str(prefix), index, (match.get("port") or 0, *named), tuple(values))
+
+
+def _wanted(text: Any) -> str:
+    how = next((how for how in ("exact", "prefix") if block(text).get(how)), "")
+    return f"{how} {block(text)[how]}" if how else ""
+
+
+def _wider(found: _Prefix, before: dict[Hashable, list[_Prefix]]) -> _Prefix | None:
+    for end in range(1, len(found.prefix)):
+        for each in before.get((found.prefix[:end], found.shape), ()):
+            if all(one.startswith(other) for one, other in zip(each.values, found.values, strict=True)):
+                return each
+    return None

@@ -6,6 +6,7 @@ Pure. In: the rule, its path, whether it is a delegate's. Out: complaints.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 from graylane.chain.validation import checks
@@ -25,6 +26,7 @@ _GRPC_WORDS = (
 )
 _METHOD_WORDS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT *"
 _RETRY_ON, _GRPC, _METHODS = (frozenset(words.split()) for words in (_RETRY_WORDS, _GRPC_WORDS, _METHOD_WORDS))
+_STATUSES = frozenset(each.value for each in HTTPStatus)
 _LARGE, _TOO_LARGE = 100 * 1024, 1024 * 1024
 
 
@@ -56,7 +58,7 @@ def http_rule(report: Report, path: str, rule: Block, *, is_delegate: bool, at_g
 
 def _action(report: Report, path: str, rule: Block, *, is_delegate: bool) -> None:
     given = [name for name in _ACTIONS if rule.get(name)]
-    if rule.get("delegate"):
+    if rule.get("delegate") is not None:
         if is_delegate:
             report.error(f"{path}.delegate", "a delegate virtual service must not delegate again")
         if given:
@@ -112,8 +114,8 @@ def _headers(report: Report, path: str, headers: Block) -> None:
 def _edited_name(report: Report, path: str, name: str) -> None:
     if name.startswith(":") or name.lower() == "host":
         report.error(path, f'invalid header {name!r}: must not be a pseudo header or "host"')
-    else:
-        checks.header_name(report, path, name)
+    elif not name:
+        report.error(path, "header name cannot be empty")
 
 
 def _authority(report: Report, path: str, rule: Block) -> None:
@@ -131,13 +133,16 @@ def _authorities(rule: Block) -> Iterator[str]:
 
 
 def _redirect(report: Report, path: str, found: Block) -> None:
-    if not any(found.get(name) for name in ("uri", "authority", "scheme", "port", "derivePort", "redirectCode")):
+    asked = any(found.get(name) for name in ("uri", "authority", "scheme", "derivePort"))
+    if not asked and found.get("port") is None:
         report.error(path, "redirect must specify URI, authority, scheme, or port")
     code = found.get("redirectCode") or 301
     if not isinstance(code, int) or not 300 <= code <= 399:
         report.error(f"{path}.redirectCode", f"{code} is not a valid redirect code, must be 3xx")
     if found.get("scheme") and found["scheme"] not in ("http", "https"):
         report.error(f"{path}.scheme", f"redirect scheme must be either http or https, not {found['scheme']!r}")
+    if found.get("port"):
+        checks.port(report, f"{path}.port", found["port"])
     if found.get("port") and found.get("derivePort"):
         report.error(path, "redirect may have only one of port and derivePort")
 
@@ -165,6 +170,8 @@ def _rewrite(report: Report, path: str, found: Block) -> None:
         report.error(path, "rewrite may only contain one of URI or uriRegexRewrite")
     if regex:
         checks.regex(report, f"{path}.uriRegexRewrite.match", regex.get("match") or "")
+        if not regex.get("rewrite"):
+            report.error(f"{path}.uriRegexRewrite.rewrite", "uriRegexRewrite requires both match and rewrite")
 
 
 def _retries(report: Report, path: str, found: Block) -> None:
@@ -176,13 +183,13 @@ def _retries(report: Report, path: str, found: Block) -> None:
     if found.get("perTryTimeout") is not None:
         duration(report, f"{path}.perTryTimeout", found["perTryTimeout"])
     for word in filter(None, str(found.get("retryOn") or "").split(",")):
-        if word.strip() not in _RETRY_ON and not (word.strip().isdigit() and 100 <= int(word) <= 599):
-            report.error(f"{path}.retryOn", f"{word.strip()!r} is not a valid retryOn policy")
+        if word not in _RETRY_ON and not (word.isdigit() and int(word) in _STATUSES):
+            report.error(f"{path}.retryOn", f"{word!r} is not a valid retryOn policy")
 
 
 def _fault(report: Report, path: str, found: Block) -> None:
     abort, delay = found.get("abort"), found.get("delay")
-    if not abort and not delay:
+    if abort is None and delay is None:
         report.error(path, "HTTP fault injection must have an abort and/or a delay")
     for name, part in (("abort", block(abort)), ("delay", block(delay))):
         if part.get("percentage") is not None:
@@ -192,9 +199,7 @@ def _fault(report: Report, path: str, found: Block) -> None:
     if delay:
         if block(delay).get("exponentialDelay"):
             report.error(f"{path}.delay.exponentialDelay", "exponentialDelay is not supported yet")
-        elif block(delay).get("fixedDelay") is None:
-            report.error(f"{path}.delay", "a fixedDelay is required")
-        else:
+        elif block(delay).get("fixedDelay") is not None:
             duration(report, f"{path}.delay.fixedDelay", block(delay)["fixedDelay"])
 
 
@@ -204,14 +209,14 @@ def _abort(report: Report, path: str, abort: Block) -> None:
     elif abort.get("grpcStatus"):
         if abort["grpcStatus"] not in _GRPC:
             report.error(f"{path}.grpcStatus", f"gRPC status {abort['grpcStatus']!r} is not supported")
-    else:
-        _status(report, f"{path}.httpStatus", abort.get("httpStatus") or 0)
+    elif abort.get("httpStatus") is not None:
+        _status(report, f"{path}.httpStatus", abort["httpStatus"])
 
 
 def _mirrors(report: Report, path: str, rule: Block) -> None:
     if rule.get("mirror") and rule.get("mirrors"):
         report.error(path, "HTTP route cannot contain both mirror and mirrors")
-    if rule.get("mirror"):
+    if rule.get("mirror") is not None:
         destination(report, f"{path}.mirror", block(rule["mirror"]))
     for where, mirror in blocks(rule.get("mirrors"), f"{path}.mirrors"):
         destination(report, f"{where}.destination", block(mirror.get("destination")))

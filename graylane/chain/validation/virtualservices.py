@@ -9,7 +9,6 @@ from typing import Any
 
 from graylane.chain import hosts
 from graylane.chain.validation.checks import (
-    MESH,
     Block,
     Report,
     block,
@@ -17,12 +16,14 @@ from graylane.chain.validation.checks import (
     each_once,
     entries,
     export_to,
-    gateway_name,
+    gateway_names,
     host,
     labels,
     port,
 )
 from graylane.chain.validation.routes import destination, http_rule, weights
+
+MESH = "mesh"
 
 
 def check(report: Report, spec: Block) -> None:
@@ -30,8 +31,7 @@ def check(report: Report, spec: Block) -> None:
     bound = [str(each) for each in entries(spec.get("gateways"))]
     is_delegate = not names
     _hosts(report, names, bound)
-    for number, name in enumerate(bound):
-        gateway_name(report, f"spec.gateways[{number}]", name)
+    gateway_names(report, "spec.gateways", bound)
     kinds = [kind for kind in ("http", "tls", "tcp") if entries(spec.get(kind))]
     if not kinds:
         report.error("spec", "http, tcp or tls must be provided in virtual service")
@@ -56,7 +56,7 @@ def _hosts(report: Report, names: list[str], bound: list[str]) -> None:
         if name == "*" and in_mesh:
             report.error(path, "wildcard host * is not allowed for virtual services bound to the mesh gateway")
         elif name != "*":
-            host(report, path, name)
+            host(report, path, name, address=True)
     for name in each_once(names):
         report.error("spec.hosts", f"duplicate host {name}")
     for index, one in enumerate(names):
@@ -90,8 +90,7 @@ def _connection(report: Report, path: str, match: Block) -> None:
     if match.get("port"):
         port(report, f"{path}.port", match["port"])
     labels(report, f"{path}.sourceLabels", match.get("sourceLabels"))
-    for number, name in enumerate(entries(match.get("gateways"))):
-        gateway_name(report, f"{path}.gateways[{number}]", str(name))
+    gateway_names(report, f"{path}.gateways", match.get("gateways"))
 
 
 def _connection_routes(report: Report, path: str, rule: Block) -> None:
