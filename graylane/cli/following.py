@@ -32,7 +32,7 @@ from graylane.cli.status_text import WIDTH, lines
 from graylane.cli.story_text import changes, told
 from graylane.client import ApiClient
 from graylane.kit.cache import View
-from graylane.kit.loop import Manager, running
+from graylane.kit.loop import Manager
 from graylane.model.kinds import ROLLOUT
 from graylane.model.meta import format_time, name_of
 
@@ -56,11 +56,16 @@ class Screen:
 
 @dataclass(slots=True)
 class Chain:
-    """The chain as watches keep it. `news` is set by every change of it; `first` is what was there at the beginning."""
+    """The chain as watches keep it, until these have caught up as one reading found it: who looks need not wait.
+
+    `news` is set by every change of it; `first` is what was there at the beginning.
+    """
 
     manager: Manager
     namespace: str
     screen: Screen
+    reading: View
+    caught_up: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
     first: ChainView | None = None
     _deadline: float = 0.0
@@ -71,13 +76,22 @@ class Chain:
 
     def begin(self) -> None:
         """Raises `NotFound` for a name that does not exist."""
-        require_rollouts(self.screen, self.manager.view(), self.namespace)
+        require_rollouts(self.screen, self.reading, self.namespace)
         self.first = self.view()
         self._deadline = asyncio.get_running_loop().time() + self.screen.timeout
 
+    @property
+    def objects(self) -> View:
+        return self.manager.view() if self.caught_up else self.reading
+
     def view(self) -> ChainView:
         self.news.clear()
-        return chain_view(self.manager.view(), self.namespace, self.screen.names)
+        return chain_view(self.objects, self.namespace, self.screen.names)
+
+    async def catch_up(self) -> None:
+        await self.manager.synced()
+        self.caught_up = True
+        self.news.set()
 
     def reached(self, view: ChainView) -> bool:
         """Raises what ends the wait otherwise."""
@@ -136,14 +150,19 @@ async def follow(screen: Screen, scope: Scope) -> None:
 async def following(screen: Screen, scope: Scope) -> AsyncIterator[Chain]:
     async with connect(scope) as (client, namespace):
         # Caches ask again for ever: what a first reading is refused for is told instead.
-        await read(client, KINDS, namespace)
+        reading = observed(await read(client, KINDS, namespace))
         manager = Manager(client, namespace=namespace)
-        chain = Chain(manager, namespace, screen)
+        chain = Chain(manager, namespace, screen, reading)
         for kind in KINDS:
             manager.on_change(kind, lambda _: chain.news.set())
-        async with running(manager):
-            chain.begin()
+        chain.begin()
+        tasks = [asyncio.create_task(manager.run()), asyncio.create_task(chain.catch_up())]
+        try:
             yield chain
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _tell(chain: Chain) -> None:

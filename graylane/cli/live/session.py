@@ -20,9 +20,7 @@ from graylane.cli.following import Chain, width
 from graylane.cli.goals import check_endings, check_standing
 from graylane.cli.live.keys import Action, Do, Open, Page, Quit, Ui, Verb, pressed
 from graylane.cli.live.page import screen
-from graylane.cli.live.step_diff import step_diff
 from graylane.cli.live.terminal import Terminal
-from graylane.cli.live.tracing import traced
 from graylane.cli.output import coloured, emit, highlight
 from graylane.cli.release_verbs import Wish, grant
 from graylane.cli.releasing import abort, approve
@@ -100,8 +98,9 @@ class Session:
             case Do(verb, releases):
                 self._start(lambda: self._grant(verb, releases))
             case Open(Page.DIFF):
-                view = self._chain.manager.view()
-                self._opened = step_diff(view, self._chain.namespace, found.view.releases)
+                from graylane.cli.live.step_diff import step_diff  # as below: imported when wanted, not before a paint
+
+                self._opened = step_diff(self._chain.objects, self._chain.namespace, found.view.releases)
             case Open(Page.TRACE):
                 self._opened = ["sending one dyed request …"]
                 self._start(lambda: self._trace(found))
@@ -130,6 +129,8 @@ class Session:
         self._ui = Ui(note="; ".join(text.removeprefix("rollout.rollouts.kruise.io/") for text in said))
 
     async def _trace(self, found: Picture) -> None:
+        from graylane.cli.live.tracing import traced
+
         self._opened = await traced(self._chain.client, found, self.terminal.size.columns)
 
     def _draw(self) -> None:
