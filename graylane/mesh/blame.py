@@ -17,6 +17,8 @@ _NAME = re.compile(r"(?:^|\n)[^\s:]+_\d+(?:@[^\s:]+)?: ")
 _CONSTRAINT = re.compile(r"Proto constraint validation failed \((.*?)\)\s*(?:\n|$)", re.DOTALL)
 _FIELD = re.compile(r"(?:^|\.)(\w+)(?:\[\d+\])?: ")
 _LUA = re.compile(r'\[string "(?P<start>.+?)(?:\.\.\.)?"\]:(?P<line>\d+): ')
+_SCRIPT = re.compile(r"(?P<patch>spec\.configPatches\[\d+\]):(?P<line>\d+): ")
+_CODE = ("inlineCode", "inline_code", "inlineString", "inline_string")
 _SHORTEST = 3
 
 
@@ -32,7 +34,13 @@ def complaint(why: str) -> str:
 def field_of(obj: Obj, said: str) -> str:
     """`spec.http[0].match[0].headers.user.regex` for what `complaint` gave."""
     leaves = list(_leaves(obj.get("spec"), "spec"))
-    return _of_lua(leaves, said) or _quoted(leaves, said) or _of_regex(leaves, said) or _named(leaves, said)
+    return (
+        _of_script(leaves, said)
+        or _of_lua(leaves, said)
+        or _quoted(leaves, said)
+        or _of_regex(leaves, said)
+        or _named(leaves, said)
+    )
 
 
 Leaves = list[tuple[str, Any]]
@@ -53,6 +61,16 @@ def _of_lua(leaves: Leaves, said: str) -> str:
     found = _LUA.search(said)
     paths = [path for path, value in leaves if found and str(value).startswith(found["start"])]
     return f"{paths[0]} line {found['line']}" if found and len(paths) == 1 else ""
+
+
+def _of_script(leaves: Leaves, said: str) -> str:
+    """A script that is watched runs by the name of its patch."""
+    found = _SCRIPT.search(said)
+    if found is None:
+        return ""
+    within = (path for path, _ in leaves if path.startswith(f"{found['patch']}."))
+    paths = [path for path in within if path.rpartition(".")[2] in _CODE]
+    return f"{paths[0] if len(paths) == 1 else found['patch']} line {found['line']}"
 
 
 def _quoted(leaves: Leaves, said: str) -> str:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,10 @@ from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
 from graylane.mesh.debug.server import DebugServer
+from graylane.mesh.encode.observe import CODE
+from graylane.mesh.filters.code import marked
 from graylane.mesh.filters.patches import bootstraps
-from graylane.mesh.findings import unsupported
+from graylane.mesh.findings import Finding, failed, unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
 from graylane.mesh.ledger.pipe import Pipe
 from graylane.mesh.memo import Memo
@@ -41,6 +43,7 @@ from graylane.mesh.xds.server import XdsServer
 from graylane.model.kinds import (
     AUTHORIZATION_POLICY,
     CONFIG_MAP,
+    ENVOY_FILTER,
     PEER_AUTHENTICATION,
     POD,
     REQUEST_AUTHENTICATION,
@@ -77,7 +80,7 @@ class Mesh:
         self._quarantine = Quarantine()
         self._memo = Memo()
         self._debug = DebugServer(lambda: self._server.logs, config.named, keeps_ledger=bool(config.ledger))
-        self._pipe = Pipe(Path(config.ledger), self._debug.take) if config.ledger else None
+        self._pipe = Pipe(Path(config.ledger), self._on_lines) if config.ledger else None
         self._server = XdsServer(self._on_report)
         self._post = post
         self._presence = Presence(manager, post) if post else None
@@ -87,6 +90,7 @@ class Mesh:
         self._live: Compiled | None = None
         self._blocked: dict[Source, str] = {}
         self._bootstrap: Mapping[Source, str] = {}
+        self._failed: dict[Key, tuple[Source, Finding]] = {}
         self._serial = 0
         self._told: dict[tuple[str, Key], Verdict] = {}
         self._wake = asyncio.Event()
@@ -131,6 +135,8 @@ class Mesh:
         self._store.take(kind, change.key, change.old, change.new)
         if change.new is None:
             self._told.pop((kind.kind, change.key), None)
+            if kind is ENVOY_FILTER:
+                self._failed.pop(change.key, None)
         if self._store.dirty:
             self._wake.set()
 
@@ -239,10 +245,28 @@ class Mesh:
 
     def _acknowledged(self, live: Compiled, source: Source) -> Verdict:
         verdict = status.acknowledged(live, source)
+        failure = self._failed.get(source.key) if source.kind == ENVOY_FILTER.kind else None
+        if failure is not None and failure[0] == source:
+            verdict = replace(verdict, findings=(*verdict.findings, failure[1]))
         found = [each for each in live.plan.inputs.envoy_filters if each.source == source]
         if any(True for _ in bootstraps(found, "")):
             return status.in_bootstrap(verdict, source in self._bootstrap)
         return verdict
+
+    def _on_lines(self, lines: list[str]) -> None:
+        for line in lines:
+            if line.startswith(CODE) and (failure := marked(line.removeprefix(CODE))):
+                self._on_failure(*failure)
+        self._debug.take(lines)
+
+    def _on_failure(self, source: Source, why: str) -> None:
+        """An EnvoyFilter's code failed on a request. The first failure of each state is told."""
+        known = self._failed.get(source.key)
+        if self._live is None or source not in self._live.plan.findings or (known and known[0] == source):
+            return
+        self._failed[source.key] = (source, failed(why))
+        if source not in self._quarantine.held | self._blocked.keys():
+            self._tell(ENVOY_FILTER, source, self._acknowledged(self._live, source))
 
     def bootstrap_offer(self) -> BootstrapOffer:
         """What EnvoyFilters want in the bootstrap of an Envoy, for whoever starts it."""

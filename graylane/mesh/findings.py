@@ -39,6 +39,7 @@ _NAMES = {
     "GRL0001": "FieldNotActedOn",
     "GRL0002": "RefusedByProxy",
     "GRL0003": "NotAccepted",
+    "GRL0004": "CodeFailed",
     "GRL0101": "LanePromiseBroken",
     "GRL0102": "LaneNotProved",
 }
@@ -103,6 +104,10 @@ def refused(reason: str) -> Finding:
     return Finding(
         "GRL0002", "ERROR", f"Envoy refused what this object asks for; the last good state is kept: {reason}"
     )
+
+
+def failed(why: str) -> Finding:
+    return Finding("GRL0004", "ERROR", f"Its code failed on a request, which went on without it: {why}")
 
 
 Shape = Mapping[str, Any]

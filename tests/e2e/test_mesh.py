@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -151,6 +152,65 @@ async def test_fields_that_are_not_acted_on_are_named(rig: MeshRig) -> None:
     await rig.client.create(SERVICE_ENTRY, {"metadata": {"name": "out", "namespace": "default"}, "spec": spec})
     found = await rig.reconciled(SERVICE_ENTRY, "out")
     assert "spec.endpoints[].locality is not acted on" in found["status"]["validationMessages"][0]["message"]
+
+
+LOOPS = """
+local function forever(n)
+  while true do n = n + 1 end
+end
+function envoy_on_request(handle)
+  local path = handle:headers():get(":path")
+  if path == "/loop" then forever(1) end
+end
+function envoy_on_response(handle)
+  handle:headers():add("x-answered", "yes")
+end
+"""
+FAILS = """
+function envoy_on_request(handle)
+  local path = handle:headers():get(":path")
+  if path == "/fail" then
+    handle:body()
+    local nothing = nil
+    nothing.field = 1
+  end
+end
+"""
+
+
+async def code(rig: MeshRig, name: str, script: str, context: str = "GATEWAY") -> None:
+    lua = {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua", "inlineCode": script}
+    place = {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}}
+    value = {"operation": "INSERT_FIRST", "value": {"name": name, "typed_config": lua}}
+    patch = {"applyTo": "HTTP_FILTER", "match": {"context": context, "listener": place}, "patch": value}
+    namespace = "istio-system" if context == "GATEWAY" else "default"
+    await rig.client.create(
+        ENVOY_FILTER, {"metadata": {"name": name, "namespace": namespace}, "spec": {"configPatches": [patch]}}
+    )
+
+
+async def test_code_that_loops_or_fails_is_told_on_its_object_and_takes_nothing_down(rig: MeshRig) -> None:
+    await code(rig, "loops", LOOPS)
+    await code(rig, "fails", FAILS, "SIDECAR_INBOUND")
+    await rig.reconciled(ENVOY_FILTER, "loops", "istio-system")
+    await rig.reconciled(ENVOY_FILTER, "fails")
+    for path, name, namespace, said in (
+        ("/loop", "loops", "istio-system", "line 3: it runs for more than 10,000,000 instructions"),
+        ("/fail", "fails", "default", "line 7: attempt to index local 'nothing' (a nil value)"),
+    ):
+        assert (await rig.get(path)).status == 200
+        await eventually(partial(failure, rig, name, namespace, f"spec.configPatches[0] {said}"), 30)
+    await code(rig, "never-loads", "local n = 0\nwhile true do n = n + 1 end\nfunction envoy_on_request(handle) end")
+    said_of = condition(await rig.reconciled(ENVOY_FILTER, "never-loads", "istio-system", status="False"), "Reconciled")
+    assert said_of is not None
+    assert "spec.configPatches[0].patch.value.typed_config.inlineCode line 2" in said_of["message"]
+    assert "it runs for more than 10,000,000 instructions" in said_of["message"]
+    assert (await rig.get("/")).headers["x-answered"] == "yes"
+
+
+async def failure(rig: MeshRig, name: str, namespace: str, said: str) -> bool:
+    found = dig(await rig.obj(ENVOY_FILTER, name, namespace), "status", "validationMessages", default=[])
+    return any(said in each["message"] and each["type"]["code"] == "GRL0004" for each in found)
 
 
 async def test_what_is_wanted_in_the_bootstrap_says_whether_the_running_envoy_has_it(rig: MeshRig) -> None:

@@ -15,7 +15,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 
 from graylane.mesh.compile.inbound import Inbound, InboundPort
 from graylane.mesh.encode.clusters import inbound_cluster
-from graylane.mesh.encode.listeners import HTTP, access_log, add, http_filters, look_first
+from graylane.mesh.encode.listeners import HTTP, access_log, add, http_filters, look_first, tell_of_code
 from graylane.mesh.encode.protos import listener_pb2, pack, route_pb2, set_address, set_seconds
 from graylane.mesh.filters import apply
 from graylane.mesh.filters.merge import merge
@@ -68,7 +68,7 @@ def _listener(inbound: Inbound, port: InboundPort, mesh: MeshConfig) -> Resource
     apply.listener(message, port.patches)
     for chain in message.filter_chains:
         for each in chain.filters:
-            _finish(each, chain, inbound, port)
+            _finish(each, chain, inbound, port, mesh)
     if not _taking(message, port.number):
         return None
     message.name = inbound.door(port)
@@ -128,13 +128,15 @@ def _taking(message: Any, number: int) -> bool:
     return bool(chains)
 
 
-def _finish(each: Any, chain: Any, inbound: Inbound, port: InboundPort) -> None:
+def _finish(each: Any, chain: Any, inbound: Inbound, port: InboundPort, mesh: MeshConfig) -> None:
     """HTTP filters worked in, and the clusters of this pod called what Envoy knows them by."""
     kind = each.typed_config.TypeName()
     if kind == hcm_pb2.HttpConnectionManager.DESCRIPTOR.full_name:
         manager = hcm_pb2.HttpConnectionManager.FromString(each.typed_config.value)
         fitting = [patch for patch in port.patches if apply.fits_chain(patch, chain)]
-        apply.refill(manager.http_filters, apply.http_filters(manager.http_filters, fitting))
+        filters = apply.http_filters(manager.http_filters, fitting)
+        tell_of_code(manager, filters, mesh)
+        apply.refill(manager.http_filters, filters)
         for host in manager.route_config.virtual_hosts:
             for route in host.routes:
                 _rename(route.route, inbound)

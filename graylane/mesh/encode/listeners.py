@@ -30,6 +30,7 @@ from graylane.mesh.encode.clusters import dns_cache
 from graylane.mesh.encode.protos import listener_pb2, pack, set_address, set_ads, set_seconds
 from graylane.mesh.encode.routes import CORS, FAULT
 from graylane.mesh.filters import apply
+from graylane.mesh.filters.code import is_lua
 from graylane.mesh.filters.patches import HCM, Patch
 from graylane.mesh.inputs import MeshConfig, Proxy, Source
 from graylane.mesh.memo import Memo
@@ -150,10 +151,16 @@ class _Managers:
 
     def _finished(self, manager: Any, patches: Sequence[Patch]) -> Any:
         filters = apply.http_filters(manager.http_filters, patches)
+        tell_of_code(manager, filters, self.mesh)
         if self.mesh.ledger:
             filters.insert(len(filters) - 1, observe.reader())
         apply.refill(manager.http_filters, filters)
         return manager
+
+
+def tell_of_code(manager: Any, filters: Sequence[Any], mesh: MeshConfig) -> None:
+    if mesh.ledger and any(map(is_lua, filters)):
+        manager.access_log.append(observe.code_log(mesh))
 
 
 def look_first(message: Any) -> None:

@@ -13,11 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from graylane.mesh.encode.protos import pack
+from graylane.mesh.filters import code
 from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.memo import Memo
 from graylane.mesh.table import Forward, HeaderEdits, Route, VirtualHost
@@ -27,6 +29,7 @@ FILTER = "envoy.filters.http.set_filter_state"
 FIELD, PAIR, VALUE = "\x1f", "\x1e", "\x1d"  # what stands between fields, between headers, before a header's value
 KIND = "\x1c"  # … and between what is each request's own and what many have in common
 _STATE = "graylane.observed"
+CODE = f"code{FIELD}"  # begins the lines that tell of code which failed
 OWN_FIELDS = (
     "%START_TIME(%s.%6f)%",
     "%EMIT_TIME(%s.%6f)%",
@@ -57,6 +60,21 @@ def access_log(mesh: MeshConfig) -> Any:
     log.log_format.text_format_source.inline_string = f"{FIELD.join(OWN_FIELDS)}{KIND}{FIELD.join(kind)}\n"
     log.log_format.omit_empty_values = True
     return pack(log)
+
+
+def code_log(mesh: MeshConfig) -> Any:
+    """An access log that tells of requests at which an EnvoyFilter's code failed, and of nothing else."""
+    log = accesslog_pb2.AccessLog(name=LOG)
+    found = log.filter.metadata_filter
+    found.matcher.filter = code.NAMESPACE
+    found.matcher.path.add(key=code.KEY)
+    found.matcher.value.present_match = True
+    found.match_if_key_not_found.value = False
+    written = file_pb2.FileAccessLog(path=mesh.ledger)
+    line = f"{CODE}%DYNAMIC_METADATA({code.NAMESPACE}:{code.KEY})%\n"
+    written.log_format.text_format_source.inline_string = line
+    log.typed_config.CopyFrom(pack(written))
+    return log
 
 
 def _value(name: str) -> str:

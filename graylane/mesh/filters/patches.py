@@ -19,6 +19,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
+from graylane.mesh.filters.code import watch
 from graylane.mesh.filters.types import BadValue, parse
 from graylane.mesh.findings import Finding, doubtful, invalid, unsupported
 from graylane.mesh.inputs import Block, EnvoyFilter, Proxy, selects
@@ -121,6 +122,7 @@ def decode(owner: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
         if taken := _ours(patch):
             findings.append(unsupported(f"{path}.patch.value.{taken}"))
             continue
+        watch(value, owner.source, path)
         if _cuts_off(patch):
             findings.append(unsupported(f"{path}.patch.operation REMOVE on LISTENER {INBOUND_LISTENER}"))
         if _meant(block):
