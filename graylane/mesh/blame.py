@@ -13,7 +13,7 @@ from typing import Any
 from graylane.model.meta import Obj
 
 _HEAD = re.compile(r"Error adding/updating (?:listener|cluster)\(s\) ")
-_NAME = re.compile(r"(?:^|\n)[^\s:]+_\d+(?:@[^\s:]+)?: ")
+_NAME = re.compile(r"(?:^|\n)[^\s:]+_\d+(?:@[^\s:]+)?: |(?:^|, )outbound\|[^\s:]+: ")
 _CONSTRAINT = re.compile(r"Proto constraint validation failed \((.*?)\)\s*(?:\n|$)", re.DOTALL)
 _FIELD = re.compile(r"(?:^|\.)(\w+)(?:\[\d+\])?: ")
 _LUA = re.compile(r'\[string "(?P<start>.+?)(?:\.\.\.)?"\]:(?P<line>\d+): ')
@@ -23,7 +23,7 @@ _SHORTEST = 3
 
 
 def complaint(why: str) -> str:
-    """Envoy names every listener that has the same fault; one of them is enough."""
+    """Envoy names every listener and cluster that has the same fault; one of them is enough."""
     text = _NAME.split(_HEAD.sub("", why, count=1))
     first = next((part for part in text if part.strip()), why)
     found = _CONSTRAINT.search(first)
@@ -74,10 +74,14 @@ def _of_script(leaves: Leaves, said: str) -> str:
 
 
 def _quoted(leaves: Leaves, said: str) -> str:
-    """The longest value that is repeated in the complaint."""
+    """The longest value that is repeated in the complaint, in quotes or at its end."""
     texts = [(path, str(value)) for path, value in leaves if isinstance(value, str)]
-    fitting = [(path, text) for path, text in texts if len(text) >= _SHORTEST and f"'{text}'" in said]
+    fitting = [(path, text) for path, text in texts if len(text) >= _SHORTEST and _repeats(said, text)]
     return max(fitting, key=lambda each: len(each[1]))[0] if fitting else ""
+
+
+def _repeats(said: str, text: str) -> bool:
+    return f"'{text}'" in said or said.endswith(f": {text}")
 
 
 def _of_regex(leaves: Leaves, said: str) -> str:

@@ -464,3 +464,15 @@ async def test_a_gateway_says_which_guard_the_proxies_have(rig: MeshRig) -> None
         change = {"metadata": {"annotations": {"graylane.dev/spoof-guard": guard}}}
         await rig.client.patch(GATEWAY, name, "default", change)
         await says(end)
+
+
+async def test_a_file_that_envoy_cannot_read_is_named_with_its_field(rig: MeshRig) -> None:
+    tls = {"mode": "SIMPLE", "caCertificates": "/no/such/authority.pem"}
+    rule = await rig.obj(DESTINATION_RULE, "dr-mockb")
+    await rig.put({**rule, "spec": {**rule["spec"], "trafficPolicy": {"tls": tls}}})
+    said = condition(await rig.reconciled(DESTINATION_RULE, "dr-mockb", status="False"), "Reconciled")
+    assert said is not None
+    assert said["reason"] == "RefusedByProxy"
+    assert "spec.trafficPolicy.tls.caCertificates: " in said["message"]
+    assert "/no/such/authority.pem" in said["message"]
+    assert await hops(rig) == "mocka-base mockb-base"  # the last good state

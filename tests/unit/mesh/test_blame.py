@@ -16,6 +16,10 @@ MUTATION = (
     "MutationsValidationError.RequestMutations[0]: embedded message failed validation | caused by "
     'HeaderMutationValidationError.Remove: value does not match regex pattern "^[^\\x00\\n\\r]*$")\n'
 )
+NO_FILE = (
+    "Error adding/updating cluster(s) outbound|8000||b.shop.svc.cluster.local: Invalid path: /no/such.pem, "
+    "outbound|8000|v1|b.shop.svc.cluster.local: Invalid path: /no/such.pem"
+)
 
 
 def on_listeners(why: str) -> str:
@@ -38,6 +42,7 @@ def routes(*regexes: str) -> Any:
             on_listeners(MUTATION),
             'HeaderMutationValidationError.Remove: value does not match regex pattern "^[^\\x00\\n\\r]*$"',
         ),
+        (NO_FILE, "Invalid path: /no/such.pem"),
         ("invalid perl operator: (?>", "invalid perl operator: (?>"),
         ("Only unique values for domains are permitted", "Only unique values for domains are permitted"),
     ],
@@ -62,6 +67,11 @@ def test_a_complaint_is_one_line_said_once(why: str, said: str) -> None:
             filters({"name": "no.such.filter"}),
             "Didn't find a registered implementation for 'no.such.filter' with type URL: ''",
             "spec.configPatches[0].patch.value.name",
+        ),
+        (
+            {"spec": {"trafficPolicy": {"tls": {"sni": "pem", "caCertificates": "/no/such.pem"}}}},
+            complaint(NO_FILE),
+            "spec.trafficPolicy.tls.caCertificates",
         ),
         (routes("a"), "Only unique values for domains are permitted", ""),
         ({}, "invalid perl operator: (?>", ""),
