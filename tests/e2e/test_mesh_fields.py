@@ -33,7 +33,7 @@ def authority() -> Authority:
 
 async def statistic(town: Town, name: str) -> int:
     answer = await town.rig.get(f"http://127.0.0.1:{town.rig.admin_port}/stats?filter=^{name}$")
-    return int(answer.text.rpartition(": ")[2] or 0)
+    return sum(int(line.rpartition(": ")[2]) for line in answer.text.splitlines())
 
 
 # -- VirtualService -------------------------------------------------------------------------------------------------
@@ -168,23 +168,25 @@ async def test_a_connection_carries_so_many_requests_at_once(
 
 
 @pytest.mark.parametrize(
-    "pool",
+    ("pool", "counted"),
     [
-        {"http": {"idleTimeout": "200ms"}},
-        {"tcp": {"idleTimeout": "200ms"}},
-        {"tcp": {"maxConnectionDuration": "200ms"}},
+        ({"http": {"idleTimeout": "200ms"}}, "upstream_cx_idle_timeout"),
+        ({"tcp": {"idleTimeout": "200ms"}}, "upstream_cx_idle_timeout"),
+        ({"tcp": {"maxConnectionDuration": "200ms"}}, "upstream_cx_max_duration_reached"),
     ],
 )
-async def test_a_connection_ends_after_so_long(town: Town, pool: dict[str, Any]) -> None:
+async def test_a_connection_ends_after_so_long(town: Town, pool: dict[str, Any], counted: str) -> None:
+    name = f"cluster.*v1.*b.shop.*{counted}"
+    before = await statistic(town, name)
     await town.follow({"connectionPool": pool}, vs(to("v1", ONE)))
-    await town.who()
+    assert await town.who() == "v1"
 
-    async def another() -> bool:
-        await asyncio.sleep(0.25)  # for so long nothing is asked
-        await town.who()
-        return len({request["peer"] for request in town.seen["v1"]}) > 1
+    async def ended() -> bool:
+        return await statistic(town, name) > before
 
-    await eventually(another, 30)
+    await eventually(ended, 30)
+    assert await town.who() == "v1"
+    assert len({request["peer"] for request in town.seen["v1"]}) == 2
 
 
 # -- DestinationRule: outliers, and who sees it ---------------------------------------------------------------------
@@ -203,9 +205,12 @@ async def test_no_more_than_a_share_of_the_pods_is_ejected(town: Town) -> None:
     await town.follow({"outlierDetection": ejecting}, vs(to("v1", ONE)))
     assert [await town.who("http://b:8000/?status=500") for _ in range(6)] == [500] * 6
     await town.follow({"outlierDetection": {**ejecting, "maxEjectionPercent": 100}})
-    answers = [await town.who("http://b:8000/?status=500") for _ in range(6)]
-    assert answers[:2] == [500, 500]
-    assert answers[-1] == 503
+    assert [await town.who("http://b:8000/?status=500") for _ in range(2)] == [500, 500]
+
+    async def ejected() -> bool:
+        return await town.who("http://b:8000/?status=500") == 503
+
+    await eventually(ejected, 30)
 
 
 async def test_failures_to_connect_may_be_counted_by_themselves(town: Town) -> None:
