@@ -21,6 +21,14 @@ spec: {selector: {app: b}, ports: [{name: http, port: 8000}]}
 kind: VirtualService
 metadata: {name: b}
 spec: {hosts: [b], http: [{route: [{destination: {host: b}}], headers: {response: {set: {x-mark: '%s'}}}}]}
+---
+kind: EnvoyFilter
+metadata: {name: inside}
+spec:
+  configPatches:
+  - applyTo: VIRTUAL_HOST
+    match: {context: SIDECAR_INBOUND}
+    patch: {operation: MERGE, value: {response_headers_to_add: [{header: {key: x-inside, value: 'yes'}}]}}
 """
 
 
@@ -37,7 +45,7 @@ async def test_119_without_its_control_plane_envoy_goes_on_and_is_current_again_
 
         async def mark() -> str:
             answer = await rig.get("http://b:8000/", proxy=f"http://{network}.1:15001")
-            assert answer.status == 200
+            assert (answer.status, answer.headers["x-inside"]) == (200, "yes")  # never past a pod's inbound side
             return answer.headers["x-mark"]
 
         await rig.push(world(network, "old").inputs())
@@ -66,7 +74,7 @@ async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
 
             async def serves() -> bool:
                 answer = await rig.get("http://b:8000/", proxy=f"http://{network}.1:15001")
-                return answer.headers.get("x-mark") == "same"
+                return (answer.headers.get("x-mark"), answer.headers.get("x-inside")) == ("same", "yes")
 
             await eventually(serves, 10, ignore=(OSError,))
             assert asyncio.get_running_loop().time() - start < 5
