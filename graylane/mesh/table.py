@@ -168,7 +168,7 @@ class RouteTable:
     """
 
     name: str
-    names: tuple[str, str, str]
+    names: tuple[str, ...]
     hosts: tuple[VirtualHost, ...]
     sources: frozenset[Source]
     ignore_port: bool = False

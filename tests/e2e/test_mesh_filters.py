@@ -216,13 +216,15 @@ async def test_113_a_merged_list_is_appended_to_in_order_of_priority(town: Town)
 
 
 async def test_114_a_virtual_host_is_named_as_istio_names_it(town: Town) -> None:
+    elsewhere = {"gateway": "a/b"}  # which sidecars do not look at
     await town.have(
         patch("VIRTUAL_HOST", "MERGE", adding("x-a", "1"), routeConfiguration={"vhost": {"name": HOST}}),
         patch("VIRTUAL_HOST", "MERGE", adding("x-b", "1"), routeConfiguration={"name": "8000"}, priority=1),
         patch("VIRTUAL_HOST", "MERGE", adding("x-c", "1"), routeConfiguration={"portNumber": 9000}, priority=2),
         patch("VIRTUAL_HOST", "MERGE", adding("x-d", "1"), "GATEWAY", priority=3),
+        patch("VIRTUAL_HOST", "MERGE", adding("x-e", "1"), "SIDECAR_OUTBOUND", 4, routeConfiguration=elsewhere),
     )
-    assert [await sent(town, f"x-{name}") for name in "abcd"] == [["1"], ["1"], [], []]
+    assert [await sent(town, f"x-{name}") for name in "abcde"] == [["1"], ["1"], [], [], ["1"]]
 
 
 async def test_virtual_hosts_are_replaced_removed_and_added(town: Town) -> None:

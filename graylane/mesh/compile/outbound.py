@@ -154,7 +154,7 @@ def table(world: World, client: Client) -> RouteTable:
 def _table(client: Client, services: tuple[VirtualService, ...], world: World) -> RouteTable:
     made = world.memo.renew("hosts", partial(_made, world, client, services))
     sources = client.scope.sources.union(*[host.sources for host in made.hosts])
-    return RouteTable(table_name(client), ("http_proxy", "", ""), made.hosts, sources)
+    return RouteTable(table_name(client), ("http_proxy",), made.hosts, sources)
 
 
 def _made(world: World, client: Client, services: tuple[VirtualService, ...], last: Made | None) -> Made:

@@ -109,7 +109,7 @@ def _routes(port: InboundPort) -> Any:
     route.match.prefix = "/"
     route.route.cluster = port.name
     set_seconds(route.route.timeout, 0.0)
-    apply.routes(table, port.patches, (port.name, "", ""), port.number)
+    apply.routes(table, port.patches, (port.name,), port.number)
     return table
 
 

@@ -160,7 +160,9 @@ def _chain(chain: Any, patches: Sequence[Patch]) -> bool:
 
 
 def routes(message: Any, patches: Sequence[Patch], names: Sequence[str], port: int) -> None:
-    """`names` are what Istio calls the table, then its gateway and port name; `port` 0 has each host tell its own."""
+    """`names` are what Istio calls the table, then, at a gateway, its gateway and port name, which sidecars do not look
+    at. `port` 0 has each host tell its own.
+    """
     for patch in of(patches, "ROUTE_CONFIGURATION"):
         if patch.match.get("name") in (None, "", names[0]) and _in_table(patch, names, port, port):
             merge(message, patch.value)
@@ -175,14 +177,17 @@ def routes(message: Any, patches: Sequence[Patch], names: Sequence[str], port: i
 
 def _in_table(patch: Patch, names: Sequence[str], port: int, own: int) -> bool:
     """Istio has one table for each port; where we have one for all, a host is in that of its own port."""
-    name, gateway, port_name = names
+    name, *gateways = names
     known = {None, "", name} | ({str(own)} if not port and own else set())
     return (
         patch.match.get("name") in known
         and int(patch.match.get("portNumber") or 0) in (0, own)
-        and patch.match.get("gateway") in (None, "", gateway)
-        and patch.match.get("portName") in (None, "", port_name)
+        and all(_asks(patch, *each) for each in zip(("gateway", "portName"), gateways, strict=False))
     )
+
+
+def _asks(patch: Patch, field: str, own: str) -> bool:
+    return patch.match.get(field) in (None, "", own)
 
 
 def _host(host: Any, patches: Sequence[Patch]) -> Any | None:

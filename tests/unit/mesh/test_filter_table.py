@@ -133,7 +133,7 @@ def _routes(patch: Patch) -> list[str]:
     host = message.virtual_hosts.add(name="host:80")
     for name in "abc":
         host.routes.add(name=name)
-    apply.routes(message, [patch], ("80", "", ""), 80)
+    apply.routes(message, [patch], ("80",), 80)
     return [each.name for each in message.virtual_hosts[0].routes]
 
 
@@ -156,7 +156,7 @@ def test_of_what_has_no_order_inserting_is_adding(operation: str) -> None:
     assert [each.name for each in message.filter_chains] == ["a", "x"]
     table = route_pb2.RouteConfiguration(name="80")
     table.virtual_hosts.add(name="a:80")
-    apply.routes(table, [host], ("80", "", ""), 80)
+    apply.routes(table, [host], ("80",), 80)
     assert [each.name for each in table.virtual_hosts] == ["a:80", "x"]
     assert (listener.adds, cluster.adds) == (True, True)
 
@@ -166,5 +166,5 @@ def test_what_is_added_is_not_patched_by_what_comes_below_it() -> None:
     host = good_patch("VIRTUAL_HOST", "ADD", name="new:80", domains=["new"])
     route = good_patch("HTTP_ROUTE", "ADD", name="x")
     table = route_pb2.RouteConfiguration(name="80")
-    apply.routes(table, [host, route], ("80", "", ""), 80)
+    apply.routes(table, [host, route], ("80",), 80)
     assert [len(each.routes) for each in table.virtual_hosts] == [0]
