@@ -19,7 +19,7 @@ from graylane.testing import envoys
 
 from .certificates import Authority, Pair, server_context
 from .test_mesh_egress import at, obj
-from .test_mesh_gateways import told
+from .test_mesh_gateways import gateway, server, told
 from .town import Town, vs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -109,6 +109,61 @@ async def test_a_ports_policy_may_encrypt_that_port_alone(town: Town, abroad: Ou
         await town.have(entry(town, ports=ports, endpoints=endpoints), rule)
         assert await served(town) == "outside"
         assert await served(town, f"http://{HOST}:8000/") == "plain"
+
+
+async def test_a_name_that_is_looked_up_is_called_encrypted_and_its_own_https_port_is_left_alone(
+    town: Town, abroad: Outside
+) -> None:
+    """As Istio's users write it: http in the application, https outside."""
+    port = envoys.free_port()
+    ports = [
+        {"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 443},
+        {"number": 443, "name": "https", "protocol": "HTTPS"},
+    ]
+    here = [{"address": "localhost", "ports": {"http": port, "https": port}}]
+    at_port = [{"port": {"number": 80}, "tls": {"mode": "SIMPLE"}}]
+    rule = obj("DestinationRule", "api", host=HOST, trafficPolicy={"portLevelSettings": at_port})
+    context = server_context(abroad.authority.pair(HOST))
+    async with envoys.upstream("by name", "127.0.0.1", port, tls=context):
+        await town.have(entry(town, resolution="DNS", ports=ports, endpoints=here), rule)
+        assert await town.reached(f"http://{HOST}/") == "by name"
+        tunnel = {"proxy": f"http://{town.address(2)}:15001", "ssl": abroad.authority.context()}
+        assert (await town.rig.get(f"https://{HOST}/", **tunnel)).json["by"] == "by name"
+
+
+async def test_a_subset_may_encrypt_what_a_rule_sends_to_another_port(town: Town, abroad: Outside) -> None:
+    ports = [
+        {"number": 80, "name": "http", "protocol": "HTTP"},
+        {"number": 443, "name": "https", "protocol": "HTTPS", "targetPort": 8443},
+    ]
+    policy = {"portLevelSettings": [{"port": {"number": 443}, "tls": {"mode": "SIMPLE"}}]}
+    rule = obj("DestinationRule", "api", host=HOST, subsets=[{"name": "safe", "trafficPolicy": policy}])
+    safe = f"{{destination: {{host: {HOST}, subset: safe, port: {{number: 443}}}}}}"
+    await town.have(entry(town, ports=ports), rule, vs(f"- {{match: [{{port: 80}}], route: [{safe}]}}", host=HOST))
+    assert await served(town) == "outside"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "http", "spoken"),
+    [("HTTP", {}, "HTTP/1.1"), ("GRPC", {}, "HTTP/2"), ("HTTP", {"h2UpgradePolicy": "UPGRADE"}, "HTTP/2")],
+)
+async def test_what_is_spoken_inside_tls_is_agreed_on(
+    town: Town, abroad: Outside, protocol: str, http: dict[str, Any], spoken: str
+) -> None:
+    """Our own gateway is the server: it speaks HTTP/2 to whoever says so when TLS begins, and tells what it heard."""
+    town.cluster.apply(abroad.authority.pair(HOST).secret(HOST))
+    door = server(8443, "HTTPS", HOST, mode="SIMPLE", credentialName=HOST)
+    heard = "{request: {set: {x-protocol: '%PROTOCOL%'}}}"
+    ports = [{"number": 80, "name": "main", "protocol": protocol, "targetPort": 8443}]
+    pool = {"connectionPool": {"http": http}} if http else {}
+    await town.have(
+        gateway(door),
+        vs(f"- {{route: [{{destination: {{host: b}}}}], headers: {heard}}}", host=HOST, gateways=["gw"]),
+        entry(town, 1, ports=ports),
+        obj("DestinationRule", "api", host=HOST, trafficPolicy={"tls": {"mode": "SIMPLE"}, **pool}),
+    )
+    answer = await town.rig.get(f"http://{HOST}/", proxy=f"http://{town.address(2)}:15001")
+    assert dict(answer.json["headers"])["x-protocol"] == spoken
 
 
 async def test_the_name_asked_for_is_the_one_the_certificate_must_be_for(town: Town, abroad: Outside) -> None:

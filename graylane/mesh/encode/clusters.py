@@ -115,7 +115,8 @@ def _discovery(message: Any, spec: ClusterSpec) -> None:
 def _connections(message: Any, spec: ClusterSpec) -> None:
     """What connections begin with, outside first: who the client is, then TLS."""
     if isinstance(spec.tls, Origination):
-        message.transport_socket.CopyFrom(tls.originating(spec.tls, http2=spec.protocol is Protocol.HTTP2))
+        http2 = spec.protocol is Protocol.HTTP2 or _upgrades(spec.policy.pool)
+        message.transport_socket.CopyFrom(tls.originating(spec.tls, http2=http2))
     if spec.policy.proxy_protocol:
         message.transport_socket.CopyFrom(tls.introduced(message.transport_socket, spec.policy.proxy_protocol))
 
@@ -175,7 +176,7 @@ def _http_options(message: Any, protocol: Protocol, pool: Block, origin: Origina
     if http.get("useClientProtocol") or protocol is Protocol.AUTO:
         options.use_downstream_protocol_config.http_protocol_options.SetInParent()
         http2 = options.use_downstream_protocol_config.http2_protocol_options
-    elif protocol is Protocol.HTTP2 or http.get("h2UpgradePolicy") == "UPGRADE":
+    elif protocol is Protocol.HTTP2 or _upgrades(pool):
         http2 = options.explicit_http_config.http2_protocol_options
     else:
         options.explicit_http_config.http_protocol_options.SetInParent()
@@ -197,6 +198,10 @@ def _http_options(message: Any, protocol: Protocol, pool: Block, origin: Origina
         if (length := _seconds(text)) is not None:
             set_seconds(getattr(common, field), length)
     message.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
+
+
+def _upgrades(pool: Block) -> bool:
+    return (pool.get("http") or {}).get("h2UpgradePolicy") == "UPGRADE"
 
 
 def _outlier(message: Any, block: Block) -> None:
