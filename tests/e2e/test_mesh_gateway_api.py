@@ -446,3 +446,11 @@ spec:
     parent = "{group: networking.istio.io, kind: ServiceEntry, name: outside}"
     await have(town, route(rule(V2, "path: {value: /v2}"), parent=parent))
     assert [await town.who("http://out.example.org/v2"), await town.who("http://out.example.org/")] == ["v2", 404]
+
+
+async def test_a_gateways_spoof_guard_takes_a_clients_own_dye_away(town: Town) -> None:
+    dyed = route(rule(V2, "headers: [{name: my-lane, value: canary}]"), rule(V1))
+    guarded = GATEWAY.replace("shop}", "shop, annotations: {graylane.dev/spoof-guard: my-lane}}", 1)
+    for gateway, by in ((GATEWAY, "v2"), (guarded, "v1"), (GATEWAY, "v2")):
+        await have(town, dyed, gateway=gateway)
+        assert (await town.enter(host=HOST, my_lane="canary")).json["by"] == by
