@@ -7,6 +7,7 @@ oldest VirtualService of a host owns it; at a gateway all are merged and rules t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from graylane.chain.hosts import full_name, gateway_name, service_key
 from graylane.chain.matching import covers
 from graylane.chain.requests import MESH, Request
 from graylane.kit.cache import View
-from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE
+from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Key, Obj, dig, key_of, labels_of, name_of, namespace_of
+from graylane.model.selectors import LabelSelector
 
 _SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -77,7 +79,7 @@ def route(view: View, request: Request) -> Routed:
 
 def rules_for(view: View, request: Request) -> list[Rule]:
     """Every http rule a proxy holds for the request's host, in the order in which it tries them."""
-    bound = [item for item in _by_age(view) if _is_bound(item, request)]
+    bound = [item for item in _by_age(_candidates(view, VIRTUAL_SERVICE, request.host)) if _is_bound(item, request)]
     if request.gateway == MESH:
         bound = bound[:1]
     rules = [Rule(item, index, body) for item in bound for index, body in enumerate(_http(item))]
@@ -95,11 +97,27 @@ def _http(virtual_service: Obj) -> list[Obj]:
     return dig(virtual_service, "spec", "http", default=[])  # type: ignore[no-any-return]
 
 
-def _by_age(view: View) -> list[Obj]:
+def _candidates(view: View, kind: Kind, host: str) -> list[Obj]:
+    """Those that name this very host, and those with a wildcard, each once."""
+    named = [*view.found_by(kind, _by_host, host), *view.found_by(kind, _by_host, _WILDCARD)]
+    return list({key_of(item): item for item in named}.values())
+
+
+_WILDCARD = "*"
+
+
+def _by_host(obj: Obj) -> Iterator[str]:
+    """Of a VirtualService or a DestinationRule."""
+    written = [*dig(obj, "spec", "hosts", default=[]), *filter(None, [dig(obj, "spec", "host")])]
+    names = (full_name(str(host), namespace_of(obj)) for host in written)
+    yield from {_WILDCARD if hosts.is_wildcard(name) else name for name in names}
+
+
+def _by_age(found: list[Obj]) -> list[Obj]:
     def age(item: Obj) -> tuple[str, str, str]:
         return str(dig(item, "metadata", "creationTimestamp", default="")), name_of(item), namespace_of(item)
 
-    return sorted(view.list(VIRTUAL_SERVICE), key=age)
+    return sorted(found, key=age)
 
 
 def _is_bound(virtual_service: Obj, request: Request) -> bool:
@@ -165,7 +183,7 @@ def _destination_rules(view: View, service: Key) -> tuple[Obj, ...]:
     wanted = full_name(service.name, service.namespace)
     return tuple(
         item
-        for item in view.list(DESTINATION_RULE)
+        for item in sorted(_candidates(view, DESTINATION_RULE, wanted), key=key_of)
         if hosts.covers(full_name(str(dig(item, "spec", "host", default="")), namespace_of(item)), wanted)
     )
 
@@ -182,8 +200,7 @@ def ready_endpoints(view: View, service: Key) -> tuple[Obj, ...]:
     """The pods that EndpointSlices list as ready for a Service."""
     names = [
         str(dig(endpoint, "targetRef", "name", default=""))
-        for piece in view.list(ENDPOINT_SLICE, service.namespace)
-        if labels_of(piece).get(_SERVICE_NAME) == service.name
+        for piece in view.list(ENDPOINT_SLICE, service.namespace, LabelSelector.of_map({_SERVICE_NAME: service.name}))
         for endpoint in piece.get("endpoints") or []
         if _is_serving(endpoint)
     ]

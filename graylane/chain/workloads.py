@@ -6,17 +6,19 @@ is a Deployment that carries OpenKruise's label `rollouts.kruise.io/canary-deplo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from graylane.kit.cache import View
-from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET
+from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, Kind
 from graylane.model.meta import (
     Obj,
     controller_of,
     dig,
     is_deleting,
     is_true,
+    key_of,
     labels_of,
     name_of,
     namespace_of,
@@ -55,8 +57,10 @@ def stable_deployments(view: View, service: Obj) -> list[Obj]:
         return []
     # Pinned to one ReplicaSet's pods for a release with routes of its own; a Deployment's template never has the label.
     selector = LabelSelector.of_map({name: text for name, text in wanted.items() if name != POD_TEMPLATE_HASH})
-    deployments = (item for item in view.list(DEPLOYMENT, namespace_of(service)) if not is_canary(item))
-    return [item for item in deployments if selector.matches(_pod_labels(item))]
+    labels = (_label(namespace_of(service), *label) for label in wanted.items() if label[0] != POD_TEMPLATE_HASH)
+    one = min(labels, default="")
+    candidates = view.found_by(DEPLOYMENT, _by_pod_label, one) if one else view.list(DEPLOYMENT, namespace_of(service))
+    return [item for item in candidates if not is_canary(item) and selector.matches(_pod_labels(item))]
 
 
 def is_canary(deployment: Obj) -> bool:
@@ -67,14 +71,18 @@ def _pod_labels(deployment: Obj) -> dict[str, str]:
     return dig(deployment, "spec", "template", "metadata", "labels", default={})  # type: ignore[no-any-return]
 
 
+def _by_pod_label(deployment: Obj) -> Iterator[str]:
+    yield from (_label(namespace_of(deployment), *label) for label in _pod_labels(deployment).items())
+
+
+def _label(namespace: str, name: str, value: str) -> str:
+    return f"{namespace} {name}={value}"
+
+
 def canaries_of(view: View, deployment: Obj) -> list[Obj]:
     """Canary Deployments of a stable one, the ones on their way out last."""
-    found = [
-        other
-        for other in view.list(DEPLOYMENT, namespace_of(deployment))
-        if labels_of(other).get(CANARY_DEPLOYMENT) == name_of(deployment)
-    ]
-    return sorted(found, key=is_deleting)
+    selector = LabelSelector.of_map({CANARY_DEPLOYMENT: name_of(deployment)})
+    return sorted(view.list(DEPLOYMENT, namespace_of(deployment), selector), key=is_deleting)
 
 
 def role_of(view: View, pod: Obj) -> Role:
@@ -102,14 +110,9 @@ def is_ready(pod: Obj) -> bool:
 
 def group(view: View, deployments: list[Obj]) -> Group:
     """Pods and counts of some Deployments taken together. Pods on their way out are not counted."""
-    names = {(namespace_of(item), name_of(item)) for item in deployments}
-    pods = tuple(
-        pod
-        for pod in view.list(POD)
-        if not is_deleting(pod)
-        and (owner := deployment_of(view, pod)) is not None
-        and (namespace_of(owner), name_of(owner)) in names
-    )
+    sets = [replica_set for item in deployments for replica_set in _replica_sets(view, item)]
+    found = [pod for item in sets for pod in _controlled(view, POD, REPLICA_SET, item) if not is_deleting(pod)]
+    pods = tuple(sorted(found, key=key_of))
     wanted = sum(int(dig(item, "spec", "replicas", default=1)) for item in deployments if not is_deleting(item))
     return Group(sum(map(is_ready, pods)), wanted, pods)
 
@@ -201,11 +204,17 @@ def running_template(view: View, deployment: Obj) -> Obj:
 
 
 def _replica_sets(view: View, deployment: Obj) -> list[Obj]:
-    return [
-        item
-        for item in view.list(REPLICA_SET, namespace_of(deployment))
-        if (owner := controller_of(item)) is not None and owner.get("name") == name_of(deployment)
-    ]
+    return _controlled(view, REPLICA_SET, DEPLOYMENT, deployment)
+
+
+def _controlled(view: View, kind: Kind, owners: Kind, owner: Obj) -> list[Obj]:
+    """By the owner's name, as the rest of this module: a view may be of manifests, which have no uids."""
+    return view.found_by(kind, _by_controller, f"{owners.kind} {namespace_of(owner)}/{name_of(owner)}")
+
+
+def _by_controller(obj: Obj) -> Iterator[str]:
+    if owner := controller_of(obj):
+        yield f"{owner.get('kind')} {namespace_of(obj)}/{owner.get('name')}"
 
 
 def _revision(view: View, deployment: Obj) -> str:

@@ -156,6 +156,10 @@ class View:
         """Objects of `kind` with any owner reference to `uid`, ordered by key."""
         return [obj for _, obj in sorted(self._cache(kind).owned_by(uid).items(), key=lambda item: item[0])]
 
+    def found_by(self, kind: Kind, indexer: Indexer, value: str) -> Objects:
+        """Objects of `kind` for which `indexer` gives `value`, ordered by key."""
+        return [obj for _, obj in sorted(self._cache(kind).indexed(indexer, value).items(), key=lambda item: item[0])]
+
     def _cache(self, kind: Kind) -> Cache:
         cache = self.caches.get(kind)
         if cache is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
 
-from chain.scene import base, open_lane, release, start_canary
+from chain.scene import Scene, base, open_lane, release, start_canary
 from graylane.chain.problems import Confirmation
 from graylane.chain.view import ChainView, Served, chain_view
+from graylane.kit.cache import View
 
 
 def shown(scene, only=frozenset()) -> ChainView:  # type: ignore[no-untyped-def]
@@ -186,3 +189,36 @@ def test_naming_rollouts_narrows_the_releases_and_keeps_the_chain() -> None:
     found = shown(scene, frozenset(["rollouts-b"]))
     assert [item.name for item in found.releases] == ["rollouts-b"]
     assert len(found.entries[0].hops) == 2
+
+
+def test_a_chain_four_times_as_large_is_not_much_more_than_four_times_the_work() -> None:
+    """In calls of functions, which no busy machine changes."""
+    assert calls(many(80)) < 5 * calls(many(20))
+
+
+def many(services: int) -> View:
+    scene, one = Scene(), base()
+    scene.put(one.get("Gateway", "sample-gateway"))
+    for number in range(services):
+        for (kind, name), obj in one.objects.items():
+            if "mocka" in name or name == "rollouts-a":
+                text = json.dumps(obj).replace("mocka", f"s{number}").replace("rollouts-a", f"r{number}")
+                copy = scene.put(json.loads(text.replace('"hosts": ["*"]', f'"hosts": ["s{number}.example"]')))
+                assert kind != "VirtualService" or copy["spec"]["hosts"] == [f"s{number}.example"]
+    return scene.observed()
+
+
+def calls(view: View) -> int:
+    counted = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event == "call"
+
+    sys.setprofile(count)
+    try:
+        found = chain_view(view, "default")
+    finally:
+        sys.setprofile(None)
+    assert len(found.releases) == len(found.entries)
+    return counted
