@@ -22,7 +22,6 @@ _NAMES = {
     "IST0112": "VirtualServiceDestinationPortSelectorRequired",
     "IST0116": "DeploymentAssociatedToMultipleServices",
     "IST0118": "PortNameIsNotUnderNamingConvention",
-    "IST0127": "NoMatchingWorkloadsFound",
     "IST0130": "VirtualServiceUnreachableRule",
     "IST0131": "VirtualServiceIneffectiveMatch",
     "IST0132": "VirtualServiceHostNotFoundInGateway",
@@ -79,8 +78,7 @@ def doubtful(why: str) -> Finding:
 
 
 def no_workloads(selector: Mapping[str, str]) -> Finding:
-    text = ",".join(f"{name}={value}" for name, value in sorted(selector.items()))
-    return Finding("IST0127", "WARNING", f"No matching workloads for this resource with the following labels: {text}")
+    return not_found("selector", ",".join(f"{name}={value}" for name, value in sorted(selector.items())))
 
 
 def conflict(port: int, holder: str) -> Finding:

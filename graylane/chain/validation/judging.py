@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from graylane.chain.validation import destinationrules, envoyfilters, gateways, others, virtualservices
 from graylane.chain.validation.checks import Block, Report, block, entries
 from graylane.chain.validation.reach import unreachable
-from graylane.model.meta import Obj, name_of
+from graylane.model.meta import Obj, name_of, namespace_of
 
 GROUPS = ("networking.istio.io", "security.istio.io")
 _CHECKS: Mapping[str, Callable[[Report, Block], None]] = {
@@ -18,11 +18,10 @@ _CHECKS: Mapping[str, Callable[[Report, Block], None]] = {
     "DestinationRule": destinationrules.check,
     "EnvoyFilter": envoyfilters.check,
     "ServiceEntry": others.check_service_entry,
-    "Sidecar": others.check_sidecar,
     "WorkloadEntry": others.check_workload_entry,
     "PeerAuthentication": others.check_peer_authentication,
 }
-KINDS = (*_CHECKS, "Gateway")
+KINDS = (*_CHECKS, "Gateway", "Sidecar")
 
 
 def judge(obj: Obj, *, reach: bool = True) -> Report:
@@ -33,6 +32,8 @@ def judge(obj: Obj, *, reach: bool = True) -> Report:
     kind, spec = str(obj.get("kind", "")), block(obj.get("spec"))
     if kind == "Gateway":
         gateways.check(report, spec, name_of(obj))
+    elif kind == "Sidecar":
+        others.check_sidecar(report, spec, namespace_of(obj))
     elif kind in _CHECKS:
         _CHECKS[kind](report, spec)
     if reach and kind == "VirtualService":

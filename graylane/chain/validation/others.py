@@ -130,7 +130,7 @@ def check_workload_entry(report: Report, spec: Block) -> None:
     checks.labels(report, "spec.labels", spec.get("labels"))
 
 
-def check_sidecar(report: Report, spec: Block) -> None:
+def check_sidecar(report: Report, spec: Block, namespace: str) -> None:
     if not (spec.get("egress") or spec.get("ingress") or spec.get("outboundTrafficPolicy") is not None):
         report.error("spec", "sidecar: empty configuration provided")
     selector = spec.get("workloadSelector")
@@ -147,7 +147,7 @@ def check_sidecar(report: Report, spec: Block) -> None:
             report.error(f"{path}.hosts", "egress listener must contain at least one host")
         for number, name in enumerate(map(str, entries(each.get("hosts")))):
             _egress_host(report, f"{path}.hosts[{number}]", name)
-        _hosts_once(report, f"{path}.hosts", [str(name) for name in entries(each.get("hosts"))])
+        _hosts_once(report, f"{path}.hosts", [str(name) for name in entries(each.get("hosts"))], namespace)
         if each.get("port") is not None:
             _listener_port(report, f"{path}.port", block(each["port"]), str(each.get("bind") or ""))
         if not each.get("port") and index < len(egress) - 1:
@@ -170,12 +170,12 @@ def _listener_port(report: Report, path: str, port: Block, bind: str) -> None:
         report.error(f"{path}.protocol", f"unsupported protocol: {protocol!r}")
 
 
-def _hosts_once(report: Report, path: str, names: list[str]) -> None:
+def _hosts_once(report: Report, path: str, names: list[str], own: str) -> None:
     """What another entry of the same namespace takes in, and what `*/*` leaves nothing for."""
     seen: dict[str, set[str]] = {}
     for name in names:
         namespace, _, host_name = name.partition("/")
-        before = seen.setdefault(namespace, set())
+        before = seen.setdefault(own if namespace == "." else namespace, set())
         if (before and host_name == "*") or host_name in before or "*" in before:
             report.warn(path, f"duplicated egress host: {name}")
         before.add(host_name)

@@ -62,7 +62,9 @@ def unreached(rules: list[Any]) -> Iterator[Unreachable]:
 
 
 def _spelled(match: Block) -> bytes:
-    return orjson.dumps({name: value for name, value in match.items() if name != "name"}, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(
+        {name: value for name, value in match.items() if value and name != "name"}, option=orjson.OPT_SORT_KEYS
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from graylane.chain import hosts
 from graylane.mesh.analyzers import messages
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import EnvoyFilter, Gateway, Inputs, ProxyKind, Server, Source, selects
+from graylane.mesh.inputs import Block, EnvoyFilter, Gateway, Inputs, ProxyKind, Server, Source, selects
+from graylane.model.meta import dig
 
 Found = Iterator[tuple[Source, Finding]]
-_RELATIVE = ("INSERT_BEFORE", "INSERT_AFTER", "REPLACE", "REMOVE", "MERGE")
+_RELATIVE = ("INSERT_BEFORE", "INSERT_AFTER", "REPLACE", "REMOVE")
 _ROUTES = ("ROUTE_CONFIGURATION", "HTTP_ROUTE")
 
 
@@ -24,27 +24,24 @@ def gateways(inputs: Inputs) -> Found:
 
 
 def _same_ports(inputs: Inputs, gateway: Gateway) -> Found:
-    """Another Gateway with the same selector that opens the same port for the same hosts."""
-    for server in gateway.servers:
-        others = {
-            other.full_name: overlap
+    """Another Gateway with the same selector that opens the same port at the same address for one of the very hosts."""
+    for server, bind in _bound(gateway):
+        others = [
+            other.full_name
             for other in inputs.gateways
             if other is not gateway and other.selector == gateway.selector
-            for theirs in other.servers
-            if theirs.number == server.number and (overlap := _overlap(server, theirs))
-        }
+            for theirs, their_bind in _bound(other)
+            if theirs.number == server.number and bind == their_bind and set(server.hosts) & set(theirs.hosts)
+        ]
         if others:
-            clash = sorted({host for found in others.values() for host in found})
-            yield gateway.source, messages.same_port(others, gateway.selector or {}, server.number, clash)
+            names = [host if space == "*" else f"{space}/{host}" for space, host in server.hosts]
+            told = sorted(set(others))
+            yield gateway.source, messages.same_port(told, gateway.selector or {}, server.number, names)
 
 
-def _overlap(left: Server, right: Server) -> list[str]:
-    return [
-        host
-        for space, host in left.hosts
-        for other_space, other in right.hosts
-        if hosts.matches(host, other) and (space == other_space or "*" in (space, other_space))
-    ]
+def _bound(gateway: Gateway) -> Iterator[tuple[Server, str]]:
+    written = gateway.spec.get("servers") or ()
+    return ((server, str(block.get("bind") or "")) for server, block in zip(gateway.servers, written, strict=True))
 
 
 def _unserved_ports(inputs: Inputs, gateway: Gateway) -> Found:
@@ -64,17 +61,28 @@ def _unserved_ports(inputs: Inputs, gateway: Gateway) -> Found:
 
 
 def filters(inputs: Inputs) -> Found:
-    for each in inputs.envoy_filters:
-        yield from ((each.source, finding) for finding in dict.fromkeys(_patches(each)))
+    """Patches that depend on others, of which it is worse where another of that name is for some proxies only."""
+    versioned: set[str] = set()
+    for each in sorted(inputs.envoy_filters, key=lambda each: (each.source.namespace, each.source.name)):
+        yield from ((each.source, finding) for finding in dict.fromkeys(_patches(each, versioned)))
 
 
-def _patches(owner: EnvoyFilter) -> Iterator[Finding]:
+def _patches(owner: EnvoyFilter, versioned: set[str]) -> Iterator[Finding]:
     for patch in owner.patches:
         applies = str(patch.get("applyTo") or "")
         operation = str((patch.get("patch") or {}).get("operation") or "")
+        name = _named(patch)
         misplaced = operation == "REPLACE" and applies not in ("HTTP_FILTER", "NETWORK_FILTER")
         if misplaced or (operation in ("ADD", "REMOVE") and applies in _ROUTES):
             yield messages.misplaced(operation)
         elif operation in _RELATIVE and not owner.spec.get("priority"):
-            version = ((patch.get("match") or {}).get("proxy") or {}).get("proxyVersion")
-            yield messages.relative(version=bool(version))
+            yield messages.relative(version=name in versioned)
+        if dig(patch, "match", "proxy", "proxyVersion"):
+            versioned.add(name)
+
+
+def _named(patch: Block) -> str:
+    """What a patch brings along, else the filter it looks for; "" for neither."""
+    value = dig(patch, "patch", "value", default={})
+    found = value.get("name") or (dig(patch, "match", "listener", "filterChain", "filter", "name") if value else "")
+    return str(found or "")

@@ -35,9 +35,9 @@ def port_needed(host: str, ports: Iterable[int]) -> Finding:
     return Finding("IST0112", "ERROR", text + "Specifying a port in the destination is required to disambiguate.")
 
 
-def several_protocols(deployment: str, port: int, protocols: Iterable[str]) -> Finding:
+def several_protocols(deployment: str, port: int, services: Iterable[str]) -> Finding:
     text = f"This deployment {deployment} is associated with multiple services using port {port} "
-    return Finding("IST0116", "WARNING", f"{text}but different protocols: [{' '.join(sorted(protocols))}]")
+    return Finding("IST0116", "WARNING", f"{text}but different protocols: [{' '.join(sorted(services))}]")
 
 
 def several_ports(deployment: str, services: Iterable[str], target: str, ports: Iterable[int]) -> Finding:
@@ -63,8 +63,8 @@ def not_in_gateway(hosts: Iterable[str], service: str, gateway: str) -> Finding:
     return Finding("IST0132", "WARNING", text)
 
 
-def subset_not_at_gateway(service: str, gateway: str) -> Finding:
-    text = f"Subset in virtual service {service} has no effect on ingress gateway {gateway} requests"
+def subset_not_at_gateway(split: str, service: str) -> Finding:
+    text = f"Subset in virtual service {split} has no effect on ingress gateway {service} requests"
     return Finding("IST0140", "WARNING", text)
 
 

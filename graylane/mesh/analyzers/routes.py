@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from graylane.chain import hosts
 from graylane.chain.validation.reach import unreached
 from graylane.mesh.analyzers import messages
-from graylane.mesh.compile.gateways import shared_hosts
 from graylane.mesh.findings import Finding
 from graylane.mesh.inputs import MESH, Block, Inputs, Service, Source, VirtualService
 
@@ -20,7 +19,8 @@ Found = Iterator[tuple[Source, Finding]]
 
 def routes(inputs: Inputs) -> Found:
     yield from _same_hosts(inputs)
-    services = {service.host: service for service in inputs.services}
+    listed = (service for entry in inputs.service_entries for service in entry.services)
+    services = {service.host: service for service in (*listed, *inputs.services)}
     for each in inputs.virtual_services:
         yield from _rules(each)
         yield from _ports(inputs, each, services)
@@ -29,21 +29,27 @@ def routes(inputs: Inputs) -> Found:
 
 
 def _same_hosts(inputs: Inputs) -> Found:
-    by_host: dict[str, list[VirtualService]] = defaultdict(list)
+    """One host in one scope; what is for some namespaces only also clashes with what is for all and overlaps."""
+    by_scope: dict[tuple[str, str], list[VirtualService]] = defaultdict(list)
     for each in inputs.virtual_services:
-        for host in dict.fromkeys(each.hosts) if MESH in each.gateways else ():
-            by_host[host].append(each)
-    for host, found in by_host.items():
-        for each in found:
-            clash = [other for other in found if other is each or _meet(each, other)]
-            if len(clash) > 1:
-                yield each.source, messages.same_host([str(other.source.key) for other in clash], host)
+        for scope in _scopes(each) if MESH in each.gateways else ():
+            for host in dict.fromkeys(each.hosts):
+                by_scope[scope, host].append(each)
+    of_all = {host: found for (scope, host), found in by_scope.items() if scope == "*"}
+    told: set[Source] = set()
+    for (scope, host), found in by_scope.items():
+        wider = of_all.items() if scope != "*" else ()
+        clash = [*found, *(each for other, there in wider if hosts.matches(host, other) for each in there)]
+        for each in clash if len(clash) > 1 else ():
+            if each.source not in told:
+                told.add(each.source)
+                yield each.source, messages.same_host(sorted(str(other.source.key) for other in clash), host)
 
 
-def _meet(left: VirtualService, right: VirtualService) -> bool:
-    """Whether some namespace sees both."""
-    spaces = {left.namespace, right.namespace, *left.export_to, *right.export_to, "anywhere else"} - {"*", ".", "~"}
-    return any(left.visible_from(space) and right.visible_from(space) for space in spaces)
+def _scopes(service: VirtualService) -> set[str]:
+    if not service.export_to or "*" in service.export_to:
+        return {"*"}
+    return {service.namespace if scope == "." else scope for scope in service.export_to}
 
 
 def _rules(service: VirtualService) -> Found:
@@ -77,35 +83,23 @@ def _ports(inputs: Inputs, service: VirtualService, services: dict[str, Service]
 
 
 def _gateway_hosts(inputs: Inputs, service: VirtualService) -> Found:
-    for gateway in inputs.gateways:
-        if gateway.full_name not in service.gateways:
-            continue
-        shown = [host for host in service.hosts if not _shown(inputs, gateway.full_name, service, host)]
-        if shown:
-            yield service.source, messages.not_in_gateway(shown, service.source.name, gateway.full_name)
-
-
-def _shown(inputs: Inputs, gateway: str, service: VirtualService, host: str) -> bool:
-    servers = (server for each in inputs.gateways if each.full_name == gateway for server in each.servers)
-    return any(
-        namespace in ("*", service.namespace) and hosts.matches(admitted, host)
-        for server in servers
-        if shared_hosts(server, service)
-        for namespace, admitted in server.hosts
-    )
+    """None of its hosts is one of the gateway's, or there is no such gateway."""
+    written = [str(host) for host in service.spec.get("hosts") or ()]
+    for name in service.gateways:
+        servers = [server for each in inputs.gateways if each.full_name == name for server in each.servers]
+        admitted = [host for server in servers for space, host in server.hosts if space in ("*", service.namespace)]
+        if name != MESH and not any(hosts.matches(one, other.lower()) for one in admitted for other in written):
+            yield service.source, messages.not_in_gateway(written, str(service.source.key), name)
 
 
 def _subsets_at_gateways(inputs: Inputs) -> Found:
-    """A gateway sends to a host without a subset, while a rule of the mesh for that host has subsets."""
-    domain = inputs.mesh.domain
-    in_mesh: dict[str, VirtualService] = {}
+    """A gateway sends to a host without a subset, while a rule for that host has subsets. Hosts as they are written."""
+    split: dict[str, list[VirtualService]] = defaultdict(list)
     for each in inputs.virtual_services:
-        if MESH in each.gateways and any(destination.get("subset") for destination in _destinations(each)):
-            in_mesh.update(dict.fromkeys(each.hosts, each))
+        own = {destination.get("host") for destination in _destinations(each) if destination.get("subset")}
+        for host in own.intersection(each.spec.get("hosts") or ()):
+            split[str(host)].append(each)
     for each in inputs.virtual_services:
-        at = [name for name in each.gateways if name != MESH]
-        for destination in _destinations(each) if at else ():
-            host = hosts.resolve(str(destination.get("host") or ""), each.namespace, domain)
-            other = in_mesh.get(host)
-            if other is not None and other is not each and not destination.get("subset"):
-                yield other.source, messages.subset_not_at_gateway(str(other.source.key), at[0])
+        for destination in _destinations(each) if each.spec.get("gateways") else ():
+            for other in split.get(str(destination.get("host")), ()) if not destination.get("subset") else ():
+                yield each.source, messages.subset_not_at_gateway(str(other.source.key), str(each.source.key))

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from graylane.mesh.analyzers import messages
-from graylane.mesh.findings import Finding
+from graylane.mesh.findings import Finding, no_workloads
 from graylane.mesh.inputs import Inputs, Protocol, ProxyKind, Service, ServicePort, Sidecar, Source, selects
 from graylane.model.meta import Obj, dig, generation_of, key_of, namespace_of
 
@@ -42,15 +42,15 @@ def deployments(inputs: Inputs, found: Iterable[Obj]) -> Found:
 
 
 def _clashes(name: str, mine: list[Service]) -> Iterator[Finding]:
-    by_number: dict[int, set[str]] = defaultdict(set)
+    by_number: dict[int, dict[bool, list[str]]] = defaultdict(dict)
     by_target: dict[str, list[tuple[Service, ServicePort]]] = defaultdict(list)
     for service in mine:
         for port in service.ports:
-            by_number[port.number].add(port.protocol)
+            by_number[port.number].setdefault(port.protocol is Protocol.UDP, []).append(str(service.key))
             by_target[str(port.target)].append((service, port))
-    for number, protocols in by_number.items():
-        if len(protocols) > 1:
-            yield messages.several_protocols(name, number, protocols)
+    for number, users in by_number.items():
+        if len(users) > 1:
+            yield messages.several_protocols(name, number, [each for names in users.values() for each in names])
     for target, used in by_target.items():
         owners = dict.fromkeys(service.name for service, _ in used)
         numbers = {port.number for _, port in used}
@@ -66,7 +66,12 @@ def sidecars(inputs: Inputs) -> Found:
         of_all = [each for each in found if not each.selector]
         for each in of_all if len(of_all) > 1 else ():
             yield each.source, messages.sidecars_of_all((one.source.name for one in of_all), namespace)
-        yield from _of_pods(inputs, namespace, [each for each in found if each.selector])
+        chosen = [each for each in found if each.selector]
+        pods = [each for each in inputs.proxies if each.namespace == namespace and each.kind is ProxyKind.SIDECAR]
+        for each in chosen:
+            if not any(selects(each.selector, pod.labels) for pod in pods):
+                yield each.source, no_workloads(each.selector or {})
+        yield from _of_pods(inputs, namespace, chosen)
 
 
 def _of_pods(inputs: Inputs, namespace: str, found: list[Sidecar]) -> Found:

@@ -71,6 +71,7 @@ kind: Service
 metadata: {name: in, namespace: istio-system}
 spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 8080}]}
 """
+LUA = "applyTo: HTTP_FILTER, match: {proxy: {proxyVersion: '1.*'}}, patch: {operation: INSERT_BEFORE, value: {name: x}}"
 HTTP80 = "port: {name: http, number: 80, protocol: HTTP}"
 CASES = [
     (
@@ -109,6 +110,20 @@ CASES = [
         one("VirtualService", f"{{hosts: [x], http: [{{{TO_B}, mirror: {{host: nowhere}}}}]}}"),
     ),
     (
+        "IST0101",
+        "Error",
+        "Sidecar default/mine",
+        "selector not found: 'app=nobody'",
+        one("Sidecar", "{workloadSelector: {labels: {app: nobody}}, egress: [{hosts: ['*/*']}]}"),
+    ),
+    (
+        "IST0109",
+        "Error",
+        "VirtualService default/mine",
+        "default/b,default/mine",
+        one("VirtualService", f"{{hosts: ['*.cluster.local'], exportTo: ['.'], http: [{{{TO_B}}}]}}"),
+    ),
+    (
         "IST0106",
         "Error",
         "VirtualService default/mine",
@@ -144,7 +159,7 @@ CASES = [
         "[8000, 9000]",
         one("VirtualService", "{hosts: [x], http: [{route: [{destination: {host: two}}]}]}"),
     ),
-    ("IST0116", "Warning", "Deployment default/b", "port 8000", service("[{name: tcp, port: 8000, targetPort: 1}]")),
+    ("IST0116", "Warning", "Deployment default/b", "port 8000", service("[{name: udp, port: 8000, protocol: UDP}]")),
     (
         "IST0137",
         "Warning",
@@ -154,8 +169,8 @@ CASES = [
     ),
     ("IST0118", "Info", "Service default/mine", "Port name web", service("[{name: web, port: 1}]")),
     (
-        "IST0127",
-        "Warning",
+        "IST0101",
+        "Error",
         "Gateway default/mine",
         "istio=egress",
         one("Gateway", f"{{selector: {{istio: egress}}, servers: [{{hosts: [x.y], {HTTP80}}}]}}"),
@@ -201,8 +216,8 @@ CASES = [
     (
         "IST0140",
         "Warning",
-        "VirtualService default/split",
-        "default/gw",
+        "VirtualService default/mine",
+        "default/split",
         one(
             "VirtualService",
             "{hosts: [two], http: [{route: [{destination: {host: two, subset: v1, port: {number: 8000}}}]}]}",
@@ -218,21 +233,21 @@ CASES = [
         "Error",
         "Gateway default/mine",
         "default/gw",
-        one("Gateway", f"{{selector: {{istio: ingressgateway}}, servers: [{{hosts: ['*.example'], {HTTP80}}}]}}"),
+        one("Gateway", f"{{selector: {{istio: ingressgateway}}, servers: [{{hosts: ['*', b.example], {HTTP80}}}]}}"),
     ),
     (
         "IST0151",
         "Warning",
         "EnvoyFilter default/mine",
         "relative",
-        patch("applyTo: CLUSTER, patch: {operation: MERGE, value: {}}"),
+        patch("applyTo: CLUSTER, patch: {operation: REMOVE}"),
     ),
     (
         "IST0155",
         "Warning",
         "EnvoyFilter default/mine",
         "proxyVersion",
-        patch("applyTo: CLUSTER, match: {proxy: {proxyVersion: '1.*'}}, patch: {operation: MERGE, value: {}}"),
+        patch(f"{LUA}}}, {{{LUA}"),
     ),
     (
         "IST0152",

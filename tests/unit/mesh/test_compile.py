@@ -199,7 +199,7 @@ def test_a_gateway_without_a_workload_is_told() -> None:
     gateway = found.get("Gateway", "sample-gateway")
     server = gateway["spec"]["servers"][0]
     found.apply({**gateway, "spec": {"selector": {"istio": "no"}, "servers": [server]}})
-    assert codes(found)["sample-gateway"] == ["IST0127"]
+    assert codes(found)["sample-gateway"] == ["IST0101"]
 
 
 def patch(apply_to: str = "HTTP_FILTER", operation: str = "ADD", match: Obj | None = None, **value: object) -> Obj:
