@@ -185,3 +185,8 @@ def test_durations_are_short(seconds: int, text: str) -> None:
     from datetime import timedelta
 
     assert duration(timedelta(seconds=seconds)) == text
+
+
+def test_the_documented_screen_is_one_that_we_draw() -> None:
+    screen, _, _ = (GOLDEN / "status-slower-140.txt").read_text().partition("\n\nServed by")
+    assert screen in (Path(__file__).parents[3] / "docs" / "releases.md").read_text()
