@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from graylane.chain.validation.judging import judge
-from graylane.mesh import findings
+from graylane.mesh import findings, meshconfig
 from graylane.mesh.analyzers import doors, kubernetes, routes, workloads
 from graylane.mesh.compile.plan import plan
 from graylane.mesh.explain.reading import Lists, inputs_of
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import Source
+from graylane.mesh.inputs import MeshConfig, Source
 from graylane.mesh.memo import Memo
-from graylane.model.kinds import DEPLOYMENT
+from graylane.model.kinds import CONFIG_MAP, DEPLOYMENT
 from graylane.model.meta import generation_of, key_of
 
 _ORDER = {"ERROR": 0, "WARNING": 1, "INFO": 2}
@@ -98,8 +98,17 @@ def _all(lists: Lists) -> Iterator[tuple[Source, Finding]]:
         *workloads.deployments(inputs, lists.get(DEPLOYMENT, ())),
         *workloads.sidecars(inputs),
         *kubernetes.gateways(lists),
+        *_mesh_config(lists),
     ):
         yield source._replace(generation=0), finding
+
+
+def _mesh_config(lists: Lists) -> Iterator[tuple[Source, Finding]]:
+    """Everything else is judged by what holds without it."""
+    for obj in lists.get(CONFIG_MAP, ()):
+        fault = meshconfig.read(obj, MeshConfig()).fault if key_of(obj) == meshconfig.KEY else ""
+        if fault:
+            yield Source(CONFIG_MAP.kind, *key_of(obj), generation_of(obj)), findings.invalid(fault)
 
 
 def _schema(lists: Lists) -> Iterator[tuple[Source, Finding]]:

@@ -58,3 +58,14 @@ def test_two_that_nobody_sees_together_do_not_clash(tmp_path: Path) -> None:
     other = GOOD.replace("  hosts: [b]\n", "  hosts: [b]\n  exportTo: [default]\n")
     assert "IST0109" not in found(tmp_path, other, yaml.safe_dump(document))
     assert "IST0109" in found(tmp_path, GOOD, yaml.safe_dump(document))
+
+
+def test_a_mesh_config_that_cannot_be_read_is_found_and_one_that_can_be_holds(tmp_path: Path) -> None:
+    def config(text: str) -> str:
+        meta = {"name": "istio", "namespace": "istio-system"}
+        return yaml.safe_dump({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"mesh": text}})
+
+    (told,) = found(tmp_path, GOOD, config("connectTimeout: soon"))["IST0106"]
+    assert told[:2] == ("Error", "ConfigMap istio-system/istio")
+    assert "mesh.connectTimeout 'soon' must be a duration above 0" in told[2]
+    assert found(tmp_path, GOOD, config("connectTimeout: 1s")) == {}
