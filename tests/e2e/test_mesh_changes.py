@@ -181,6 +181,16 @@ def pods(town: Town, turn: int) -> None:
     town.cluster.pods = others + late
 
 
+def inbound(town: Town, turn: int) -> None:
+    """A filter on the inbound side of the pods comes, changes its code, and goes."""
+    (obj,) = meshes.manifests(FILTER.replace("GATEWAY", "SIDECAR_INBOUND").replace("'1'", f"'{turn}'"))
+    obj["spec"]["workloadSelector"] = {"labels": {"app": "b"}}
+    if turn % 3 < 2:
+        town.cluster.apply(obj)
+    elif any(each["kind"] == "EnvoyFilter" for each in town.cluster.objects):
+        town.cluster.delete("EnvoyFilter", "mark")
+
+
 CHANGES: dict[str, Callable[[Town, int], None]] = {
     "a lane": lane,
     "weights": weights,
@@ -192,6 +202,7 @@ CHANGES: dict[str, Callable[[Town, int], None]] = {
     "endpoints": endpoints,
     "pods": pods,
     "a filter": lambda town, _: town.toggle(FILTER),
+    "an inbound filter": inbound,
     "a ServiceEntry": lambda town, _: town.toggle(ENTRY),
     "a Sidecar": lambda town, _: town.toggle(SIDECAR),
 }
