@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from graylane.chain.match import regex_fault
@@ -20,6 +20,7 @@ _LABEL = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _HEADER = re.compile(r"[-_A-Za-z0-9.!#$&'*+^`|~]+")
 _LABEL_KEY = re.compile(r"([-.a-z0-9]+/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?)?")
+_FORMAT = re.compile(r"%%|%[^%(]*(?:\((?:\\.|[^)\\])+\) *)?%")  # of which only Envoy knows what it means
 _REGEX_LENGTH = 1024
 
 
@@ -162,7 +163,7 @@ def header_value(report: Report, path: str, value: Any) -> None:
     text = str(value)
     if any((ord(letter) < 32 and letter != "\t") or ord(letter) == 127 for letter in text):
         report.error(path, "header value has control characters")
-    if "%" in re.sub(r"%%|%[A-Z_]+(?:\([^%]*\))?(?::\d+)?%", "", text):
+    if "%" in _FORMAT.sub("", text):
         report.error(path, f"header value {text!r} has an unbalanced %; a literal one is written %%")
 
 
@@ -184,15 +185,26 @@ def gateway_names(report: Report, path: str, names: Any) -> None:
             report.error(where, f"invalid gateway name {name!r}: must be <namespace>/<name>")
 
 
-def export_to(report: Report, path: str, scopes: Any) -> None:
+def export_to(report: Report, path: str, scopes: Any, *, nobody: bool = False) -> None:
+    """`nobody`: whether `~` may be said, which hides a service but would take all effect from a rule."""
     found = [str(scope) for scope in entries(scopes)]
     for scope in found:
-        if scope not in (".", "*", "~") and not is_label(scope):
+        if scope == "~" and not nobody:
+            report.error(path, "exportTo ~ (none) is not allowed for Istio configuration objects")
+        elif scope not in (".", "*", "~") and not is_label(scope):
             report.error(path, f"invalid namespace {scope!r} in exportTo")
     if len(set(found)) != len(found):
         report.error(path, f"duplicate entries in exportTo: {', '.join(found)}")
     if len(found) > 1 and set(found) & {"*", "~"}:
         report.error(path, "exportTo must have only one of * and ~, and then nothing else")
+
+
+def subnets(report: Report, path: str, found: Any) -> None:
+    for number, text in enumerate(map(str, entries(found))):
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            report.error(f"{path}[{number}]", f"{text!r} is not a valid IP address or CIDR")
 
 
 def each_once(found: Iterable[str]) -> Iterator[str]:

@@ -13,7 +13,13 @@ from graylane.chain.validation.checks import Block, Report, block, blocks, durat
 
 _POOL_NUMBERS = {
     "tcp": ("maxConnections",),
-    "http": ("http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries"),
+    "http": (
+        "http1MaxPendingRequests",
+        "http2MaxRequests",
+        "maxRequestsPerConnection",
+        "maxRetries",
+        "maxConcurrentStreams",
+    ),
 }
 _MAGLEV_LIMIT = 5_000_011
 _PARTS = ("loadBalancer", "connectionPool", "outlierDetection", "tls", "portLevelSettings", "tunnel", "proxyProtocol")

@@ -43,14 +43,11 @@ def check_service_entry(report: Report, spec: Block) -> None:
             report.error("spec.ports", f"service entry port {field} {each} already defined")
     _endpoints(report, spec, {str(port.get("name")) for _, port in ports})
     _resolution(report, spec, names)
-    addresses = entries(spec.get("addresses"))
-    for number, address in enumerate(addresses):
-        if not _is_subnet(str(address)):
-            report.error(f"spec.addresses[{number}]", f"{address!r} is not a valid IP address or CIDR")
+    checks.subnets(report, "spec.addresses", spec.get("addresses"))
     plain = [port for _, port in ports if str(port.get("protocol") or "").upper() not in _NAMING]
     if len(names) > 1 and plain and _kind(spec) != "NONE":
         report.error("spec.hosts", "several hosts with a port that is neither HTTP nor TLS cannot be told apart")
-    checks.export_to(report, "spec.exportTo", spec.get("exportTo"))
+    checks.export_to(report, "spec.exportTo", spec.get("exportTo"), nobody=True)
 
 
 def _port(report: Report, path: str, port: Block) -> None:
@@ -107,14 +104,6 @@ def _resolution(report: Report, spec: Block, names: list[str]) -> None:
         report.error("spec.endpoints", "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN")
 
 
-def _is_subnet(text: str) -> bool:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_network(text: str) -> bool:
     try:
         return ip_network(text, strict=False).num_addresses > 1
@@ -154,7 +143,12 @@ def check_sidecar(report: Report, spec: Block, namespace: str) -> None:
             report.error(path, "the egress listener with empty port should be the last listener in the list")
     _ports_once(report, "spec.egress", [each for _, each in egress])
     policy = block(spec.get("outboundTrafficPolicy"))
-    if policy.get("egressProxy") and policy.get("mode") != "ALLOW_ANY":
+    proxy = policy.get("egressProxy")
+    if proxy is not None:
+        host(report, "spec.outboundTrafficPolicy.egressProxy.host", str(block(proxy).get("host") or ""))
+        if block(proxy).get("port") is None:
+            report.error("spec.outboundTrafficPolicy.egressProxy.port", "sidecar: egress_proxy port must be non-nil")
+    if proxy is not None and policy.get("mode") != "ALLOW_ANY":
         report.error("spec.outboundTrafficPolicy", "egressProxy is only supported with mode ALLOW_ANY")
 
 
@@ -163,7 +157,9 @@ def _listener_port(report: Report, path: str, port: Block, bind: str) -> None:
         checks.port_name(report, f"{path}.name", str(port["name"]))
     if port.get("number"):
         checks.port(report, f"{path}.number", port["number"])
-    elif not bind:
+        if bind and not is_ip(bind):
+            report.error(f"{path.removesuffix('.port')}.bind", f"{bind!r} is not a valid IP address")
+    elif not bind.startswith("unix://"):
         report.error(f"{path}.number", "sidecar: ports with 0 value must have a unix domain socket bind address")
     protocol = str(port.get("protocol") or "")
     if protocol and protocol.upper() not in (*_PROTOCOLS, "HTTP_PROXY"):

@@ -13,6 +13,7 @@ import orjson
 
 from graylane.chain.validation.checks import Block, Report, block, entries
 
+_TEXTS = ("uri", "method", "scheme", "authority")
 _BY_NAME = ("headers", "queryParams", "withoutHeaders")
 
 
@@ -62,9 +63,8 @@ def unreached(rules: list[Any]) -> Iterator[Unreachable]:
 
 
 def _spelled(match: Block) -> bytes:
-    return orjson.dumps(
-        {name: value for name, value in match.items() if value and name != "name"}, option=orjson.OPT_SORT_KEYS
-    )
+    asked = {name: value for name, value in match.items() if name != "name" and (value or name in _TEXTS)}
+    return orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ def _rewrite(report: Report, path: str, found: Block) -> None:
     regex = block(found.get("uriRegexRewrite"))
     if not (found.get("uri") or found.get("authority") or regex):
         report.error(path, "rewrite must specify URI, uriRegexRewrite or authority")
-    if found.get("uri") and regex:
+    if found.get("uri") and found.get("uriRegexRewrite") is not None:
         report.error(path, "rewrite may only contain one of URI or uriRegexRewrite")
     if regex:
         checks.regex(report, f"{path}.uriRegexRewrite.match", regex.get("match") or "")

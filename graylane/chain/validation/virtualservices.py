@@ -20,6 +20,7 @@ from graylane.chain.validation.checks import (
     host,
     labels,
     port,
+    subnets,
 )
 from graylane.chain.validation.routes import destination, http_rule, weights
 
@@ -39,7 +40,7 @@ def check(report: Report, spec: Block) -> None:
         for field in ("gateways", "tls", "tcp"):
             if spec.get(field):
                 report.error(f"spec.{field}", f"a virtual service without hosts is a delegate and must have no {field}")
-    at_gateway = is_delegate or any(name != MESH for name in bound)
+    at_gateway = any(name != MESH for name in bound)
     for path, rule in blocks(spec.get("http"), "spec.http"):
         http_rule(report, path, rule, is_delegate=is_delegate, at_gateway=at_gateway)
     for path, rule in blocks(spec.get("tls"), "spec.tls"):
@@ -73,7 +74,7 @@ def _tls_rule(report: Report, path: str, rule: Block, names: list[str]) -> None:
         if not entries(match.get("sniHosts")):
             report.error(f"{where}.sniHosts", "TLS match must have at least one SNI host")
         for name in map(str, entries(match.get("sniHosts"))):
-            host(report, f"{where}.sniHosts", name)
+            host(report, f"{where}.sniHosts", name, address=True)
             if not any(hosts.covers(known, name) for known in names):
                 report.error(f"{where}.sniHosts", f"SNI host {name!r} is not a compatible subset of the hosts")
         _connection(report, where, match)
@@ -89,6 +90,7 @@ def _tcp_rule(report: Report, path: str, rule: Block) -> None:
 def _connection(report: Report, path: str, match: Block) -> None:
     if match.get("port"):
         port(report, f"{path}.port", match["port"])
+    subnets(report, f"{path}.destinationSubnets", match.get("destinationSubnets"))
     labels(report, f"{path}.sourceLabels", match.get("sourceLabels"))
     gateway_names(report, f"{path}.gateways", match.get("gateways"))
 
