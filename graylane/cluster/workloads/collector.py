@@ -51,6 +51,7 @@ class Collector:
         self._queue: WorkQueue[Item] = WorkQueue()
         self._kinds: frozenset[Kind] = frozenset()
         self._watched: set[Kind] = set()
+        self._served: dict[tuple[str, str], Kind] = {}
         self._kinds_changed = asyncio.Event()
         self._kinds_changed.set()
         manager.on_change(CRD, lambda _: self._kinds_changed.set())
@@ -81,6 +82,7 @@ class Collector:
         self._kinds = kinds - {_EVENTS}
         for kind in sorted(kinds - self._watched - _IGNORED, key=str):
             self._watched.add(kind)
+            self._served[kind.group, kind.kind] = kind
             self._manager.listen(kind, partial(self._on_change, kind))
 
     # -- who must be looked at after a change
@@ -136,6 +138,8 @@ class Collector:
             self._queue.add_after(item, (outcome.wake_at - self._manager.clock.now()).total_seconds())
 
     async def _decide(self, item: Item) -> Outcome:
+        if self._is_kept(item):
+            return Outcome()
         obj = await self._live(item)
         if obj is None:
             return Outcome()
@@ -147,16 +151,31 @@ class Collector:
         dependents = self._dependents(obj)
         return Outcome(tuple(collect(item, obj, lambda ref: fates[ref["uid"]], dependents)))
 
+    def _is_kept(self, item: Item) -> bool:
+        """It and all its owners are cached and live, as of nearly everything that is made: nobody need be asked."""
+        obj = self._manager.view().get(item.kind, *item.key)
+        if obj is None or is_deleting(obj) or not owner_refs(obj):
+            return False
+        owners = [(self._owner(obj, reference), str(reference["uid"])) for reference in owner_refs(obj)]
+        return all(owner and self._cached(owner, uid) is Fate.ALIVE for owner, uid in owners)
+
     async def _fate(self, dependent: Obj, reference: Obj) -> Fate:
         """An owner that is cached is there; one that is not is asked for, since caches can be late."""
-        served = {(kind.group, kind.kind): kind for kind in self._watched}
-        kind = served.get((group_of(reference), str(reference.get("kind"))))
-        if kind is None or (kind.namespaced and not dependent["metadata"].get("namespace")):
+        owner, uid = self._owner(dependent, reference), str(reference["uid"])
+        if owner is None:
             return Fate.UNKNOWN
-        key, uid = owner_key(reference, kind, dependent), str(reference["uid"])
-        cached = self._manager.view().get(kind, *key)
-        known = fate_of(cached, uid)
-        return fate_of(await self._live(Item(kind, key)), uid) if known is Fate.ABSENT else known
+        known = self._cached(owner, uid)
+        return fate_of(await self._live(owner), uid) if known is Fate.ABSENT else known
+
+    def _owner(self, dependent: Obj, reference: Obj) -> Item | None:
+        """None: of a kind that is not served here, or that cannot own this."""
+        kind = self._served.get((group_of(reference), str(reference.get("kind"))))
+        if kind is None or (kind.namespaced and not dependent["metadata"].get("namespace")):
+            return None
+        return Item(kind, owner_key(reference, kind, dependent))
+
+    def _cached(self, owner: Item, uid: str) -> Fate:
+        return fate_of(self._manager.view().get(owner.kind, *owner.key), uid)
 
     async def _live(self, item: Item) -> Obj | None:
         try:
