@@ -41,7 +41,8 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Obj, dig, name_of
+from graylane.model.meta import Obj, dig, labels_of, name_of
+from graylane.model.rollout import WORKLOAD_TYPE
 from graylane.rollouts import controller as rollouts
 from graylane.testing.chains import Chain
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
@@ -268,11 +269,12 @@ def _approving(client: ApiClient, name: str, approved: dict[str, float]) -> Call
 
 
 async def _settled(client: ApiClient, names: list[str]) -> None:
-    """Every stable Deployment runs, so that what is measured is the release."""
+    """Every stable Deployment runs and bears its mark, so that what is measured is the release."""
     async with asyncio.timeout(300):
         while True:
             listed = await client.list(DEPLOYMENT, NAMESPACE)
-            if sum(int(dig(item, "status", "availableReplicas", default=0)) for item in listed.items) >= len(names):
+            marked = [item for item in listed.items if WORKLOAD_TYPE in labels_of(item)]
+            if sum(int(dig(item, "status", "availableReplicas", default=0)) for item in marked) >= len(names):
                 return
 
 
