@@ -13,7 +13,6 @@ from typing import Protocol
 from graylane.client import ApiClient
 from graylane.errors import AlreadyExists, ApiError, Conflict, NotFound, Timeout, TooManyRequests, Unavailable
 from graylane.kit.effects import Bind, Create, Delete, Effect, Event, Patch, Replace
-from graylane.kit.events import EventRecorder
 from graylane.model.kinds import POD, Kind
 from graylane.model.meta import Key, Obj, key_of, uid_of
 
@@ -34,10 +33,16 @@ class Knowledge(Protocol):
     def forget(self, kind: Kind, key: Key, uid: str) -> None: ...
 
 
+class Recorder(Protocol):
+    """Where events go."""
+
+    async def record(self, event: Event) -> None: ...
+
+
 class Applier:
     """Applies the effects of one controller."""
 
-    def __init__(self, client: ApiClient, knowledge: Knowledge, recorder: EventRecorder) -> None:
+    def __init__(self, client: ApiClient, knowledge: Knowledge, recorder: Recorder) -> None:
         self._client = client
         self._knowledge = knowledge
         self._recorder = recorder

@@ -8,6 +8,7 @@ most, so the name alone tells which of several in the same second came first.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import zlib
 from dataclasses import dataclass
@@ -77,6 +78,30 @@ class EventRecorder:
             return False
         self._written[identity] = _Written(known.name, count)
         return True
+
+
+class Teller:
+    """Takes events from reconciles and writes them beside these, so that none waits for a best effort.
+
+    Those of one subject stand in one line: they are told in order, and counted.
+    """
+
+    def __init__(self, recorder: EventRecorder, lines: int = 4) -> None:
+        self._recorder = recorder
+        self._lines: list[asyncio.Queue[Event]] = [asyncio.Queue() for _ in range(lines)]
+
+    async def record(self, event: Event) -> None:
+        self._lines[hash(uid_of(event.obj)) % len(self._lines)].put_nowait(event)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for line in self._lines:
+                tasks.create_task(self._tell(line))
+
+    async def _tell(self, line: asyncio.Queue[Event]) -> None:
+        while True:
+            await self._recorder.record(await line.get())
 
 
 def event_object(event: Event, component: str, at: str, microseconds: int) -> Obj:

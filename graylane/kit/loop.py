@@ -20,13 +20,15 @@ from graylane.kit.apply import Applier
 from graylane.kit.cache import Cache, Change, View
 from graylane.kit.clock import Clock, SystemClock
 from graylane.kit.effects import Outcome
-from graylane.kit.events import EventRecorder
+from graylane.kit.events import EventRecorder, Teller
 from graylane.kit.informer import Informer
 from graylane.kit.queue import WorkQueue
 from graylane.model.kinds import Kind
 from graylane.model.meta import Key, Obj, key_of
 
 _LOG = logging.getLogger(__name__)
+
+_URGENT_WORKERS = 32
 
 Reconcile = Callable[[View, Key, datetime], Outcome | Awaitable[Outcome]]
 KeysOf = Callable[[Obj], Iterable[Key]]
@@ -36,7 +38,10 @@ Follow = Callable[[Kind, KeysOf], bool]
 
 @dataclass(frozen=True)
 class Controller:
-    """One kind's loop. A change of a `watches` kind asks for the keys its function names, of old and new object."""
+    """One kind's loop. A change of a `watches` kind asks for the keys its function names, of old and new object.
+
+    `urgent`: whether a change of the primary kind goes before everything that waits, as somebody's own doing.
+    """
 
     name: str
     primary: Kind
@@ -44,6 +49,7 @@ class Controller:
     watches: Mapping[Kind, KeysOf] = field(default_factory=dict)
     workers: int = 1
     extra_caches: tuple[Kind, ...] = ()
+    urgent: Callable[[Change], bool] | None = None
 
 
 class Manager:
@@ -67,7 +73,8 @@ class Manager:
         """Register a controller; before `run`."""
         queue: WorkQueue[Key] = WorkQueue()
         self._controllers.append((controller, queue))
-        self.listen(controller.primary, lambda change: queue.add(change.key))
+        urgent = controller.urgent or (lambda change: False)
+        self.listen(controller.primary, lambda change: queue.add(change.key, urgent=urgent(change)))
         for kind, keys_of in controller.watches.items():
             self.listen(kind, _mapper(queue, keys_of))
         for kind in controller.extra_caches:
@@ -125,12 +132,19 @@ class Manager:
                     tasks.create_task(informer.run())
                 self._running.set()
                 for controller, queue in self._controllers:
-                    for _ in range(controller.workers):
-                        tasks.create_task(self._work(controller, queue))
+                    self._employ(tasks, controller, queue)
         finally:
             self._tasks = None
             for _, queue in self._controllers:
                 queue.close()
+
+    def _employ(self, tasks: asyncio.TaskGroup, controller: Controller, queue: WorkQueue[Key]) -> None:
+        """Few workers leave changes of one object time to come together; who waits for an answer gets more hands."""
+        teller = Teller(EventRecorder(self.client, self.clock, controller.name))
+        tasks.create_task(teller.run())
+        for index in range(controller.workers + (_URGENT_WORKERS if controller.urgent else 0)):
+            only_urgent = index >= controller.workers
+            tasks.create_task(self._work(controller, queue, teller, only_urgent=only_urgent))
 
     def learn(self, kind: Kind, obj: Obj) -> None:
         """Take in what our own write returned, so that the next view shows it."""
@@ -144,11 +158,11 @@ class Manager:
         if informer is not None and known is not None and uid in ("", known["metadata"].get("uid")):
             informer.bury(known)
 
-    async def _work(self, controller: Controller, queue: WorkQueue[Key]) -> None:
+    async def _work(self, controller: Controller, queue: WorkQueue[Key], teller: Teller, *, only_urgent: bool) -> None:
         await self.synced()
-        applier = Applier(self.client, self, EventRecorder(self.client, self.clock, controller.name))
+        applier = Applier(self.client, self, teller)
         while True:
-            key = await queue.get()
+            key = await queue.get(only_urgent=only_urgent)
             try:
                 await self._reconcile(controller, queue, applier, key)
             finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from graylane.kit.cache import View
+from graylane.kit.cache import Change, View
 from graylane.kit.effects import Outcome
 from graylane.kit.loop import Controller
 from graylane.kit.patience import Patience
@@ -23,7 +23,8 @@ from graylane.model.kinds import (
     TRAFFIC_ROUTING,
     VIRTUAL_SERVICE,
 )
-from graylane.model.meta import Key
+from graylane.model.meta import Key, annotations_of, dig, generation_of
+from graylane.model.rollout import StepState
 from graylane.rollouts import reconcile as one_look
 from graylane.rollouts.interest import Interest
 from graylane.rollouts.observe import Known
@@ -47,6 +48,7 @@ def controllers() -> list[Controller]:
             name="rollout",
             primary=ROLLOUT,
             reconcile=reconcile,
+            urgent=is_somebodys_word,
             watches={
                 BATCH_RELEASE: interest.of_batch_release,
                 DEPLOYMENT: interest.of_deployment,
@@ -61,3 +63,13 @@ def controllers() -> list[Controller]:
             workers=WORKERS,
         )
     ]
+
+
+def is_somebodys_word(change: Change) -> bool:
+    """An approval, a changed spec or an order to abort: with a thousand releases under way it is not to stand behind
+    what their pods and routes have to tell."""
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return False
+    approved = dig(new, "status", "canaryStatus", "currentStepState") == StepState.READY
+    return approved or generation_of(old) != generation_of(new) or annotations_of(old) != annotations_of(new)

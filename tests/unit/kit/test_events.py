@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from graylane.client import ApiClient
 from graylane.errors import AlreadyExists, NotFound
 from graylane.kit.effects import Event
-from graylane.kit.events import EventRecorder
+from graylane.kit.events import EventRecorder, Teller
 from graylane.model.kinds import POD, Kind
 from graylane.model.meta import Obj, name_of
+from graylane.testing.waiting import eventually
 from graylane.testing.world import VirtualClock
 
 SUBJECT: Obj = {"metadata": {"name": "web", "namespace": "shop", "uid": "u"}}
@@ -102,3 +104,15 @@ async def test_a_name_has_the_form_of_kubernetes_own_events(api: Events) -> None
     assert subject == "web"
     assert len(digits) == 16
     assert int(digits, 16) // 10**9 == VirtualClock().now().timestamp()
+
+
+async def test_a_teller_lets_nobody_wait_and_tells_of_each_subject_in_order(api: Events) -> None:
+    teller = Teller(recorder(api, VirtualClock()))
+    for reason in [*STORY, STORY[-1]]:
+        await teller.record(Event(POD, SUBJECT, "Normal", reason, "told"))
+    assert api.told() == []
+    running = asyncio.create_task(teller.run())
+    await eventually(lambda: sum(count for _, count in api.told()) > len(STORY))
+    assert [reason for reason, _ in api.told()] == STORY
+    assert api.told()[-1] == (STORY[-1], 2)
+    running.cancel()
