@@ -53,11 +53,12 @@ def effective(plan: Plan, name: str) -> Effective:
 
 def _effective(table: RouteTable, patches: Patches) -> Effective:
     routes = [route for host in table.hosts for route in host.routes]
-    message = _written(table)
+    message, before = _written(table), route_pb2.RouteConfiguration()
+    before.CopyFrom(message)
     tagged = tuple(_tagged(patch, number) for number, patch in enumerate(patches))
     apply.routes(message, tagged, table.names, table.port)
     reader = _Reader(table, routes, patches)
-    hosts = tuple(reader.hosts(message))
+    hosts = tuple(reader.hosts(message, before))
     ignoring = message.ignore_port_in_host_matching
     found = replace(table, hosts=hosts, ignore_port=ignoring, sources=table.sources.union(reader.sources))
     return Effective(found, reader.sources, frozenset(reader.unclear))
@@ -102,11 +103,15 @@ class _Reader:
     def sources(self) -> tuple[Source, ...]:
         return tuple(dict.fromkeys(patch.owner.source for patch in self.patches))
 
-    def hosts(self, message: Any) -> Iterable[VirtualHost]:
+    def hosts(self, message: Any, before: Any) -> Iterable[VirtualHost]:
         outer = self._common(message, decode.TABLE, "")
-        before = {host.name: host for host in self.table.hosts}
+        was = {host.name: each for host, each in zip(before.virtual_hosts, self.table.hosts, strict=True)}
+        written = {host.name: host for host in before.virtual_hosts}
         for each in message.virtual_hosts:
-            known = before.get(each.name)
+            known = was.get(each.name)
+            if known is not None and outer == Common() and each == written[each.name]:
+                yield known
+                continue
             if any(domain.endswith("*") and domain != "*" for domain in each.domains):
                 self.unclear.add("")  # nobody else's tables have such domains
             if each.require_tls == route_components_pb2.VirtualHost.EXTERNAL_ONLY:
