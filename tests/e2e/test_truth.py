@@ -91,13 +91,16 @@ def test_verify_finds_that_all_is_as_predicted(up: Up) -> None:
 
 
 async def test_the_live_view_traces_a_dyed_request_and_shows_what_the_step_changed(up: Up) -> None:
-    terminal = Terminal("status", "-w", columns=140, env=up.environment())
+    terminal = Terminal("status", "-w", env=up.environment())
     try:
         await terminal.shows("approve rollouts-a rollouts-b")
         terminal.press("t")
         await terminal.shows("VirtualService default/vs-mockb http[0]")
-        top, _, _, mocka, mockb = terminal.screen.splitlines()[:5]
-        assert top == "one request with my-request-id:canary"
+        top, _, _, mocka, rule, mockb = terminal.screen.splitlines()[:6]
+        assert (top, rule.strip()) == (
+            "one request with my-request-id:canary",
+            "by VirtualService default/vs-mocka http[0]",
+        )
         assert (mocka.split()[0], mocka.split()[2:4]) == ("mocka", ["canary", "200"])
         assert (mockb.split()[:2], mockb.split()[3:5]) == (["└", "mockb"], ["canary", "200"])
         terminal.press(" ")
@@ -105,7 +108,7 @@ async def test_the_live_view_traces_a_dyed_request_and_shows_what_the_step_chang
         await terminal.shows("rollouts-a: canary Deployment mocka-base-")
         assert "+          value: canary" in terminal.screen
         terminal.press(" ")
-        await terminal.shows("plain served by")
+        await terminal.shows("approve rollouts-a rollouts-b")
         terminal.press("q")
         assert await terminal.ends() == 0
     finally:

@@ -13,6 +13,7 @@ from graylane.cli.demo.diffs import diff
 from graylane.kit.cache import View
 from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, VIRTUAL_SERVICE
 from graylane.model.meta import Obj, dig, is_deleting, name_of
+from graylane.model.revisions import bare_template
 from graylane.trafficrouting.routes import original_of, recall
 
 
@@ -33,7 +34,8 @@ def _templates(view: View, namespace: str, release: Release) -> Iterator[str]:
 
 
 def _only(deployment: Obj, template: Obj) -> Obj:
-    return {"kind": "Deployment", "metadata": {"name": name_of(deployment)}, "spec": {"template": template}}
+    spec = {"template": bare_template(template)}
+    return {"kind": "Deployment", "metadata": {"name": name_of(deployment)}, "spec": spec}
 
 
 def _routes(view: View, namespace: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from graylane.client import ApiClient
 from graylane.errors import GraylaneError
 from graylane.mesh.compile.directory import parsed_cluster
 
-_HEADS = ("hop", "answered by", "version", "code", "ms", "rule")
+_HEADS = ("hop", "answered by", "version", "code", "ms")
 
 
 async def traced(client: ApiClient, found: Picture, width: int) -> list[str]:
@@ -38,7 +38,9 @@ def lines(hops: Sequence[Linked], found: Picture, width: int) -> list[str]:
     for each in hops:
         depth = depths[each.hop.number] = 1 + max((depths.get(parent, -1) for parent in each.parents), default=-1)
         rows.append(_cells(each.hop, depth, found))
-    return table(rows, width)
+    heads, *shown = table(rows, width)
+    rules = [each.hop.rule and f"    by {each.hop.rule}" for each in hops]
+    return [heads, *(line for pair in zip(shown, rules, strict=True) for line in pair if line)]
 
 
 def _cells(hop: SeenHop, depth: int, found: Picture) -> Sequence[str]:
@@ -46,4 +48,4 @@ def _cells(hop: SeenHop, depth: int, found: Picture) -> Sequence[str]:
     pod = hop.pod.partition("/")[2]
     indent = "  " * (depth - 1) + "└ " if depth else ""
     failed = f"{hop.code} {hop.flags}".strip()
-    return indent + name, pod or "nobody", role_in(found.view, name, pod), failed, f"{hop.seconds * 1000:.1f}", hop.rule
+    return indent + name, pod or "nobody", role_in(found.view, name, pod), failed, f"{hop.seconds * 1000:.1f}"
