@@ -1,14 +1,26 @@
-"""The endpoints of ServiceEntries that select them: ready pods and WorkloadEntries of their namespace, by labels.
+"""Endpoints selected by labels: ServiceEntries' ready pods, and WorkloadEntries of ServiceEntries and Services.
 
-Pure. In: a ServiceEntry, pods, WorkloadEntries. Out: `Endpoint`s in a stable order, for each of its hosts.
+Pure. In: who selects, pods, WorkloadEntries. Out: `Endpoint`s in a stable order. What a Service's EndpointSlices list
+comes from elsewhere and is only added to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from graylane.chain import hosts
-from graylane.mesh.inputs import Endpoint, Resolution, Service, ServiceEntry, WorkloadEntry, selects
+from graylane.mesh.inputs import (
+    NO_ENDPOINTS,
+    Endpoint,
+    Endpoints,
+    Resolution,
+    Service,
+    ServiceEntry,
+    ServicePort,
+    WorkloadEntry,
+    selects,
+)
 from graylane.model.meta import Key, Obj, condition, dig, is_deleting, labels_of, name_of, namespace_of
 
 
@@ -20,29 +32,37 @@ def selecting(entries: Iterable[ServiceEntry]) -> Iterator[Service]:
                 yield service
 
 
-def endpoints(service: Service, pods: Iterable[Obj], workloads: Iterable[WorkloadEntry]) -> tuple[Endpoint, ...]:
-    """`pods` that are not ready are left out, as EndpointSlices would."""
-    found = [
-        _of_pod(service, pod) for pod in pods if _chosen(service, namespace_of(pod), labels_of(pod)) and ready(pod)
-    ]
-    found += [
-        _of_workload(service, each)
-        for each in workloads
-        if _chosen(service, each.namespace, each.labels) and hosts.is_address(each.address)
-    ]
+def by_key(
+    entries: Iterable[ServiceEntry],
+    services: Iterable[Service],
+    pods: Iterable[Obj],
+    workloads: Iterable[WorkloadEntry],
+    listed: Mapping[Key, Endpoints],
+) -> Mapping[Key, tuple[Endpoint, ...]]:
+    """`listed` are those of Services' EndpointSlices. A Service that selects no WorkloadEntry is not in the result."""
+    every, written = tuple(pods), tuple(each for each in workloads if hosts.is_address(each.address))
+    found = {}
+    for service in selecting(entries):
+        own = (pod for pod in every if chooses(service, namespace_of(pod), labels_of(pod)) and ready(pod))
+        found[service.endpoints_key] = _ordered([*map(partial(_of_pod, service), own), *_others(service, written)])
+    for service in services if written else ():
+        if more := _others(service, written):
+            found[service.key] = _ordered([*listed.get(service.key, NO_ENDPOINTS).each, *more])
+    return found
+
+
+def _ordered(found: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     unique = {(each.address, each.ports): each for each in found}
     return tuple(unique[key] for key in sorted(unique))
 
 
-def by_key(
-    entries: Iterable[ServiceEntry], pods: Iterable[Obj], workloads: Iterable[WorkloadEntry]
-) -> Mapping[Key, tuple[Endpoint, ...]]:
-    every, written = tuple(pods), tuple(workloads)
-    return {service.endpoints_key: endpoints(service, every, written) for service in selecting(entries)}
+def _others(service: Service, workloads: Iterable[WorkloadEntry]) -> list[Endpoint]:
+    return [_of_workload(service, each) for each in workloads if chooses(service, each.namespace, each.labels)]
 
 
-def _chosen(service: Service, namespace: str, labels: Mapping[str, str]) -> bool:
-    return namespace == service.namespace and selects(service.selector, labels)
+def chooses(service: Service, namespace: str, labels: Mapping[str, str]) -> bool:
+    near = namespace == service.namespace and bool(service.selector)
+    return near and selects(service.selector, labels)
 
 
 def ready(pod: Obj) -> bool:
@@ -57,5 +77,11 @@ def _of_pod(service: Service, pod: Obj) -> Endpoint:
 
 
 def _of_workload(service: Service, entry: WorkloadEntry) -> Endpoint:
-    ports = tuple(sorted((port.name, entry.ports.get(port.name, int(port.target))) for port in service.ports))
+    """A port that a Service names by its pods' is one of those the entry names, or none of it."""
+    numbers = ((port.name, entry.ports.get(port.name) or _target(port, entry)) for port in service.ports)
+    ports = tuple(sorted((name, number) for name, number in numbers if number))
     return Endpoint(entry.address, ports, tuple(sorted(entry.labels.items())), "", entry.weight)
+
+
+def _target(port: ServicePort, entry: WorkloadEntry) -> int:
+    return port.target if isinstance(port.target, int) else entry.ports.get(port.target, 0)

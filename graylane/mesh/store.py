@@ -128,7 +128,7 @@ class Store:
         return Inputs(
             mesh=self.mesh,
             services=_values(self._services) if SERVICE in stale else old.services,
-            endpoints=self._all_endpoints() if stale & _BEHIND_SERVICES else old.endpoints,
+            endpoints=self._all_endpoints() if stale & self._behind_services else old.endpoints,
             proxies=_values(self._proxies) if POD in stale else old.proxies,
             **{field: self._tuple(kind, getattr(old, field)) for kind, field in FIELDS.items()},
             lanes=self._lanes,
@@ -136,15 +136,22 @@ class Store:
         )
 
     def _all_endpoints(self) -> Table[Key, Endpoints]:
-        """Those of EndpointSlices, and those that ServiceEntries select."""
-        entries, workloads = self._configs[SERVICE_ENTRY].values(), self._configs[WORKLOAD_ENTRY].values()
-        found = selected.by_key(entries, self._pods.values(), workloads)  # type: ignore[arg-type]
+        """Those of EndpointSlices, and those that are selected otherwise."""
+        entries: Any = self._configs[SERVICE_ENTRY].values()
+        workloads: Any = self._configs[WORKLOAD_ENTRY].values()
+        pods, services = self._pods.values(), self._services.values()
+        found = selected.by_key(entries, services, pods, workloads, self._endpoints)
         known = self._selected
         self._selected = {
             key: kept if (kept := known.get(key, NO_ENDPOINTS)).each == each else Endpoints(each)
             for key, each in found.items()
         }
         return Table(self._endpoints | self._selected)
+
+    @property
+    def _behind_services(self) -> set[Kind]:
+        """A Service's own change tells of its endpoints only where it selects them itself."""
+        return _BEHIND_SERVICES | ({SERVICE} if self._configs[WORKLOAD_ENTRY] else set())
 
     def _tuple(self, kind: Kind, old: tuple[Any, ...]) -> tuple[Any, ...]:
         return _values(self._configs[kind]) if kind in self._stale else old

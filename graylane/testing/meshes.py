@@ -98,23 +98,25 @@ class Cluster:
     def inputs(self) -> Inputs:
         pods = {key_of(each): each for each in self.pods}
         services, configs = self.of("Service"), self._configs()
+        nouns = tuple(self._service(each) for each in services)
+        listed = {key_of(each): Endpoints(read.endpoints(self._slices(each), pods.get)) for each in services}
         return Inputs(
             mesh=self.mesh,
-            services=tuple(self._service(each) for each in services),
-            endpoints=Table(
-                [(key_of(each), Endpoints(read.endpoints(self._slices(each), pods.get))) for each in services]
-                + [(key, Endpoints(each)) for key, each in self._selected(configs).items()]
-            ),
+            services=nouns,
+            endpoints=Table(listed | {key: Endpoints(each) for key, each in self._selected(configs, nouns, listed)}),
             proxies=tuple(filter(None, map(read.proxy, self.pods))),
             credentials=Table((found.key, found) for each in self.of("Secret") if (found := credential(each))),
             **configs,
         )
 
-    def _selected(self, configs: dict[str, Any]) -> Mapping[Key, tuple[Endpoint, ...]]:
+    def _selected(
+        self, configs: dict[str, Any], services: tuple[Service, ...], listed: Mapping[Key, Endpoints]
+    ) -> Iterable[tuple[Key, tuple[Endpoint, ...]]]:
         ready = [{"type": "Ready", "status": "True"}]
         pods = (each for each in self.pods if key_of(each).name not in self.not_ready)
         told = ({**each, "status": {**each["status"], "conditions": ready}} for each in pods)
-        return selected.by_key(configs["service_entries"], told, configs["workload_entries"])
+        entries, workloads = configs["service_entries"], configs["workload_entries"]
+        return selected.by_key(entries, services, told, workloads, listed).items()
 
     def _service(self, obj: Obj) -> Service:
         found = read.service(obj, self.mesh.domain)

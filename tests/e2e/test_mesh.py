@@ -253,6 +253,7 @@ async def test_sidecars_and_service_entries_count_the_proxies_that_carry_them(ri
     await rig.put({"kind": "ServiceEntry", "metadata": {"name": "near"}, "spec": near})
     await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "vm"}, "spec": {**VM, "labels": {"app": "vm"}}})
     await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "idle"}, "spec": VM})
+    await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "old"}, "spec": {**VM, "labels": {"app": "mockb"}}})
     chosen = {"workloadSelector": {"labels": {"app": "mocka"}}, "egress": [{"hosts": ["./*"]}]}
     await rig.put({"kind": "Sidecar", "metadata": {"name": "one"}, "spec": chosen})
     for kind, name, count in (
@@ -260,6 +261,7 @@ async def test_sidecars_and_service_entries_count_the_proxies_that_carry_them(ri
         (SIDECAR, "one", 1),
         (WORKLOAD_ENTRY, "vm", 2),
         (WORKLOAD_ENTRY, "idle", 0),
+        (WORKLOAD_ENTRY, "old", 3),  # by the Service; a gateway may call it as well
     ):
         said = condition(await rig.reconciled(kind, name), "Reconciled")
         assert said is not None

@@ -231,6 +231,20 @@ async def test_an_entry_may_select_pods_and_workload_entries(town: Town) -> None
     assert await town.who("http://ext.example/") == 503
 
 
+async def test_a_service_selects_workload_entries_beside_its_pods(town: Town) -> None:
+    """As a service is moved from a virtual machine into the cluster, or back."""
+    vm = obj("WorkloadEntry", "vm", address=town.address(6), labels={"app": "b", "version": "v9"}, ports={"http": 8000})
+    far = obj("WorkloadEntry", "far", "elsewhere", address=town.address(9), labels={"app": "b"})
+    await town.have(
+        vm, far, vs(to("none", ", match: [{uri: {prefix: /vm}}]") + "- route: [{destination: {host: b}}]\n")
+    )
+    assert {await town.who() for _ in range(40)} == {"v1", "v2", "c"}
+    assert {await town.who("http://b:8000/vm") for _ in range(5)} == {"c"}
+    town.cluster.delete("WorkloadEntry", "vm")
+    await town.push()
+    assert {await town.who() for _ in range(40)} == {"v1", "v2"}
+
+
 async def test_a_workload_entrys_weight_is_its_share(town: Town) -> None:
     ports = [{"number": 80, "name": "web", "protocol": "HTTP"}]
     await town.have(

@@ -19,9 +19,9 @@ from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.filters.patches import Patch
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Source, selects
+from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Source
 from graylane.mesh.memo import Memo, Table
-from graylane.mesh.selected import selecting
+from graylane.mesh.selected import chooses, selecting
 from graylane.mesh.table import RouteTable
 from graylane.model.meta import Key
 
@@ -52,10 +52,10 @@ class Plan:
     def carriers(self, source: Source) -> frozenset[Key]:
         """The proxies an object has an effect on: through their routes, their rules or their filters.
 
-        A WorkloadEntry has its effect through the ServiceEntries that select it.
+        A WorkloadEntry has its effect through what selects it.
         """
         if source.kind == "WorkloadEntry":
-            return frozenset(key for entry in self._choosing(source) for key in self.carriers(entry))
+            return frozenset(key for keys in self._behind_workload(source) for key in keys)
         tables = {table.name for table in self.tables.values() if source in table.sources}
         tables |= {name for name, patches in self.edits.tables.items() if _has(patches, source)}
         found = self.listeners.values()
@@ -70,12 +70,17 @@ class Plan:
                 owners.add(inbound.owner)
         return frozenset(owner.key for owner in owners if owner is not None)
 
-    def _choosing(self, source: Source) -> Iterator[Source]:
+    def _behind_workload(self, source: Source) -> Iterator[Iterable[Key]]:
         workload = next((each for each in self.inputs.workload_entries if each.source == source), None)
-        for entry in self.inputs.service_entries if workload else ():
-            near = entry.namespace == source.namespace
-            if near and any(selects(each.selector, workload.labels) for each in selecting((entry,)) if workload):
-                yield entry.source
+        if workload is None:
+            return
+        for entry in self.inputs.service_entries:
+            if any(chooses(each, workload.namespace, workload.labels) for each in selecting((entry,))):
+                yield self.carriers(entry.source)
+        services = [each for each in self.inputs.services if chooses(each, workload.namespace, workload.labels)]
+        for group in self.groups:
+            if any(group.client.service(each.host) is each for each in services):
+                yield (proxy.key for proxy in group.proxies)
 
     def changed_inside(self, endpoint: Endpoint) -> tuple[Source, ...]:
         """The EnvoyFilters that change a request between its caller and this pod, in order."""

@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.store import Store
-from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE, SERVICE_ENTRY, VIRTUAL_SERVICE, Kind
+from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE, SERVICE_ENTRY, VIRTUAL_SERVICE, WORKLOAD_ENTRY, Kind
 from graylane.model.meta import Key, Obj, key_of
 from graylane.testing import meshes
 
@@ -168,3 +168,27 @@ def test_of_pods_that_a_service_entry_selects_readiness_counts() -> None:
     assert api.store.inputs().endpoints[key] is kept
     api.remove(SERVICE_ENTRY, Key("default", "se"))
     assert key not in api.store.inputs().endpoints
+
+
+def test_a_service_that_selects_workload_entries_has_them_beside_its_slices() -> None:
+    api = Api()
+    key = Key("default", "b")
+    api.put(SERVICE, SERVICE_B)
+    api.put(POD, meshes.pod("b-1", "127.9.0.4", {"app": "b"}))
+    api.put(ENDPOINT_SLICE, SLICE_B)
+    listed = api.store.inputs().endpoints[key]
+    meta = {"name": "vm", "namespace": "default", "generation": 1}
+    spec = {"address": "127.9.0.9", "labels": {"app": "b"}}
+    assert api.put(WORKLOAD_ENTRY, {"metadata": meta, "spec": spec})
+    found = api.store.inputs().endpoints[key]
+    assert set(found.each) > set(listed.each)
+    (more,) = set(found.each) - set(listed.each)
+    assert (more.address, more.ports) == ("127.9.0.9", (("http", 8000),))
+    other = {**SERVICE_B, "spec": {**SERVICE_B["spec"], "selector": {"app": "c"}}}
+    api.put(SERVICE, other)
+    assert api.store.inputs().endpoints[key].each == listed.each
+    named = {"ports": [{"name": "http", "port": 80, "targetPort": "web"}], "selector": {"app": "b"}}
+    api.put(SERVICE, {**SERVICE_B, "spec": named})
+    assert () in [each.ports for each in api.store.inputs().endpoints[key].each]
+    api.put(WORKLOAD_ENTRY, {"metadata": {**meta, "generation": 2}, "spec": {**spec, "ports": {"web": 8123}}})
+    assert (("http", 8123),) in [each.ports for each in api.store.inputs().endpoints[key].each]
