@@ -555,6 +555,18 @@ async def tunnelled(town: Town, authority: str) -> str:
     return (await town.raw(text, line=True)).split()[1]
 
 
+async def test_who_sticks_to_a_pod_sticks_to_it_while_inbound_filters_come_and_change(town: Town) -> None:
+    async def pods() -> list[str | int]:
+        return [await town.who("http://b:8000/", x_user=str(number)) for number in range(20)]
+
+    await town.follow({"loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}})
+    direct = await pods()
+    assert set(direct) == {"v1", "v2"}
+    for value in ("1", "2"):
+        await town.have(inbound_lua(adds("x-in", value), selected={"app": "b"}))
+        assert await pods() == direct
+
+
 async def test_an_inbound_filter_that_envoy_refuses_leaves_the_direct_way(town: Town) -> None:
     await town.have(inbound_lua("function envoy_on_request(h"))
     assert {each.resource.type.short for each in town.rig.refused} == {"LDS"}

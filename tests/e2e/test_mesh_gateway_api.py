@@ -429,6 +429,20 @@ async def test_grpc_calls_are_routed_by_service_and_method(town: Town) -> None:
             "UNIMPLEMENTED",
         ]
         assert await call("/shop.None/Any") == "UNAVAILABLE"
+        await town.have(INSIDE, namespace="istio-system")
+        asked = channel.unary_unary("/shop.Cart/Add")(b"hi", timeout=30)
+        assert (await asked, dict(await asked.initial_metadata())["x-inside"]) == (b"g1 hi", "yes")
+
+
+INSIDE = """
+kind: EnvoyFilter
+metadata: {name: inside}
+spec:
+  configPatches:
+  - applyTo: VIRTUAL_HOST
+    match: {context: SIDECAR_INBOUND, routeConfiguration: {vhost: {name: "inbound|http|50051"}}}
+    patch: {operation: MERGE, value: {response_headers_to_add: [{header: {key: x-inside, value: "yes"}}]}}
+"""
 
 
 async def test_a_route_of_a_service_entry_is_for_its_hosts_in_the_mesh(town: Town) -> None:

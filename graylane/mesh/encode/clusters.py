@@ -249,6 +249,7 @@ def _assigned(name: str, endpoints: tuple[Endpoint, ...], port: str, doors: Mapp
             internal = entry.endpoint.address.envoy_internal_address
             # With another version it is another endpoint: no connection is kept to a listener as it was.
             internal.server_listener_name, internal.endpoint_id = where, f"{called}#{doors[where]}"
+            entry.metadata.filter_metadata["envoy.lb"]["hash_key"] = called  # as when it is called directly
     return resource(Type.ENDPOINTS, name, message)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from envoy.config.listener.v3 import listener_pb2
 
 from graylane.mesh.compile.listeners import ListenerSpec
 from graylane.mesh.compile.plan import plan
+from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.memo import Memo
+from graylane.mesh.snapshot import Type
 from graylane.testing import meshes
 
 WORLD = """
@@ -78,3 +81,23 @@ def test_what_is_passed_through_goes_to_the_service_that_was_connected_to() -> N
     rule = f"kind: DestinationRule\nmetadata: {{name: b}}\nspec: {passed}\n"
     (chain,) = captured("tcp", TCP, rule).chains
     assert {target.cluster for target in chain.targets} == {f"outbound|5000||{B}"}
+
+
+OPENED = """
+kind: EnvoyFilter
+metadata: {name: ef}
+spec:
+  configPatches:
+  - applyTo: LISTENER
+    match: {context: SIDECAR_INBOUND}
+    patch: {operation: ADD, value: {name: mine, address: {socket_address: {address: 0.0.0.0, port_value: 7000}}}}
+"""
+
+
+def test_a_listener_that_an_envoy_filter_adds_is_in_the_pods_own_namespace() -> None:
+    cluster = meshes.Cluster(mesh=MeshConfig(namespaces="/run/netns/gl-"))
+    cluster.apply(*meshes.manifests(OPENED))
+    cluster.pods = [meshes.pod("one", "10.179.0.2", {})]
+    opened = compile(cluster.inputs()).snapshot.of(Type.LISTENER)["mine@10.179.0.2"]
+    socket = listener_pb2.Listener.FromString(opened.body).address.socket_address
+    assert (socket.address, socket.network_namespace_filepath) == ("10.179.0.2", "/run/netns/gl-10.179.0.2")
