@@ -105,4 +105,4 @@ def shows(shell: Shell, line: Line) -> bool:
 
 def _shape(text: str) -> str:
     """What a line says, without the addresses, ports and ages that differ from run to run."""
-    return re.sub(r"for \d+\w*", "for AGE", re.sub(r"127\.[\d.:]+", "IP", text)).strip()
+    return re.sub(r"waiting \d+\w*", "waiting AGE", re.sub(r"127\.[\d.:]+", "IP", text)).strip()
