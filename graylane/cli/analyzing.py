@@ -144,7 +144,7 @@ def _of_files(question: Question, namespace: str) -> _Read:
     known = served(each.object for each in written.values())
     verdicts = {key: judged(known, each.object) for key, each in written.items()}
     told = [_message(written[key].object, finding) for key, verdict in verdicts.items() for finding in verdict.findings]
-    lists = with_translations(listed(each.object for key, each in written.items() if verdicts[key].decodes))
+    lists = with_translations(listed(each.object for key, each in written.items() if verdicts[key].sound))
     whole, running = imagined(lists, every_gateway=False), imagined(lists)
     refused = tuple(each for each in told if shown in ("", each.namespace))
     return _Read(whole, running, shown, "the given manifests", refused, written)

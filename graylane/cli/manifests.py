@@ -6,6 +6,7 @@ Shell for reading, pure for everything else. In: paths. Out: objects in order, e
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ def parse(text: str, name: str) -> list[Manifest]:
         documents = [(node, document) for node, document in _documents(text) if document is not None]
     except yaml.YAMLError as error:
         raise UserError(f"{name}: not YAML: {_where(error)}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: not what JSON can say: {error}") from error
     return [
         manifest
         for number, (node, document) in enumerate(documents, 1)
@@ -68,12 +71,22 @@ def parse(text: str, name: str) -> list[Manifest]:
     ]
 
 
+class _Loader(yaml.SafeLoader):
+    """Times stay text, as they are to Kubernetes."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _documents(text: str) -> Iterator[tuple[yaml.Node, Any]]:
-    loader = yaml.SafeLoader(text)
+    """As JSON would have them: every key is text. Raises ValueError where something contains itself."""
+    loader = _Loader(text)
     try:
         while loader.check_node():
             if (node := loader.get_node()) is not None:
-                yield node, loader.construct_document(node)
+                yield node, json.loads(json.dumps(loader.construct_document(node)))
     finally:
         loader.dispose()
 

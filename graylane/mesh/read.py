@@ -88,7 +88,7 @@ def protocol_of(port: Obj) -> Protocol:
 
 def service(obj: Obj, domain: str) -> Service:
     spec = obj.get("spec") or {}
-    ports = tuple(_service_port(port) for port in spec.get("ports") or [])
+    ports = tuple(_service_port(port) for port in spec.get("ports") or [] if port.get("port"))
     found = Service(
         namespace=namespace_of(obj),
         name=name_of(obj),

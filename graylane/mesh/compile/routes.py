@@ -125,7 +125,7 @@ class _Rule:
         )
 
     def _forward(self) -> Forward | None:
-        written = self.rule["route"]
+        written = [entry for entry in self.rule["route"] if entry.get("destination")]
         split = len(written) > 1
         if split:
             written = [entry for entry in written if entry.get("weight")]

@@ -24,6 +24,10 @@ _UNKNOWN = re.compile(r'has no field named "(\w+)" at "([^"]*)"')
 _AT = re.compile(r" at (\w[\w.\[\]]*?)\.*$")
 
 
+# The parser takes for granted that an `@type` is a text: one that is a list is no ParseError.
+_UNREADABLE = (json_format.ParseError, AttributeError, TypeError)
+
+
 class BadValue(ValueError):
     """The value cannot be read as the message it should be."""
 
@@ -37,11 +41,11 @@ def parse(value: Any, message: Any, path: str) -> list[str]:
     try:
         json_format.ParseDict(value, message)
         return []
-    except json_format.ParseError as strict:
+    except _UNREADABLE as strict:
         message.Clear()
         try:
             json_format.ParseDict(value, message, ignore_unknown_fields=True)
-        except json_format.ParseError as error:
+        except _UNREADABLE as error:
             raise BadValue(_located(error, path)) from error
         return [_located(strict, path)]
 

@@ -113,7 +113,7 @@ def _slices(found: Lists, view: View, made: list[Obj]) -> Iterator[Obj]:
         if behind:
             name = f"{name_of(service)}-planned"
             meta = {"name": name, "namespace": namespace_of(service), "labels": {read.SERVICE_NAME: name_of(service)}}
-            ports = [_port(port, behind[0]) for port in dig(service, "spec", "ports", default=[])]
+            ports = [_port(port, behind[0]) for port in dig(service, "spec", "ports", default=[]) if port.get("port")]
             yield {"metadata": meta, "ports": ports, "endpoints": [_endpoint(pod) for pod in behind]}
 
 

@@ -18,7 +18,9 @@ spec: {selector: {app: two}, ports: [{name: http, port: 8000}, {name: http-admin
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: b}
-spec: {template: {metadata: {labels: {app: b, version: v1}}, spec: {containers: [{name: x, image: y}]}}}
+spec:
+  selector: {matchLabels: {app: b}}
+  template: {metadata: {labels: {app: b, version: v1}}, spec: {containers: [{name: x, image: y}]}}
 ---
 apiVersion: networking.istio.io/v1beta1
 kind: Gateway

@@ -24,12 +24,16 @@ spec: {selector: {app: web, version: v2}, ports: [{name: http, port: 80}]}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web-v1}
-spec: {template: {metadata: {labels: {app: web, version: v1}}, spec: {containers: [{name: x, image: y}]}}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web, version: v1}}, spec: {containers: [{name: x, image: y}]}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web-v2}
-spec: {template: {metadata: {labels: {app: web, version: v2}}, spec: {containers: [{name: x, image: y}]}}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web, version: v2}}, spec: {containers: [{name: x, image: y}]}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway

@@ -21,12 +21,16 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80}]}
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web-v1}
-spec: {template: {metadata: {labels: {app: web, version: v1}}, spec: {containers: [{name: x, image: y}]}}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web, version: v1}}, spec: {containers: [{name: x, image: y}]}}
 ---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web-v2}
-spec: {template: {metadata: {labels: {app: web, version: v2}}, spec: {containers: [{name: x, image: y}]}}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web, version: v2}}, spec: {containers: [{name: x, image: y}]}}
 ---
 apiVersion: networking.istio.io/v1beta1
 kind: DestinationRule
@@ -47,7 +51,9 @@ ROUTING = """---
 apiVersion: rollouts.kruise.io/v1alpha1
 kind: TrafficRouting
 metadata: {name: web}
-spec: {strategy: {matches: [{headers: [{type: RegularExpression, name: x-lane, value: 'blue.*'}]}]}}
+spec:
+  objectRef: [{service: web, customNetworkRefs: []}]
+  strategy: {matches: [{headers: [{type: RegularExpression, name: x-lane, value: 'blue.*'}]}]}
 """
 
 
@@ -64,7 +70,7 @@ def test_an_error_is_one_line_and_ends_with_one(tmp_path: Path, capsys: pytest.C
     (tmp_path / "bad.yaml").write_text(BY_HAND.replace("subset: v2}", "subset: v3}"))
     assert run(["analyze", "-f", str(tmp_path)]) == 1
     told = capsys.readouterr()
-    origin = f"VirtualService default/web {tmp_path / 'bad.yaml'}:29"
+    origin = f"VirtualService default/web {tmp_path / 'bad.yaml'}:33"
     wanted = f"Error [IST0101] ({origin}) Referenced host+subset in destinationrule not found: 'web+v3'"
     assert told.out.splitlines() == [wanted]
     assert told.err == "graylane: 1 error found when analyzing the given manifests\n"
@@ -77,7 +83,7 @@ def test_a_document_has_the_fields_of_istioctl_and_the_place(
     assert run(["analyze", "-f", str(tmp_path / "bad.yaml"), "-o", "json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["code"], found["level"], found["origin"]) == ("IST0101", "Error", "VirtualService default/web")
-    assert found["reference"] == f"{tmp_path / 'bad.yaml'}:29"
+    assert found["reference"] == f"{tmp_path / 'bad.yaml'}:33"
     assert found["documentationUrl"].endswith("/ist0101/")
 
 
@@ -106,6 +112,26 @@ def test_what_an_api_server_would_refuse_is_named_with_its_line(
     told = [each for each in capsys.readouterr().out.splitlines() if f"[{code}]" in each and says in each]
     assert len(told) == 1
     assert f"bad.yaml:{line})" in told[0]
+
+
+BROKEN = {
+    "a port without a number": ("{name: http, port: 80}", "{name: http}", 1, "spec.ports[0].port: "),
+    "a hole in a list": ("ports: [{name: http, port: 80}]", "ports: [null]", 1, "spec.ports[0]: Invalid value: null"),
+    "an object within itself": ("selector: {app: web}", "selector: &a {app: *a}", 2, "not what JSON can say"),
+    "a route to nowhere": ("route: [{destination: {host: web, subset: v1}}]", "route: [{}]", 1, "destination"),
+    "no list of hosts": ("hosts: [web]", "hosts: null", 1, "hosts"),
+}
+
+
+@pytest.mark.parametrize(("good", "bad", "code", "says"), BROKEN.values(), ids=BROKEN)
+def test_manifests_that_are_broken_are_told_so_and_are_no_defect_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], good: str, bad: str, code: int, says: str
+) -> None:
+    assert good in BY_HAND
+    (tmp_path / "bad.yaml").write_text(BY_HAND.replace(good, bad))
+    assert run(["analyze", "-f", str(tmp_path)]) == code
+    told = capsys.readouterr()
+    assert says in told.out + told.err
 
 
 def test_kinds_of_crds_among_the_manifests_are_judged_by_these(

@@ -45,6 +45,7 @@ def lua(**fields: Any) -> Obj:
         ("LISTENER", ["a"], f"{VALUE}: a map of fields is expected, not list"),
         ("HTTP_FILTER", lua(inlineCode=3), f"{VALUE}.inlineCode: expected string"),
         ("HTTP_FILTER", {"name": "x", "typed_config": {"@type": "type.googleapis.com/no.Such"}}, "no message of type"),
+        ("HTTP_FILTER", {"name": "x", "typed_config": {"@type": ["a"]}}, f"{VALUE}: "),
         (
             "HTTP_FILTER",
             {"name": "x", "typed_config": {"@type": LUA.replace("extensions", "config").replace("v3", "v2")}},
