@@ -236,8 +236,8 @@ class Mesh:
         unsure = self._quarantine.held | bad.keys()
         for source, findings in live.plan.findings.items():
             known = self._told.get((source.kind, source.key))
-            guard = live.plan.guards.get(source, "")
-            told = known is not None and known.tells(source.generation, Reason.ACKNOWLEDGED, findings, guard)
+            note = live.plan.notes.get(source, "")
+            told = known is not None and known.tells(source.generation, Reason.ACKNOWLEDGED, findings, note)
             if not told and source not in unsure:
                 self._tell(_KIND_OF[source.kind], source, self._acknowledged(live, source))
         for source, why in bad.items():
@@ -279,7 +279,7 @@ class Mesh:
 
     def _tell(self, kind: Kind, source: Source, verdict: Verdict) -> None:
         known = self._told.get((source.kind, source.key))
-        if known is not None and known.tells(verdict.generation, verdict.reason, verdict.findings, verdict.guard):
+        if known is not None and known.tells(verdict.generation, verdict.reason, verdict.findings, verdict.note):
             return
         self._told[source.kind, source.key] = verdict
         self._writer.write(kind, source.key, lambda obj, now: _patch(obj, source, verdict, now))

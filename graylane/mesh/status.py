@@ -33,8 +33,8 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """About one state of one object. `message` is prose; `refusal` is what Envoy says against it; `guard` what of a
-    Gateway's annotation holds, whose change is no new generation.
+    """About one state of one object. `message` is prose; `refusal` is what Envoy says against it; `note` what holds
+    of it that may change without a new generation.
     """
 
     generation: int
@@ -42,23 +42,23 @@ class Verdict:
     message: str
     findings: tuple[Finding, ...] = ()
     refusal: str = ""
-    guard: str = ""
+    note: str = ""
 
     @property
     def status(self) -> str:
         return "True" if self.reason is Reason.ACKNOWLEDGED else "False"
 
-    def tells(self, generation: int, reason: Reason, findings: tuple[Finding, ...], guard: str = "") -> bool:
+    def tells(self, generation: int, reason: Reason, findings: tuple[Finding, ...], note: str = "") -> bool:
         """Whether this says as much already; how many proxies there are is not worth another write."""
-        return (self.generation, self.reason, self.findings, self.guard) == (generation, reason, findings, guard)
+        return (self.generation, self.reason, self.findings, self.note) == (generation, reason, findings, note)
 
 
 def acknowledged(compiled: Compiled, source: Source) -> Verdict:
     count = len(compiled.plan.carriers(source))
     findings = compiled.plan.findings.get(source, ())
-    guard = compiled.plan.guards.get(source, "")
-    message = f"{count}/{count} proxies up to date" + (f"; {guard}" if guard else "")
-    return Verdict(source.generation, Reason.ACKNOWLEDGED, message, findings, guard=guard)
+    note = compiled.plan.notes.get(source, "")
+    message = f"{count}/{count} proxies up to date" + (f"; {note}" if note else "")
+    return Verdict(source.generation, Reason.ACKNOWLEDGED, message, findings, note=note)
 
 
 def in_bootstrap(verdict: Verdict, started: bool) -> Verdict:

@@ -249,23 +249,31 @@ async def test_sidecars_and_service_entries_count_the_proxies_that_carry_them(ri
     ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
     spec = {"hosts": ["x.example"], "ports": ports, "resolution": "DNS"}
     await rig.put({"kind": "ServiceEntry", "metadata": {"name": "out"}, "spec": spec})
-    near = {**spec, "hosts": ["near.example"], "resolution": "STATIC", "workloadSelector": {"labels": {"app": "vm"}}}
-    await rig.put({"kind": "ServiceEntry", "metadata": {"name": "near"}, "spec": near})
-    await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "vm"}, "spec": {**VM, "labels": {"app": "vm"}}})
-    await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "idle"}, "spec": VM})
-    await rig.put({"kind": "WorkloadEntry", "metadata": {"name": "old"}, "spec": {**VM, "labels": {"app": "mockb"}}})
     chosen = {"workloadSelector": {"labels": {"app": "mocka"}}, "egress": [{"hosts": ["./*"]}]}
     await rig.put({"kind": "Sidecar", "metadata": {"name": "one"}, "spec": chosen})
-    for kind, name, count in (
-        (SERVICE_ENTRY, "out", 2),
-        (SIDECAR, "one", 1),
-        (WORKLOAD_ENTRY, "vm", 2),
-        (WORKLOAD_ENTRY, "idle", 0),
-        (WORKLOAD_ENTRY, "old", 3),  # by the Service; a gateway may call it as well
-    ):
+    for kind, name, count in ((SERVICE_ENTRY, "out", 2), (SIDECAR, "one", 1)):
         said = condition(await rig.reconciled(kind, name), "Reconciled")
         assert said is not None
         assert said["message"] == f"{count}/{count} proxies up to date"
+
+
+async def test_a_workload_entry_says_who_selects_it_whichever_of_them_comes_first(rig: MeshRig) -> None:
+    async def says(name: str, end: str) -> None:
+        async def look() -> bool:
+            said = condition(await rig.obj(WORKLOAD_ENTRY, name), "Reconciled")
+            return said is not None and said["status"] == "True" and said["message"] == end
+
+        await eventually(look, 30)
+
+    for name, labels in (("vm", {"app": "vm"}), ("old", {"app": "mockb"})):
+        await rig.put({"kind": "WorkloadEntry", "metadata": {"name": name}, "spec": {**VM, "labels": labels}})
+    await says("vm", "0/0 proxies up to date; selected by nothing")
+    await says("old", "3/3 proxies up to date; selected by Service default/mockb")
+    ports = [{"number": 80, "name": "http", "protocol": "HTTP"}]
+    spec = {"hosts": ["near.example"], "ports": ports, "resolution": "STATIC"}
+    spec["workloadSelector"] = {"labels": {"app": "vm"}}
+    await rig.put({"kind": "ServiceEntry", "metadata": {"name": "near"}, "spec": spec})
+    await says("vm", "2/2 proxies up to date; selected by ServiceEntry default/near")
 
 
 async def test_what_envoy_refuses_is_said_on_the_object_and_holds_nothing_else_back(rig: MeshRig) -> None:

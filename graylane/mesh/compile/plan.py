@@ -19,7 +19,7 @@ from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.filters.patches import Patch
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Source
+from graylane.mesh.inputs import NO_ENDPOINTS, Endpoint, Endpoints, Inputs, Service, Source, WorkloadEntry
 from graylane.mesh.memo import Memo, Table
 from graylane.mesh.selected import chooses, selecting
 from graylane.mesh.table import RouteTable
@@ -28,8 +28,8 @@ from graylane.model.meta import Key
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """`findings` has an entry for each configuration object; `guards` says of Gateways what their spoof guard does.
-    Tables that did not change are those of the last plan.
+    """`findings` has an entry for each configuration object; `notes` say what of one may change without it: a Gateway's
+    spoof guard, by whom a WorkloadEntry is selected. Tables that did not change are those of the last plan.
     """
 
     inputs: Inputs
@@ -39,7 +39,7 @@ class Plan:
     clusters: Table[str, ClusterSpec]
     findings: Findings
     groups: tuple[Group, ...]
-    guards: Mapping[Source, str]
+    notes: Mapping[Source, str]
     inbound: Table[str, Inbound] = NOBODY
 
     def behind(self, cluster: ClusterSpec) -> Endpoints:
@@ -72,21 +72,32 @@ class Plan:
 
     def _behind_workload(self, source: Source) -> Iterator[Iterable[Key]]:
         workload = next((each for each in self.inputs.workload_entries if each.source == source), None)
-        if workload is None:
-            return
-        for entry in self.inputs.service_entries:
-            if any(chooses(each, workload.namespace, workload.labels) for each in selecting((entry,))):
-                yield self.carriers(entry.source)
-        services = [each for each in self.inputs.services if chooses(each, workload.namespace, workload.labels)]
-        for group in self.groups:
-            if any(group.client.service(each.host) is each for each in services):
-                yield (proxy.key for proxy in group.proxies)
+        for service in _choosing(self.inputs, workload) if workload else ():
+            if service.entry is not None:
+                yield self.carriers(service.entry)
+            for group in self.groups if service.entry is None else ():
+                if group.client.service(service.host) is service:
+                    yield (proxy.key for proxy in group.proxies)
 
     def changed_inside(self, endpoint: Endpoint) -> tuple[Source, ...]:
         """The EnvoyFilters that change a request between its caller and this pod, in order."""
         found = self.inbound.get(endpoint.address)
         ports = (found.port(number) for _, number in endpoint.ports) if found else ()
         return tuple(dict.fromkeys(patch.owner.source for port in ports if port for patch in port.patches))
+
+
+def _choosing(inputs: Inputs, workload: WorkloadEntry) -> Iterator[Service]:
+    for service in (*selecting(inputs.service_entries), *inputs.services):
+        if chooses(service, workload.namespace, workload.labels):
+            yield service
+
+
+def _notes(inputs: Inputs) -> Iterator[tuple[Source, str]]:
+    for gateway in inputs.gateways:
+        yield gateway.source, guard.words(gateway, inputs.lanes)
+    for workload in inputs.workload_entries:
+        found = dict.fromkeys(str(each.entry or f"Service {each.key}") for each in _choosing(inputs, workload))
+        yield workload.source, f"selected by {', '.join(found) or 'nothing'}"
 
 
 def _has(patches: tuple[Patch, ...], source: Source) -> bool:
@@ -113,7 +124,7 @@ def plan(inputs: Inputs, memo: Memo) -> Plan:
         clusters=reached,
         findings=_with(memo, analyse(world), findings),
         groups=(*sidecars, *routers),
-        guards={each.source: guard.words(each, inputs.lanes) for each in inputs.gateways},
+        notes=dict(_notes(inputs)),
         inbound=inbounds(world),
     )
 
