@@ -16,22 +16,24 @@ from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from graylane.mesh.inputs import Source
 
 NAMESPACE, KEY = "graylane.code", "fault"
-LIMIT = 10_000_000
+LIMIT, MEGABYTES = 10_000_000, 256
+_STEP = 1000
 SEPARATOR = "\x1f"
 _PLACE = re.compile(r"(spec\.configPatches\[\d+\]):(\d+): ")
 _LUA = lua_pb2.Lua.DESCRIPTOR.full_name
 _PER_ROUTE = lua_pb2.LuaPerRoute.DESCRIPTOR.full_name
-# The hook stays: it fires after half of the limit, and a script that begins sets the count back. One that goes on
-# later, when an answer has come, runs under the same hook.
+# The hook stays, and a script that begins sets the count back: one that goes on later, when an answer has come, runs
+# under the same hook.
 _WRAPPER = """\
-local jitter, hook, load, ticks = jit, debug.sethook, loadstring, 0
+local jitter, hook, load, memory, steps = jit, debug.sethook, loadstring, collectgarbage, 0
 local function bounded(code, ...)
   jitter.off()
-  ticks = 0
+  steps = 0
   hook(function()
-    ticks = ticks + 1
-    if ticks > 1 then ticks = 0 error("it runs for more than {limit:,} instructions", 2) end
-  end, "", {half})
+    steps = steps + {step}
+    if steps > {limit} then steps = 0 error("it runs for more than {limit:,} instructions", 2) end
+    if memory("count") > {megabytes} * 1024 then error("it uses more than {megabytes} MB", 2) end
+  end, "", {step})
   return pcall(code, ...)
 end
 local code, why = load([{level}[
@@ -72,7 +74,8 @@ def watched(script: str, source: Source, place: str) -> str:
     level = next(level for level in map("=".__mul__, range(1, len(script) + 2)) if f"]{level}]" not in script + "]")
     owner = "".join(f"\\{ord(letter):03}" if letter == SEPARATOR else letter for letter in mark(source))
     found = {"script": script, "level": level, "place": place, "mark": owner}
-    return _WRAPPER.format(limit=LIMIT, half=LIMIT // 2, namespace=NAMESPACE, key=KEY, **found)
+    limits = {"limit": LIMIT, "step": _STEP, "megabytes": MEGABYTES}
+    return _WRAPPER.format(namespace=NAMESPACE, key=KEY, **limits, **found)
 
 
 def is_lua(http_filter: Any) -> bool:

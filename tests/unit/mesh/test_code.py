@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from lupa.lua51 import LuaRuntime
+from lupa.luajit21 import LuaError, LuaRuntime
 
 from graylane.mesh.filters.code import SEPARATOR, mark, marked, watch, watched
 from graylane.mesh.inputs import Source
@@ -17,9 +19,8 @@ PLACE = "spec.configPatches[0]"
 
 
 def ran(script: str) -> str:
-    """What a script leaves in the global `result`, run by plain Lua, which has no `jit`."""
+    """What a script leaves in the global `result`, run by LuaJIT, as Envoy does."""
     runtime = LuaRuntime(unpack_returned_tuples=True)
-    runtime.execute("jit = {off = function() end}")
     runtime.execute(watched(script, OWNER, PLACE))
     return str(runtime.globals().result)
 
@@ -36,6 +37,21 @@ def ran(script: str) -> str:
 )
 def test_a_script_does_what_it_did(script: str) -> None:
     assert ran(script) == "xy"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("local n = 0\nwhile true do n = n + 1 end", f"{PLACE}:2: it runs for more than 10,000,000 instructions"),
+        ("local t = {}\nwhile true do t[#t + 1] = ('x'):rep(100000) .. #t end", f"{PLACE}:2: it uses more than 256 MB"),
+        ("local function deeper() return 1 + deeper() end\ndeeper()", "stack overflow"),
+        ("error('no')", f"{PLACE}:1: no"),
+        ("x = = 1", f"{PLACE}:1: unexpected symbol near '='"),
+    ],
+)
+def test_a_script_that_goes_too_far_or_fails_is_ended_with_its_line(script: str, said: str) -> None:
+    with pytest.raises(LuaError, match=re.escape(said)):
+        ran(script)
 
 
 @given(st.text(alphabet="]=[ab-\n", max_size=12))
