@@ -6,6 +6,7 @@ replaced, paused, disabled and so on at random moments, and for every instant wh
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections import Counter
@@ -18,9 +19,9 @@ from graylane.cli.exits import GaveUp
 from graylane.cli.releasing import Verb, abort, approve
 from graylane.cli.undoing import undo
 from graylane.client import ApiClient
-from graylane.errors import Conflict, UserError
+from graylane.errors import Conflict, NotFound, UserError
 from graylane.kit.cache import View
-from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, TRAFFIC_ROUTING, VIRTUAL_SERVICE
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, TRAFFIC_ROUTING, VIRTUAL_SERVICE
 from graylane.model.meta import (
     Obj,
     annotations_of,
@@ -151,6 +152,12 @@ class Walker:
         obj = rollout_manifest(self.service)
         self._wrote(await self.client.create(ROLLOUT, obj | {"metadata": obj["metadata"] | {"namespace": NAMESPACE}}))
         self._note("delete and create")
+
+    async def _delete_record(self) -> None:
+        """The BatchRelease, by hand: it owns the canaries, and the garbage collector may be quicker than we are."""
+        with contextlib.suppress(NotFound):
+            await self.client.delete(BATCH_RELEASE, self.service, NAMESPACE)
+            self._note("delete of the record")
 
     async def _end(self) -> None:
         """Approved or aborted; afterwards base alone may answer."""
@@ -312,4 +319,5 @@ _ACTS: tuple[tuple[Callable[[Walker], Awaitable[None]], int], ...] = (
     (Walker._edit_route, 2),
     (Walker._disable_and_enable, 1),
     (Walker._delete_and_create, 1),
+    (Walker._delete_record, 2),
 )

@@ -24,12 +24,14 @@ from graylane.kit.cache import View
 from graylane.kit.effects import Outcome, Patch
 from graylane.kit.loop import Controller, Manager
 from graylane.model.kinds import (
+    BATCH_RELEASE,
     CRD,
     DEPLOYMENT,
     DESTINATION_RULE,
     GATEWAY,
     MUTATING_WEBHOOK,
     NODE,
+    POD,
     ROLLOUT,
     SERVICE,
     TRAFFIC_ROUTING,
@@ -37,7 +39,7 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Key, Obj, dig, generation_of, labels_of, name_of
+from graylane.model.meta import Key, Obj, controller_of, dig, generation_of, labels_of, name_of
 from graylane.model.patches import PatchType
 from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT
 from graylane.rollouts.controller import controllers as rollout_controllers
@@ -155,6 +157,8 @@ async def test_two_releases_approved_and_a_third_aborted(cluster: Cluster) -> No
     for name in rollouts:
         await eventually(lambda name=name: _is(cluster, name, ("Progressing", "StepPaused")), 20)
     assert len(await cluster.canaries()) == 2
+    for name in rollouts:
+        await eventually(lambda name=name: _is_recorded(cluster, name), 20)
     first = (await cluster.get(VIRTUAL_SERVICE, "vs-mocka"))["spec"]["http"][0]
     assert first["match"] == [{"headers": {"my-request-id": {"exact": "canary"}}}]
     assert dig(await cluster.get(DEPLOYMENT, "mocka-base"), "spec", "paused") is True
@@ -203,6 +207,35 @@ async def test_a_rollout_deleted_mid_release_leaves_nothing_of_ours(cluster: Clu
     await cluster.client.delete(ROLLOUT, "rollouts-a", NAMESPACE)
     await eventually(lambda: _gone(cluster, "rollouts-a"), 20)
     assert await cluster.canaries() == []
+
+
+async def test_a_rollout_removed_by_force_takes_its_whole_chain_along(cluster: Cluster) -> None:
+    """Rollout → BatchRelease → canary Deployment → ReplicaSet → pods, by their owner references."""
+    await cluster.apply("01-apps.yaml", "05-rollouts.yaml")
+    await eventually(lambda: _is(cluster, "rollouts-a", ("Healthy", "Completed")))
+    await eventually(lambda: _available(cluster))
+    stable = {name_of(pod) for pod in (await cluster.client.list(POD, NAMESPACE)).items}
+    await cluster.set_version("mocka", "canary")
+    await eventually(lambda: _is(cluster, "rollouts-a", ("Progressing", "StepTrafficRouting")), 20)
+    await cluster.client.patch(ROLLOUT, "rollouts-a", NAMESPACE, {"metadata": {"finalizers": []}})
+    await cluster.client.delete(ROLLOUT, "rollouts-a", NAMESPACE)
+    await eventually(lambda: _gone(cluster, "rollouts-a"), 20)
+    await eventually(lambda: _left(cluster, stable), 20)
+
+
+async def _left(cluster: Cluster, stable: set[str]) -> bool:
+    """Nothing but what was there before; the Rollout's own farewell may have been quicker than its removal by force."""
+    records = (await cluster.client.list(BATCH_RELEASE, NAMESPACE)).items
+    pods = {name_of(pod) for pod in (await cluster.client.list(POD, NAMESPACE)).items}
+    return not records and not await cluster.canaries() and pods == stable
+
+
+async def _is_recorded(cluster: Cluster, name: str) -> bool:
+    record = await cluster.get(BATCH_RELEASE, name)
+    assert dig(record, "status", "canaryStatus", "batchState") == "Ready"
+    deployments = (await cluster.client.list(DEPLOYMENT, NAMESPACE)).items
+    owned = [item for item in deployments if (controller_of(item) or {}).get("uid") == record["metadata"]["uid"]]
+    return [CANARY_DEPLOYMENT in labels_of(item) for item in owned] == [True]
 
 
 async def _is(cluster: Cluster, name: str, wanted: tuple[str, str]) -> bool:
