@@ -116,8 +116,12 @@ async def a_missing_virtual_service_is_said_within_a_second_and_mends_itself(up:
     assert (parse_time(accepted()["lastTransitionTime"]) - parse_time(created)).total_seconds() <= 1
     assert "VirtualService" in accepted()["message"]
     assert "vs-mocka" in accepted()["message"]
-    events = up.get("events")["items"]
-    assert any(event["involvedObject"]["name"] == "mocka-tr" and "vs-mocka" in event["message"] for event in events)
+
+    def told() -> bool:
+        events = up.get("events")["items"]
+        return any(event["involvedObject"]["name"] == "mocka-tr" and "vs-mocka" in event["message"] for event in events)
+
+    await eventually(told, 30, "an event of the TrafficRouting")
     assert "vs-mocka" in up.shell("graylane status").stdout
 
     up.shell("kubectl set env deploy/mocka-base version=canary")
