@@ -154,7 +154,11 @@ class Walker:
         self._note("delete and create")
 
     async def _delete_record(self) -> None:
-        """The BatchRelease, by hand: it owns the canaries, and the garbage collector may be quicker than we are."""
+        """The BatchRelease, by hand: it owns the canaries, and the garbage collector may be quicker than we are.
+
+        At the pause, where every dyed request has to reach one.
+        """
+        await self._paused()
         with contextlib.suppress(NotFound):
             await self.client.delete(BATCH_RELEASE, self.service, NAMESPACE)
             self._note("delete of the record")
