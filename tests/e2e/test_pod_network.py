@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,24 @@ def greeter() -> list[dict[str, Any]]:
     ]
 
 
+def routed(balancer: str) -> list[dict[str, Any]]:
+    """Its TCP port is routed to a subset without pods."""
+    policy = {"loadBalancer": {"simple": balancer}}
+    rule = {"host": "greeter", "trafficPolicy": policy, "subsets": [{"name": "none", "labels": {"version": "none"}}]}
+    to_none = {"destination": {"host": "greeter", "subset": "none", "port": {"number": 7001}}}
+    service = {"hosts": ["greeter"], "tcp": [{"match": [{"port": 7001}], "route": [to_none]}]}
+    return [
+        {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": {"name": "greeter"}, "spec": spec}
+        for kind, spec in (("DestinationRule", rule), ("VirtualService", service))
+    ]
+
+
+def hears_that(up: Up, text: str) -> bool:
+    line = [str(BIN / "kubectl"), "exec", "deploy/mocka-base", "--", sys.executable, "-c", GREETED, "7001"]
+    done = subprocess.run(line, env=up.environment(), capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout.strip() == text
+
+
 def left(up: Up) -> list[str]:
     """What of this cluster's network the kernel has."""
     network = ClusterConfig(up.data, pod_network="netns").own_network
@@ -105,6 +124,11 @@ async def test_a_program_that_knows_no_proxy_stays_in_its_lane_and_nothing_is_le
     assert inside(up, sys.executable, "-c", GREETED, "7002") == "hello from greeter"
     assert inside(up, "hostname").startswith("mocka-base-")
     inside(up, "curl", "-sS", "-m", "10", "--noproxy", "*", "http://nowhere/", ok=False)
+
+    for balancer, hears in (("RANDOM", ""), ("PASSTHROUGH", "hello from greeter")):  # of a subset that nobody is of
+        manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": routed(balancer)}))
+        up.kubectl("apply", "-f", str(manifest))
+        await eventually(partial(hears_that, up, hears), 30, f"{balancer} holds")
 
     processes = up.descendants()
     up.kill()
