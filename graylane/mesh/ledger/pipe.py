@@ -66,12 +66,16 @@ class Pipe:
 
     def _read(self) -> None:
         """What is half a line waits for its other half."""
-        with contextlib.suppress(BlockingIOError):
-            *lines, self._rest = (self._rest + os.read(self._descriptor, _CHUNK)).split(b"\n")
-            if len(self._rest) > _LONGEST_LINE:
-                self._rest = b""
-            try:
-                self._take([line.decode(errors="replace") for line in lines])
-            except Exception:
-                # What we cannot read must not keep us from what comes after it.
-                _LOG.exception("some requests were not taken into the ledger")
+        try:
+            told, _, self._rest = (self._rest + os.read(self._descriptor, _CHUNK)).rpartition(b"\n")
+        except BlockingIOError:
+            return
+        if len(self._rest) > _LONGEST_LINE:
+            self._rest = b""
+        if not told:
+            return
+        try:
+            self._take(told.decode(errors="replace").split("\n"))
+        except Exception:
+            # What we cannot read must not keep us from what comes after it.
+            _LOG.exception("some requests were not taken into the ledger")
