@@ -38,14 +38,19 @@ class Terminal:
         self.resize(columns, rows, tell=False)
         self.before = self.settings()
         self.output = ""
+        command = [sys.executable, "-m", "graylane.cli", *arguments]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "graylane.cli", *arguments],
-            stdin=self._theirs,
+            [
+                "sh",
+                "-c",
+                'exec "$@" <"$0"',
+                os.ttyname(self._theirs),
+                *command,
+            ],  # opened by a session's leader, it is his
             stdout=self._theirs,
             stderr=self._theirs,
             env={**(env or os.environ), "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "", "LINES": ""},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.set_blocking(self._ours, False)
         asyncio.get_running_loop().add_reader(self._ours, self._read)
