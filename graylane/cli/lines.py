@@ -71,7 +71,8 @@ def _rules(root: yaml.Node, message: str) -> Iterator[str]:
     found = _RULE.search(message)
     if found is None:
         return
-    rule = _indexed(root, "spec.http", found[1])
+    rules = "spec.http" if _line_at(root, "spec.http") is not None else "spec.rules"
+    rule = _indexed(root, rules, found[1])
     yield from _indexed(root, f"{rule}.match", found[2]).splitlines() if found[2] else ()
     yield rule
 

@@ -68,7 +68,8 @@ def origin_of(kind: str, namespace: str, name: str) -> str:
 
 def analysed(lists: Lists, namespace: str = "") -> tuple[Message, ...]:
     """`namespace` "" is all. References are looked up everywhere in any case."""
-    found = dict.fromkeys((source, finding) for source, finding in _all(lists))
+    made = kubernetes.made(lists)
+    found = dict.fromkeys(kubernetes.as_written(made, source, finding) for source, finding in _all(lists))
     told = [
         Message(source.kind, source.namespace, source.name, finding)
         for source, finding in found

@@ -6,7 +6,9 @@ objects' statuses; so that manifests are told what a cluster would say of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from graylane.chain.likeness import meant
 from graylane.kit.cache import Cache, View
@@ -18,9 +20,12 @@ from graylane.mesh.gatewayapi.listeners import listeners
 from graylane.mesh.gatewayapi.objects import Wanted, wanted
 from graylane.mesh.gatewayapi.routes import ROUTES, RouteId, routes
 from graylane.mesh.inputs import Source
+from graylane.mesh.read import TRANSLATED
 from graylane.model.kinds import (
     GATEWAY,
     GATEWAY_CLASS,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
     KUBE_GATEWAY,
     NAMESPACE,
     POD,
@@ -31,10 +36,14 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
+from graylane.model.meta import Key, Obj, dig, key_of, labels_of, namespace_of
 
 ASKED = (GATEWAY_CLASS, KUBE_GATEWAY, *ROUTES, REFERENCE_GRANT, NAMESPACE)
 _ALWAYS = (*ASKED, SERVICE, SERVICE_ENTRY, POD)
+_OF_RULE = re.compile(
+    r"VirtualService rule (?P<namespace>[^.\s]+)\.(?P<name>\S+)\.(?P<number>\d+)(?P<grpc>\.grpc)?(?P<rest> .*)"
+)
+_OTHER_RULE = re.compile(r"\(rule #\d+")
 Found = Iterator[tuple[Source, Finding]]
 
 
@@ -66,6 +75,23 @@ def gateways(lists: Lists) -> Found:
                 yield _source(KUBE_GATEWAY, gateway), _closed(listener.name, problem.message)
     for key, route in routes(view):
         yield from ((_source(key[0], route), finding) for finding in _of_route(view, found, key, route))
+
+
+def made(lists: Lists) -> frozenset[Key]:
+    """The VirtualServices that routes became."""
+    return frozenset(key_of(obj) for obj in lists.get(VIRTUAL_SERVICE, ()) if TRANSLATED in labels_of(obj))
+
+
+def as_written(made: frozenset[Key], source: Source, finding: Finding) -> tuple[Source, Finding]:
+    """What is found of a rule that a route became is said of the route, once for all its listeners."""
+    ours = source.kind == VIRTUAL_SERVICE.kind and Key(source.namespace, source.name) in made
+    told = _OF_RULE.match(finding.message) if ours else None
+    if told is None:
+        return source, finding
+    kind = GRPC_ROUTE if told["grpc"] else HTTP_ROUTE
+    rest = _OTHER_RULE.sub("(another rule", told["rest"])
+    message = f"{kind.kind} rule #{told['number']}{rest}"
+    return Source(kind.kind, told["namespace"], told["name"], 0), replace(finding, message=message)
 
 
 def _of_route(view: View, found: Wanted, key: RouteId, route: Obj) -> Iterator[Finding]:

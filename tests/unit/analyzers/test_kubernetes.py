@@ -54,6 +54,7 @@ spec:
     backendRefs: [{name: web-canary, port: 80}]
   - backendRefs: [{name: web, port: 80}]
 """
+ROUTE = "HTTPRoute default/web"
 BAD = [
     ("name: front}]", "name: frnt}]", "IST0101", "HTTPRoute default/web", "did you mean default/front?"),
     ("{name: web, port: 80}]", "{name: web, port: 81}]", "GRL0003", "HTTPRoute default/web", "BackendNotFound"),
@@ -78,6 +79,14 @@ def test_good_ones_are_left_alone_and_secrets_taken_to_be_right() -> None:
 def test_what_a_cluster_would_say_in_a_status_is_found(good: str, bad: str, code: str, origin: str, says: str) -> None:
     told = [each for each in found(GOOD.replace(good, bad)) if each[:2] == (code, origin) and says in each[2]]
     assert len(told) == 1
+
+
+def test_a_rule_that_is_not_used_is_the_routes_and_told_once_for_all_listeners() -> None:
+    more = GOOD.rstrip() + "\n  - backendRefs: [{name: web-canary, port: 80}]\n"
+    assert found(more) == {
+        ("IST0130", ROUTE, "HTTPRoute rule #2 not used (all its matches are those of rules before it)."),
+        ("IST0131", ROUTE, "HTTPRoute rule #2 match #0 is not used (another rule has the same match)."),
+    }
 
 
 def test_an_istio_gateway_may_have_the_name_of_one_of_the_gateway_api() -> None:
