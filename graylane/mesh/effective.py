@@ -139,14 +139,16 @@ class _Reader:
         """None for one that is not understood: the table is then as if it were not there."""
         tag = message.metadata.filter_metadata[_TAG].fields
         was = self.routes[int(tag["route"].number_value)] if "route" in tag else None
-        by = self.patches[int(tag["patch"].number_value)].owner.source if "patch" in tag else None
+        by = self.patches[int(tag["patch"].number_value)] if "patch" in tag else None
         try:
             found = was if was is not None and _same(message, was) else decode.route(message)
         except Unclear:
             self.unclear.add(host)
             return was
         own = Common(found.request, found.response, found.fault, found.cors).over(shared)
-        source, place = (was.source, was.place) if was is not None else (by, "" if by is None else "configPatches")
+        source, place = (was.source, was.place) if was is not None else (None, "")
+        if by is not None:
+            source, place = by.owner.source, f"configPatches[{by.index}]"
         return replace(
             found,
             request=own.request,

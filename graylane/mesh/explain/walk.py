@@ -25,10 +25,10 @@ from graylane.mesh.explain.hop import Destination, Headers, Hop, hop_at
 from graylane.mesh.explain.scene import Scene, scene_of
 from graylane.mesh.inputs import Inputs, Service
 from graylane.mesh.simulate import NO_LISTENER, Refusal, choose_host, table_of
-from graylane.model.kinds import DESTINATION_RULE, ENVOY_FILTER, POD, SERVICE, VIRTUAL_SERVICE
+from graylane.model.kinds import DESTINATION_RULE, POD, SERVICE, VIRTUAL_SERVICE
 from graylane.model.meta import Key, Obj, dig, key_of, name_of, namespace_of
 
-_KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE, ENVOY_FILTER)}
+_KINDS = {kind.kind: kind for kind in (VIRTUAL_SERVICE, DESTINATION_RULE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def explain(view: View, inputs: Inputs, asked: Asked) -> Explained:
     walker = _Walker(view, scene_of(inputs))
     hops = walker.from_pod(asked, asked.caller) if asked.caller else (walker.at_gateway(asked),)
     found = Explained(hops, Confirmation.CONFIRMED)
-    sources = {source for hop in found.walk() for source in hop.sources}
+    sources = {source for hop in found.walk() for source in hop.sources if source.kind in _KINDS}
     objects = [view.get(_KINDS[source.kind], source.namespace, source.name) for source in sources]
     return replace(found, routes=weakest(item for item in objects if item is not None))
 

@@ -70,7 +70,7 @@ _MUST_FIND = {  # what a removal, or a replacement, has to name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """One patch. `match` is the part of its match that goes with what it applies to, {} for none."""
+    """One patch, `index` in its owner's list. `match` is the part that goes with what it applies to, {} for none."""
 
     owner: EnvoyFilter
     target: str
@@ -78,6 +78,7 @@ class Patch:
     context: str
     match: Block
     value: Any
+    index: int = 0
 
     @property
     def adds(self) -> bool:
@@ -118,7 +119,7 @@ def decode(owner: EnvoyFilter) -> tuple[tuple[Patch, ...], tuple[Finding, ...]]:
             findings.append(invalid(str(error)))
             continue
         findings.extend(map(doubtful, complaints))
-        patch = _patch(owner, block, value)
+        patch = _patch(owner, index, block, value)
         if taken := _ours(patch):
             findings.append(unsupported(f"{path}.patch.value.{taken}"))
             continue
@@ -196,7 +197,7 @@ def _value(block: Block, path: str) -> tuple[Any, list[str]]:
     return message, complaints
 
 
-def _patch(owner: EnvoyFilter, block: Block, value: Any) -> Patch:
+def _patch(owner: EnvoyFilter, index: int, block: Block, value: Any) -> Patch:
     match = block.get("match") or {}
     return Patch(
         owner=owner,
@@ -205,6 +206,7 @@ def _patch(owner: EnvoyFilter, block: Block, value: Any) -> Patch:
         context=str(match.get("context") or "ANY"),
         match=match.get(KINDS[block["applyTo"]].match) or {},
         value=value,
+        index=index,
     )
 
 

@@ -91,6 +91,34 @@ def behind_tls() -> Scene:
     return scene
 
 
+FILTERS = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: around-mockb, namespace: default}
+spec:
+  configPatches:
+  - applyTo: HTTP_ROUTE
+    match:
+      context: SIDECAR_OUTBOUND
+      routeConfiguration: {vhost: {name: "mockb.default.svc.cluster.local:8000"}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        match: {prefix: /, headers: [{name: my-request-id, string_match: {suffix: ary}}]}
+        route: {cluster: "outbound|8000|version-base|mockb.default.svc.cluster.local"}
+  - applyTo: VIRTUAL_HOST
+    match: {context: SIDECAR_INBOUND, routeConfiguration: {vhost: {name: "inbound|http|8000"}}}
+    patch: {operation: MERGE, value: {response_headers_to_add: [{header: {key: x-inside, value: "yes"}}]}}
+"""
+
+
+def filtered() -> Scene:
+    """A route that an EnvoyFilter puts first, and what it changes where requests come in."""
+    scene = both_released()
+    scene.put(yaml.safe_load(FILTERS))
+    return scene
+
+
 ANSWERS: dict[str, tuple[Callable[[], Scene], Question]] = {
     "explain-dyed": (both_released, Question(LANE)),
     "explain-plain": (both_released, Question(BASE, method="POST", path="/pay?x=1")),
@@ -101,6 +129,7 @@ ANSWERS: dict[str, tuple[Callable[[], Scene], Question]] = {
     "explain-tls": (behind_tls, Question(LANE, port=8443, host="shop.example.com")),
     "explain-weights": (rules_for_others, Question(LANE)),
     "explain-from-pod": (both_released, Question(LANE, pod="mocka-base-pod")),
+    "explain-filters": (filtered, Question(LANE)),
     "explain-elsewhere": (both_released, Question(pod="pod/mocka-base-pod", host="example.com")),
 }
 
