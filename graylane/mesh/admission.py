@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from graylane.chain.hosts import DOMAIN
 from graylane.chain.validation.checks import Report
 from graylane.mesh import read
-from graylane.mesh.compile.refusals import refusals
+from graylane.mesh.compile.refusals import refusals, reservations
 from graylane.mesh.filters.patches import decode
 from graylane.mesh.findings import Finding, unsupported
 from graylane.mesh.store import READERS
@@ -21,18 +21,20 @@ _READERS = {kind.kind: reader for kind, reader in READERS.items()}
 
 def judge(obj: Obj) -> Report:
     """An EnvoyFilter's values are read as the messages they patch, as istiod does."""
-    report = Report(warnings=list(_not_acted_on(obj)))
-    if obj.get("kind") == "EnvoyFilter":
-        for found in decode(read.envoy_filter(obj))[1]:
-            (report.errors if found.code == "IST0106" else report.warnings).append(_plainly(found))
-    return report
-
-
-def _not_acted_on(obj: Obj) -> Iterator[str]:
-    """With the object's name: of many that are applied at once, a client prints the warnings of all."""
     kind = str(obj.get("kind", ""))
-    paths = refusals(_READERS[kind](obj, DOMAIN)) if kind in _READERS else (f"kind {kind}",)
-    yield from (f"{kind} {key_of(obj)}: {unsupported(path).message}" for path in paths)
+    found = list(_not_acted_on(obj, kind))
+    if kind == "EnvoyFilter":
+        found += decode(read.envoy_filter(obj))[1]
+    errors = [_plainly(each) for each in found if each.code == "IST0106"]
+    # With the object's name: of many that are applied at once, a client prints the warnings of all.
+    told = [f"{kind} {key_of(obj)}: {_plainly(each)}" for each in found if each.code != "IST0106"]
+    return Report(errors=errors, warnings=told)
+
+
+def _not_acted_on(obj: Obj, kind: str) -> Iterator[Finding]:
+    config = _READERS[kind](obj, DOMAIN) if kind in _READERS else None
+    yield from map(unsupported, refusals(config) if config else (f"kind {kind}",))
+    yield from reservations(config) if config else ()
 
 
 def _plainly(found: Finding) -> str:

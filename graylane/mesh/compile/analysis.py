@@ -14,10 +14,10 @@ from graylane.chain import hosts
 from graylane.chain.match import regex_fault, regexes, route_match
 from graylane.mesh.compile.delegates import delegates_of
 from graylane.mesh.compile.policy import every, hashing_fault
-from graylane.mesh.compile.refusals import refusals
+from graylane.mesh.compile.refusals import refusals, reservations
 from graylane.mesh.compile.rules import Rule
 from graylane.mesh.compile.world import World
-from graylane.mesh.findings import Finding, for_gateways, invalid, no_workloads, not_found, unsupported
+from graylane.mesh.findings import Finding, invalid, no_workloads, not_found, unsupported
 from graylane.mesh.inputs import (
     CONFIG_FIELDS,
     MESH,
@@ -103,8 +103,7 @@ def _fields(config: Config) -> tuple[Finding, ...]:
         if not config.host:
             findings.append(invalid("spec.host is missing"))
         findings += [invalid(fault) for block in every("loadBalancer", config.spec) if (fault := hashing_fault(block))]
-        if not config.selector and any(block.get("credentialName") for block in every("tls", config.spec)):
-            findings.append(for_gateways("tls.credentialName"))
+        findings += reservations(config)
     if isinstance(config, ServiceEntry):
         findings += map(invalid, _bad_addresses(config))
     return tuple(findings)

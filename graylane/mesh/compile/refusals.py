@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from graylane.chain import hosts
 from graylane.mesh.compile.gateways import bound, speech_of
+from graylane.mesh.compile.policy import every
 from graylane.mesh.fields import SHAPES
-from graylane.mesh.findings import unknown_fields
-from graylane.mesh.inputs import Config, Gateway, Server, ServiceEntry, VirtualService, WorkloadEntry
+from graylane.mesh.findings import Finding, for_gateways, unknown_fields
+from graylane.mesh.inputs import Config, DestinationRule, Gateway, Server, ServiceEntry, VirtualService, WorkloadEntry
 from graylane.mesh.read import addresses_of
 
 
@@ -19,6 +20,14 @@ def refusals(config: Config) -> tuple[str, ...]:
     """Each once, in the order of the object."""
     shape = SHAPES[config.source.kind]
     return tuple(dict.fromkeys((*unknown_fields(config.spec, shape, "spec"), *_values(config))))
+
+
+def reservations(config: Config) -> Iterator[Finding]:
+    """What holds for some only."""
+    if not isinstance(config, DestinationRule) or config.selector:
+        return
+    if any(block.get("credentialName") for block in every("tls", config.spec)):
+        yield for_gateways("tls.credentialName")
 
 
 def _values(config: Config) -> Iterator[str]:

@@ -274,6 +274,14 @@ def test_what_of_a_known_field_cannot_be_had_is_named_alike(kind: str, spec: str
     assert {f"{kind} shop/x: {message}" for message in messages} <= set(warnings)
 
 
+def test_what_holds_for_gateways_alone_is_said_at_admission_too() -> None:
+    spec = yaml.safe_load("{host: b, trafficPolicy: {tls: {mode: SIMPLE, credentialName: ours}}}")
+    rule = {"kind": "DestinationRule", "metadata": {"name": "x", "namespace": "shop", "generation": 1}, "spec": spec}
+    (warning,) = admission.judge(rule).warnings
+    assert warning.startswith("DestinationRule shop/x: tls.credentialName is for gateways, and for pods that")
+    assert admission.judge({**rule, "spec": {**spec, "workloadSelector": {"matchLabels": {"a": "b"}}}}).warnings == []
+
+
 @pytest.mark.parametrize("kind", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"])
 def test_a_refused_kind_is_named_at_admission(kind: str) -> None:
     (warning,) = admission.judge({"kind": kind, "metadata": {"name": "x", "namespace": "shop"}}).warnings
