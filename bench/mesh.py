@@ -54,8 +54,9 @@ def objects(count: int, network: str) -> list[tuple[Kind, Obj]]:
             "endpoints": [entry],
         }
         subsets = [{"name": "v1", "labels": {"version": "v1"}}, {"name": "v2", "labels": {"version": "v2"}}]
+        address = f"10.96.{number // 250}.{number % 250 + 1}"
         found += [
-            (SERVICE, {"metadata": meta, "spec": {"ports": ports, "selector": {"app": name}}}),
+            (SERVICE, {"metadata": meta, "spec": {"ports": ports, "selector": {"app": name}, "clusterIP": address}}),
             (POD, pod),
             (ENDPOINT_SLICE, slices),
             (DESTINATION_RULE, {"metadata": meta, "spec": {"host": name, "subsets": subsets}}),

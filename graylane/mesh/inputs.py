@@ -325,7 +325,7 @@ class MeshConfig:
     `registry_only` refuses unknown hosts. Where pods have network namespaces, the path of a pod's is `namespaces` and
     the pod's address. `system_roots` is the file with the certificates of the authorities that this machine trusts.
     The exports are those of what says nothing itself, () for to everybody; `retries` are those of rules that say
-    nothing, None for Istio's own.
+    nothing, None for Istio's own. Pods' tables of more than `whole_up_to` virtual hosts come in parts.
     """
 
     domain: str = "cluster.local"
@@ -342,6 +342,7 @@ class MeshConfig:
     export_destination_rules: tuple[str, ...] = ()
     export_services: tuple[str, ...] = ()
     retries: tuple[tuple[str, str], ...] | None = None
+    whole_up_to: int = 100
 
     def namespace_of(self, proxy: Proxy) -> str:
         """The path of a pod's network namespace, "" for one on the node's own network."""

@@ -41,7 +41,7 @@ class Resource:
     """`body` is the serialized message; `sources` are the object states it was made from.
 
     `through` is there for endpoints of which some are behind listeners; it has what an Envoy shall be told that has
-    some of these.
+    some of these. `needs` are the route tables that Envoy is sure to ask for once it has this, although not at once.
     """
 
     type: Type
@@ -50,6 +50,7 @@ class Resource:
     body: bytes
     sources: frozenset[Source]
     through: Through | None = None
+    needs: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

@@ -111,7 +111,7 @@ class Reality:
     compared: int = 0
 
     def cluster(self, objects: list[Obj]) -> meshes.Cluster:
-        found = meshes.Cluster(mesh=MeshConfig(access_log=str(self.log), ledger="/dev/null"))
+        found = meshes.Cluster(mesh=MeshConfig(access_log=str(self.log), ledger="/dev/null", whole_up_to=0))
         placed = orjson.loads(orjson.dumps(objects).replace(b"NETWORK", self.network.encode()))
         found.apply(
             *meshes.manifests(SERVICES.replace("NETWORK", self.network)),

@@ -81,11 +81,11 @@ class Town:
     network: str
     gateway: str
     cluster: meshes.Cluster = field(
-        default_factory=lambda: meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null"))
+        default_factory=lambda: meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null", whole_up_to=0))
     )
 
     def reset(self, node_port: int) -> None:
-        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null"))
+        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null", whole_up_to=0))
         self.cluster.apply(*meshes.manifests(WORLD), meshes.gateway_service(node_port))
         self.cluster.pods = [
             meshes.gateway_pod(f"{self.network}.1", "127.0.0.1"),

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from graylane.mesh.encode.shards import HEADER, KEYS
 from graylane.model.meta import Obj
 from graylane.testing import meshes
 from graylane.testing.waiting import eventually
 
+from .test_mesh_filters import envoy_filter
 from .town import Town, to, vs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -634,6 +636,41 @@ async def test_a_thousand_virtual_services_and_as_many_rules_are_served(town: To
     assert [await town.who(f"http://b:8000/{number}") for number in (0, 500, 999, 1000)] == ["v1", "v1", "v2", 404]
 
 
+# -- tables in parts ------------------------------------------------------------------------------------------------
+
+
+async def test_a_host_is_found_in_its_part_however_it_is_spelled(town: Town) -> None:
+    names = [f"{word}{number}.example" for word in ("cart-", "Orders", "x", "a-b-", "9") for number in range(12)]
+    names += ["10.1.2.3", "10.1.2.4", "7.example", "-.example"]
+    rule = yaml.safe_load(vs(to("v1"), host="placeholder"))
+    rule["spec"] |= {"hosts": [name.lower() for name in names], "http": [{"directResponse": {"status": 418}}]}
+    await town.have(yaml.safe_dump(rule))
+    for name in names:
+        for spelled in (name.lower(), name.upper(), name.swapcase()):
+            assert await town.who(f"http://{spelled}/") == 418
+    assert await town.who("http://cart-12.example/") == 503
+
+
+async def test_the_name_of_a_part_is_nothing_that_clients_set_or_services_get(town: Town) -> None:
+    await town.have(vs(to("v1", ", mirror: {host: b, subset: v2}")))
+    for key in KEYS:
+        answer = await town.ask("http://b:8000/", **{HEADER: key})
+        assert (answer.status, answer.json["by"]) == (200, "v1")
+        assert HEADER not in dict(answer.json["headers"])
+    await eventually(lambda: town.seen["v2"], 30, "the copies arrived")
+    assert not any(HEADER in map(str.lower, each["headers"]) for each in town.seen["v2"])
+
+
+async def test_a_filter_that_changes_a_requests_host_has_it_routed_by_the_new_one(town: Town) -> None:
+    code = """function envoy_on_request(handle)
+      if handle:headers():get("x-to") then handle:headers():replace(":authority", handle:headers():get("x-to")) end
+    end"""
+    await town.have(vs(to("v2")), envoy_filter(code, context="SIDECAR_OUTBOUND"))
+    for name in ("b:8000", "c", "two.shop:8000", "B.shop:8000"):
+        answer = await town.rig.get("http://10.9.9.9/", proxy=f"http://{town.address(2)}:15001", headers={"x-to": name})
+        assert answer.status == 200
+
+
 # -- distribution ---------------------------------------------------------------------------------------------------
 
 
@@ -643,7 +680,8 @@ async def test_118_one_bad_table_does_not_hold_the_others_back(town: Town) -> No
         vs(to("v2"), host="*", gateways=["gw"]),
         vs(to("v2", ", match: [{uri: {regex: '(?=x)'}}]"), name="mesh"),
     )
-    assert {each.resource.name for each in town.rig.refused} == {"http_proxy/shop", "http_proxy/elsewhere"}
+    tables = {each.resource.name.partition("#")[0] for each in town.rig.refused}
+    assert tables == {"http_proxy/shop", "http_proxy/elsewhere"}
     assert (await town.enter()).json["by"] == "v2"
     assert await town.who() == "v1"
 

@@ -77,7 +77,7 @@ class Town:
         return f"{self.network}.{number}"
 
     def reset(self) -> None:
-        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null"))
+        self.cluster = meshes.Cluster(mesh=MeshConfig(access_log="", ledger="/dev/null", whole_up_to=0))
         self.cluster.apply(*meshes.manifests(SERVICES), meshes.gateway_service(self.node_port))
         self.cluster.pods = [
             meshes.gateway_pod(self.address(1), "127.0.0.1"),

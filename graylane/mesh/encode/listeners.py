@@ -6,7 +6,7 @@ Pure. In: `ListenerSpec` and the EnvoyFilter patches that concern it. Out: a `Re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 
 from graylane.mesh.compile.chains import Chain
 from graylane.mesh.compile.listeners import ListenerSpec, Role
-from graylane.mesh.encode import observe, tls
+from graylane.mesh.encode import observe, shards, tls
 from graylane.mesh.encode.clusters import dns_cache
 from graylane.mesh.encode.protos import listener_pb2, pack, set_address, set_ads, set_seconds
 from graylane.mesh.encode.routes import CORS, FAULT
@@ -38,7 +38,7 @@ from graylane.mesh.snapshot import Resource, Type, resource
 from graylane.mesh.table import Target
 
 ROUTER = "envoy.filters.http.router"
-_STRIP = "envoy.http.early_header_mutation.header_mutation"
+_EARLY = "envoy.http.early_header_mutation.header_mutation"
 FORWARD_PROXY = "envoy.filters.http.dynamic_forward_proxy"
 _TCP_PROXY = "envoy.filters.network.tcp_proxy"
 _ORIGINAL_DST = "envoy.network.transport_socket.original_dst_address"
@@ -55,9 +55,15 @@ _LOG_FORMAT = (  # Istio's default
 
 
 def listener(
-    spec: ListenerSpec, mesh: MeshConfig, patches: Sequence[Patch], sources: frozenset[Source], memo: Memo
+    spec: ListenerSpec,
+    mesh: MeshConfig,
+    patches: Sequence[Patch],
+    sources: frozenset[Source],
+    memo: Memo,
+    *,
+    sharded: bool = False,
 ) -> Resource | None:
-    """None when an EnvoyFilter took it out."""
+    """None when an EnvoyFilter took it out. `sharded`: its table comes in parts."""
     message = listener_pb2.Listener(name=spec.name)
     set_address(message.address, spec.address, spec.port)
     message.address.socket_address.network_namespace_filepath = spec.namespace
@@ -68,7 +74,7 @@ def listener(
         look_first(message)
     if any(each.names or each.tls for each in spec.chains):
         message.listener_filters.add(name=tls.INSPECTOR).typed_config.CopyFrom(tls.inspector())
-    managers = _Managers(spec, mesh, patches, memo)
+    managers = _Managers(spec, mesh, patches, memo, sharded)
     for each in spec.chains:
         _chain(message.filter_chains.add(), spec, each, managers)
     if spec.table and not spec.chains:
@@ -86,7 +92,8 @@ def listener(
         message.name = spec.name
         for chain in message.filter_chains:
             managers.finish(chain)
-    return resource(Type.LISTENER, spec.name, message, sources)
+    needs = frozenset(shards.name_of(spec.table, key) for key in shards.KEYS) if sharded else frozenset[str]()
+    return replace(resource(Type.LISTENER, spec.name, message, sources), needs=needs)
 
 
 def opened(patch: Patch, proxy: Proxy, namespace: str) -> Resource:
@@ -125,6 +132,7 @@ class _Managers:
     mesh: MeshConfig
     patches: Sequence[Patch]
     memo: Memo
+    sharded: bool
 
     @property
     def unfinished(self) -> bool:
@@ -132,11 +140,12 @@ class _Managers:
 
     def add(self, chain: Any, table: str, *, named: bool = False, label: str = "") -> None:
         patches = () if self.unfinished else self._fitting(chain)
-        key = ("hcm", self.spec.role, table, named, self.spec.strips, self.mesh, patches, self.unfinished, label)
+        looks = (table, self.sharded, named, self.spec.strips, label)
+        key = ("hcm", self.spec.role, looks, self.mesh, patches, self.unfinished)
         add(chain, HCM, self.memo.get(key, partial(self._packed, table, patches, named, label)))
 
     def _packed(self, table: str, patches: Sequence[Patch], named: bool, label: str) -> Any:
-        manager = _manager(self.spec, table, self.mesh, named)
+        manager = _manager(self.spec, table, self.mesh, named, self.sharded)
         manager.stat_prefix = label or self.spec.role.value.lower()
         return pack(manager if self.unfinished else self._finished(manager, patches))
 
@@ -194,12 +203,16 @@ def _own_address() -> Any:
     return pack(state)
 
 
-def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool) -> Any:
+def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool, sharded: bool) -> Any:
     """`named` clients show a certificate, of which the services behind are told."""
     role = spec.role
     manager = hcm_pb2.HttpConnectionManager(server_name="istio-envoy")
-    set_ads(manager.rds.config_source)
-    manager.rds.route_config_name = table
+    if sharded:
+        shards.scope(manager.scoped_routes, table)
+        manager.early_header_mutation_extensions.add(name=_EARLY).typed_config.CopyFrom(shards.asking())
+    else:
+        set_ads(manager.rds.config_source)
+        manager.rds.route_config_name = table
     manager.normalize_path.value = True
     manager.http_protocol_options.accept_http_10 = True
     manager.use_remote_address.value = role is Role.GATEWAY
@@ -212,7 +225,7 @@ def _manager(spec: ListenerSpec, table: str, mesh: MeshConfig, named: bool) -> A
     if role is Role.OUTBOUND:
         manager.upgrade_configs.add(upgrade_type="CONNECT")
     if spec.strips:
-        extension = manager.early_header_mutation_extensions.add(name=_STRIP)
+        extension = manager.early_header_mutation_extensions.add(name=_EARLY)
         extension.typed_config.CopyFrom(_strip(spec.strips))
     manager.http_filters.extend(http_filters(role))
     if mesh.ledger:

@@ -1,13 +1,10 @@
-"""Route tables as Envoy `RouteConfiguration`s.
+"""Virtual hosts and their routes, as Envoy's messages.
 
-Pure. In: `RouteTable`. Out: a `Resource`. Virtual hosts are serialized one by one and joined: serialized messages
-may be concatenated by protobuf's own rule, so a change of one host costs one host.
+Pure. In: `VirtualHost`s. Out: messages filled in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
@@ -16,13 +13,8 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
 
 from graylane.chain.match import How, Named, RouteMatch, Text
-from graylane.mesh.encode import observe
-from graylane.mesh.encode.protos import base_pb2, pack, route_components_pb2, route_pb2, set_percent, set_seconds
-from graylane.mesh.filters import apply
-from graylane.mesh.filters.patches import Patch
+from graylane.mesh.encode.protos import base_pb2, pack, route_components_pb2, set_percent, set_seconds
 from graylane.mesh.inputs import Source
-from graylane.mesh.memo import Memo
-from graylane.mesh.snapshot import Part, Resource, Type, of_parts, part, resource
 from graylane.mesh.table import (
     Cors,
     DirectResponse,
@@ -33,43 +25,12 @@ from graylane.mesh.table import (
     Redirect,
     Retry,
     Route,
-    RouteTable,
     VirtualHost,
 )
 
 FAULT = "envoy.filters.http.fault"
 CORS = "envoy.filters.http.cors"
-_LARGEST_DIRECT_BODY = 1 << 20
 _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
-
-
-def table(
-    found: RouteTable, told: observe.Told | None, patches: Sequence[Patch], memo: Memo, *, signed: bool = True
-) -> Resource:
-    """`told` are headers the ledger is told of besides those the table's rules look at; None where there is none.
-
-    `signed`: each route says in its metadata which object it is of. Only an EnvoyFilter can look there, and it costs
-    Envoy a fifth of the time a table takes.
-    """
-    head = route_pb2.RouteConfiguration(name=found.name)
-    head.validate_clusters.value = False  # a route may name what does not exist (yet): 503 for it, not refusal of all
-    head.max_direct_response_body_size_bytes.value = _LARGEST_DIRECT_BODY
-    head.ignore_port_in_host_matching = found.ignore_port
-    if told is not None and (names := observe.read_headers(found.hosts, told, memo, patched=bool(patches))):
-        head.typed_per_filter_config[observe.FILTER].CopyFrom(observe.per_table(names))
-    parts = [part(head), *memo.each(("hosts", signed), found.hosts, partial(_part, signed))]
-    if not patches:
-        return of_parts(Type.ROUTES, found.name, parts, found.sources)
-    message = route_pb2.RouteConfiguration.FromString(b"".join(each.body for each in parts))
-    apply.routes(message, patches, found.names, found.port)
-    message.name = found.name
-    return resource(Type.ROUTES, found.name, message, found.sources.union(patch.owner.source for patch in patches))
-
-
-def _part(signed: bool, host: VirtualHost) -> Part:
-    message = route_pb2.RouteConfiguration()
-    virtual_host(message.virtual_hosts.add(), host, signed=signed)
-    return part(message)
 
 
 def virtual_host(message: Any, host: VirtualHost, *, signed: bool = True) -> None:
@@ -286,8 +247,3 @@ def _cors(cors: Cors) -> Any:
     message.forward_not_matching_preflights.value = cors.forward_unmatched
     message.filter_enabled.default_value.numerator = 100
     return message
-
-
-def empty_table(name: str) -> Resource:
-    """Stands in for a table Envoy has none of."""
-    return table(RouteTable(name, (name, "", ""), (), frozenset()), None, (), Memo())

@@ -11,8 +11,9 @@ from functools import partial
 
 from graylane.mesh.compile.clusters import ClusterSpec
 from graylane.mesh.compile.inbound import door
+from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
-from graylane.mesh.encode import clusters, inbound, listeners, routes
+from graylane.mesh.encode import clusters, inbound, listeners, tables
 from graylane.mesh.encode.observe import Told
 from graylane.mesh.inputs import ProxyKind, Resolution, Source
 from graylane.mesh.memo import Memo, Table
@@ -26,14 +27,21 @@ def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
     mesh = plan.inputs.mesh
     gateway_sources = tuple((name, _gateways(table.sources)) for name, table in plan.tables.items())
     doors = memo.stage("doors", (plan.inbound, mesh), partial(_doors, plan))
+    large = _large(plan)
     stages: dict[Type, tuple[Hashable, Maker]] = {
         Type.CLUSTER: ((plan.clusters, plan.edits.clusters, mesh, plan.inbound), _clusters),
         Type.ENDPOINTS: (
             (plan.clusters, plan.edits.clusters, plan.inputs.endpoints, doors),
             partial(_assignments, doors),
         ),
-        Type.LISTENER: ((plan.listeners, plan.edits, mesh, gateway_sources, doors), partial(_listeners, doors)),
-        Type.ROUTES: ((tuple(plan.tables.values()), plan.edits.tables, _told(plan), _signed(plan)), _tables),
+        Type.LISTENER: (
+            (plan.listeners, plan.edits, mesh, gateway_sources, doors, large),
+            partial(_listeners, doors, large),
+        ),
+        Type.ROUTES: (
+            (tuple(plan.tables.values()), plan.listeners, plan.edits, _told(plan), _signed(plan), large),
+            partial(_tables, large),
+        ),
     }
     resources = {type: memo.stage(type, key, partial(_made, make, plan)) for type, (key, make) in stages.items()}
     sources = memo.get(("sources", plan.findings), lambda: frozenset(plan.findings))
@@ -85,7 +93,20 @@ def _assignment(plan: Plan, spec: ClusterSpec, through: frozenset[str]) -> Resou
     return clusters.assignment(spec.name, plan.picked(spec), spec.port.name, through)
 
 
-def _listeners(doors: Resources, plan: Plan, memo: Memo) -> Iterable[Resource]:
+def _large(plan: Plan) -> frozenset[str]:
+    """The tables of pods that come in parts."""
+    most = plan.inputs.mesh.whole_up_to
+    used = {spec.table for spec in plan.listeners.values() if spec.role is Role.OUTBOUND and not spec.chains}
+    return frozenset(name for name in plan.tables.keys() & used if len(plan.tables[name].hosts) > most)
+
+
+def _sharded(plan: Plan, large: frozenset[str], spec: ListenerSpec) -> bool:
+    """Whether a listener looks into parts: not if an EnvoyFilter may change a request's host on its way to a route."""
+    fits = spec.role is Role.OUTBOUND and spec.table in large and not spec.chains
+    return fits and not plan.edits.listeners.get(spec.name)
+
+
+def _listeners(doors: Resources, large: frozenset[str], plan: Plan, memo: Memo) -> Iterable[Resource]:
     yield from doors.values()
     mesh = plan.inputs.mesh
     gateways = {name: _gateways(table.sources) for name, table in plan.tables.items()}
@@ -94,8 +115,9 @@ def _listeners(doors: Resources, plan: Plan, memo: Memo) -> Iterable[Resource]:
         sources = spec.sources.union(patch.owner.source for patch in patches)
         for table in spec.tables:
             sources |= gateways[table]
-        key = ("listener", spec, patches, mesh, sources)
-        found = memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo))
+        sharded = _sharded(plan, large, spec)
+        key = ("listener", spec, patches, mesh, sources, sharded)
+        found = memo.get(key, partial(listeners.listener, spec, mesh, patches, sources, memo, sharded=sharded))
         if found is not None:
             yield found
     for patch, proxy in plan.edits.opened:
@@ -107,12 +129,28 @@ def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
     return frozenset(source for source in sources if source.kind == "Gateway")
 
 
-def _tables(plan: Plan, memo: Memo) -> Iterable[Resource]:
+def _tables(large: frozenset[str], plan: Plan, memo: Memo) -> Iterable[Resource]:
     told, signed = _told(plan), _signed(plan)
+    split, whole = _users(plan, large)
     for table in plan.tables.values():
         patches = plan.edits.tables.get(table.name, ())
         key = (table, told, patches, signed)
-        yield memo.stage(("table", table.name), key, partial(routes.table, table, told, patches, signed=signed))
+        if table.name in split:
+            make = partial(tables.sharded, table, told, patches, signed=signed)
+            yield from memo.stage(("shards", table.name), key, make)
+        if table.name in whole:
+            yield memo.stage(("table", table.name), key, partial(tables.table, table, told, patches, signed=signed))
+
+
+def _users(plan: Plan, large: frozenset[str]) -> tuple[set[str], set[str]]:
+    """The tables somebody uses in parts, and those somebody uses as a whole."""
+    if not large:
+        return set(), set(plan.tables)
+    split: set[str] = set()
+    whole = plan.tables.keys() - large
+    for spec in plan.listeners.values():
+        (split if _sharded(plan, large, spec) else whole).update(spec.tables)
+    return split, whole
 
 
 def _told(plan: Plan) -> Told | None:

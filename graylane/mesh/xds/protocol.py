@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from uuid import UUID
 
-from graylane.mesh.encode.routes import empty_table
+from graylane.mesh.encode.shards import table_of
+from graylane.mesh.encode.tables import empty_table
 from graylane.mesh.snapshot import EMPTY, Resource, Resources, Snapshot, Through, Type, differs, version_of
 
 
@@ -122,8 +123,24 @@ class _Channel:
         if self.refused.get(each.name) != each.version:
             return each
         # A listener waits for its table for ever; one without routes lets it open and answer 404.
-        substitute = empty_table(each.name) if self.type is Type.ROUTES else None
-        return self.held.get(each.name, substitute)
+        # Where the table comes in another form now, the listener that looks at the old one goes on until this is taken.
+        alone = self.type is Type.ROUTES and not self.related(each)
+        return self.held.get(each.name, empty_table(each.name) if alone else None)
+
+    def related(self, each: Resource) -> list[Resource]:
+        """What Envoy has of the same table, whole or in parts."""
+        table = table_of(each.name)
+        return [held for name, held in self.held.items() if table_of(name) == table]
+
+    def instead(self, each: Resource) -> Resource | None:
+        """What Envoy goes on with when it refuses a resource. A part of a table may get what was in another before."""
+        own = self.held.get(each.name)
+        if self.type is not Type.ROUTES:
+            return own
+        known = own.sources if own else frozenset()
+        moved = known.union(*(held.sources for held in self.related(each)))
+        found = own or next(iter(self.related(each)), None)
+        return found and replace(found, sources=moved if each.sources - moved else known)
 
     def settled(self, wanted: Mapping[str, Resource]) -> bool:
         """Whether Envoy is known to have all of `wanted`."""
@@ -216,7 +233,7 @@ class Session:
         else:
             culprits = channel.reject(flight, request.error, self._unsettled if channel.type is Type.CLUSTER else ())
             new = [each for each in culprits if channel.retried.get(each.name) != each.version]
-            self._reports.extend(Refused(each, channel.held.get(each.name), request.error) for each in new)
+            self._reports.extend(Refused(each, channel.instead(each), request.error) for each in new)
 
     def _subscribe(self, channel: _Channel, request: Request) -> None:
         if not request.nonce:
@@ -329,7 +346,8 @@ class Session:
             clusters = self._channels[Type.CLUSTER].held
             wanted = {name: each for name, each in wanted.items() if name in clusters}
         elif type is Type.ROUTES:
-            wanted = {name: each for name, each in wanted.items() if name in channel.names}
+            names = channel.names | self._expected
+            wanted = {name: each for name, each in wanted.items() if name in names}
         if not channel.settled(wanted):
             return False
         same = wanted.keys() == channel.held.keys()
@@ -361,6 +379,12 @@ class Session:
         if channel.flight is not None:
             kept &= channel.flight.sent.keys()
         return {name: channel.held[name].version for name in kept}
+
+    @property
+    def _expected(self) -> frozenset[str]:
+        """The tables that Envoy has not asked for yet, but will: it has just been given who needs them."""
+        listeners = self._channels[Type.LISTENER].held.values()
+        return frozenset().union(*{each.needs for each in listeners})
 
     def _launch(
         self, channel: _Channel, serial: int, sent: dict[str, Resource], changed: tuple[Resource, ...]

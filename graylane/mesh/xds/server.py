@@ -14,8 +14,10 @@ from typing import Any
 
 import grpc.aio
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+from envoy.service.route.v3 import srds_pb2_grpc
 
 from graylane.kit import SystemClock
+from graylane.mesh.encode import shards
 from graylane.mesh.snapshot import EMPTY, Snapshot, Type
 from graylane.mesh.xds.protocol import Live, Refused, Report, Request, Response, Session
 from graylane.mesh.xds.syncz import SyncLog
@@ -24,6 +26,7 @@ from graylane.model.meta import format_time
 _LOG = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 3
 _TYPES = {type.value: type for type in Type}
+_SCOPES = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration"
 
 
 class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
@@ -50,6 +53,7 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self._server)
+        srds_pb2_grpc.add_ScopedRoutesDiscoveryServiceServicer_to_server(_Scopes(), self._server)
         self.port = self._server.add_insecure_port(f"{host}:{port}")
         await self._server.start()
 
@@ -93,6 +97,20 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
             tending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await tending
+
+
+class _Scopes(srds_pb2_grpc.ScopedRoutesDiscoveryServiceServicer):  # type: ignore[misc]
+    """Says which parts a large table has. That never changes, so each Envoy is told once for each table."""
+
+    async def StreamScopedRoutes(self, requests: AsyncIterator[Any], context: Any) -> None:
+        table = dict(context.invocation_metadata()).get(shards.TABLE, "")
+        async for message in requests:
+            if message.response_nonce:
+                continue
+            answer = discovery_pb2.DiscoveryResponse(version_info="1", type_url=_SCOPES, nonce="1")
+            for each in shards.scopes(table):
+                answer.resources.add().Pack(each)
+            await context.write(answer)
 
 
 class _Stream:

@@ -336,3 +336,84 @@ def test_whatever_changes_and_however_slow_envoy_is_no_route_ever_misses_its_clu
         assert {name: each.version for name, each in found.has[type].items()} == expected
     doors = {each.name for each in steps[-1] if each.type is Type.LISTENER} & {"x", "y"}
     assert set().union(*map(through, found.has[Type.ENDPOINTS].values())) == doors
+
+
+# -- tables in parts ------------------------------------------------------------------------------------------------
+
+
+def looking(name: str, *tables: str) -> Resource:
+    """A listener whose tables Envoy asks for some time after it has taken it."""
+    return replace(listener(name, "+".join(tables)), needs=frozenset(tables))
+
+
+def said(name: str, text: str, *sources: str) -> Resource:
+    return of_bytes(Type.ROUTES, name, text.encode(), frozenset(Source("VirtualService", "d", s, 1) for s in sources))
+
+
+class LateEnvoy(FakeEnvoy):
+    """Asks for tables in `late` only when told to, and for those in `still` as a listener that is being replaced."""
+
+    late: frozenset[str] = frozenset()
+    still: frozenset[str] = frozenset()
+
+    def names(self, type: Type) -> frozenset[str]:
+        if type is Type.ROUTES:
+            needed = frozenset(name for each in self.has[Type.LISTENER].values() for name in each.needs)
+            return needed - self.late | self.still
+        return super().names(type)
+
+    def take(self, response: Response) -> None:
+        held = {name: each for name, each in self.has[Type.ROUTES].items() if name in self.names(Type.ROUTES)}
+        super().take(response)
+        self.has[Type.ROUTES] = held | {
+            each.name: each for each in response.resources if each.type is Type.ROUTES and not self.refuses(each)
+        }
+
+    def ask_late(self) -> None:
+        self.late = frozenset()
+        self.subscribe(Type.LISTENER)
+        self.run()
+
+
+def late(late: frozenset[str] = frozenset()) -> LateEnvoy:
+    found = LateEnvoy(checks=False)
+    found.late = late
+    found.session.receive(Request(Type.CLUSTER))
+    return found
+
+
+def test_a_snapshot_is_live_when_the_tables_of_its_listeners_are_there_though_asked_for_late() -> None:
+    found = late(frozenset(("t#0", "t#1")))
+    found.session.publish(snapshot(1, looking("l", "t#0", "t#1"), said("t#0", "a"), said("t#1", "b")))
+    found.run()
+    assert found.session.reports() == []
+    found.ask_late()
+    assert found.session.reports() == [Live(1)]
+    assert found.has[Type.ROUTES].keys() == {"t#0", "t#1"}
+
+
+def test_of_a_part_that_is_refused_only_what_is_new_to_the_table_is_blamed() -> None:
+    found = late()
+    needs = looking("l", "t#0", "t#1")
+    found.session.publish(snapshot(1, needs, said("t#0", "a", "a"), said("t#1", "b", "b")))
+    found.run()
+    found.refuses = lambda each: each.body == b"bad"
+    found.session.reports()
+    found.session.publish(snapshot(2, needs, said("t#0", "a", "a"), said("t#1", "bad", "a", "b", "new")))
+    found.run()
+    (refused,) = [each for each in found.session.reports() if isinstance(each, Refused)]
+    assert refused.instead is not None
+    assert {each.name for each in refused.resource.sources - refused.instead.sources} == {"new"}
+
+
+def test_a_table_that_is_refused_in_its_new_form_is_not_replaced_by_an_empty_one() -> None:
+    found = late()
+    found.session.publish(snapshot(1, looking("l", "t#0"), said("t#0", "a", "a")))
+    found.run()
+    found.refuses, found.still = lambda each: each.body == b"bad", frozenset(("t#0",))
+    found.session.publish(snapshot(2, looking("l", "t"), said("t", "bad", "a", "new")))
+    found.run()
+    assert "t" not in found.has[Type.ROUTES]
+    (refused,) = [each for each in found.session.reports() if isinstance(each, Refused)]
+    assert refused.instead is not None
+    assert {each.name for each in refused.resource.sources - refused.instead.sources} == {"new"}
