@@ -6,13 +6,17 @@ That what is understood is understood rightly is shown by comparing random ones 
 from __future__ import annotations
 
 import pytest
+from envoy.config.route.v3 import route_components_pb2
 
 from graylane.chain.match import Request
+from graylane.mesh import decode
 from graylane.mesh.compiler import compile
+from graylane.mesh.encode.routes import virtual_host
 from graylane.mesh.simulate import Decision, Reached, from_pod
-from graylane.mesh.table import DirectResponse
+from graylane.mesh.table import DirectResponse, Forward, Route, VirtualHost
 from graylane.model.meta import Obj
 from graylane.testing import meshes
+from tests.e2e.reality import case
 
 from .test_compile import scenario
 
@@ -91,3 +95,41 @@ def test_a_cluster_that_an_envoy_filter_brings_along_is_reached_but_its_endpoint
     decision = decided(patch("CLUSTER", "ADD", added, {}), patch("HTTP_ROUTE", "INSERT_FIRST", there))
     assert decision.outcome == (Reached("mine", 1.0, ()),)
     assert [str(each) for each in decision.filters] == ["EnvoyFilter istio-system/ef"]
+
+
+def test_every_route_that_is_written_can_be_read_back() -> None:
+    """Of random configurations: what decides where a request goes is the same again."""
+    tried = 0
+    for seed in range(20):
+        found = meshes.Cluster()
+        objects = [obj for obj in case(seed, 0).objects if obj["kind"] != "EnvoyFilter"]
+        found.apply(*meshes.manifests(SERVICES), *objects)
+        found.pods = [meshes.gateway_pod("127.20.0.9", "127.0.0.1"), meshes.pod("client", "127.20.0.2", {})]
+        for table in compile(found.inputs()).plan.tables.values():
+            for route in (route for host in table.hosts for route in host.routes):
+                written = route_components_pb2.VirtualHost()
+                virtual_host(written, VirtualHost("", (), (route,)))
+                assert decides(decode.route(written.routes[0])) == decides(route)
+                tried += 1
+    assert tried > 200
+
+
+def decides(route: Route) -> tuple[object, ...]:
+    action = route.action
+    if isinstance(action, Forward):
+        kept: object = [(each.cluster, each.weight, each.request) for each in action.targets]
+    else:
+        kept = action
+    origins = route.cors and (route.cors.origins, route.cors.forward_unmatched)
+    return route.name, route.match, kept, route.request, route.response, route.fault, origins
+
+
+SERVICES = """
+kind: Service
+metadata: {name: b, namespace: shop}
+spec: {selector: {app: b}, clusterIP: 10.96.0.10, ports: [{name: http, port: 8000}]}
+---
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {selector: {app: b}, clusterIP: 10.96.0.12, ports: [{name: http, port: 8000}, {name: http-alt, port: 9000}]}
+"""
