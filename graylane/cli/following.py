@@ -68,6 +68,7 @@ class Chain:
     caught_up: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
     first: ChainView | None = None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _deadline: float = 0.0
 
     @property
@@ -88,7 +89,7 @@ class Chain:
         self.news.clear()
         return chain_view(self.objects, self.namespace, self.screen.names)
 
-    async def catch_up(self) -> None:
+    async def _catch_up(self) -> None:
         await self.manager.synced()
         self.caught_up = True
         self.news.set()
@@ -107,7 +108,9 @@ class Chain:
         return False
 
     async def changed(self, seconds: float) -> None:
-        """Returns after a change, or when the time is over."""
+        """Returns after a change, or when the time is over. The watches begin now: what was read is shown by now."""
+        if not self.tasks:
+            self.tasks = [asyncio.create_task(self.manager.run()), asyncio.create_task(self._catch_up())]
         try:
             async with asyncio.timeout(min(seconds, self._left())):
                 await self.news.wait()
@@ -156,13 +159,12 @@ async def following(screen: Screen, scope: Scope) -> AsyncIterator[Chain]:
         for kind in KINDS:
             manager.on_change(kind, lambda _: chain.news.set())
         chain.begin()
-        tasks = [asyncio.create_task(manager.run()), asyncio.create_task(chain.catch_up())]
         try:
             yield chain
         finally:
-            for task in tasks:
+            for task in chain.tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*chain.tasks, return_exceptions=True)
 
 
 async def _tell(chain: Chain) -> None:
