@@ -71,22 +71,33 @@ def _closed(found: Table[str, ClusterSpec]) -> Iterable[tuple[Source, Finding]]:
 def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
     found: Table[str, ClusterSpec] = Table()
     for service in world.services.each:
-        # Who follows which rule, with what changes, finds Secrets where, and has an address to go on to or none.
-        common = (world.services.default_rule(service), world.services.edits, "", False)
+        # Who follows which rule, with what changes, finds Secrets where, has an address to go on to or none, and which
+        # protocol where the port does not tell.
+        common = (world.services.default_rule(service), world.services.edits, "", False, False)
         own = ((client, client.rule(service)) for client in clients)
-        others = ((rule, client.edits, client.wallet(rule), client.lost(service)) for client, rule in own)
-        for rule, edits, wallet, lost in dict.fromkeys((common, *others)):
-            variant = world.services.variant(service, rule, wallet, lost=lost)
+        others = (
+            (rule, client.edits, client.wallet(rule), client.lost(service), client.plain(service))
+            for client, rule in own
+        )
+        for rule, edits, wallet, lost, plain in dict.fromkeys((common, *others)):
+            variant = world.services.variant(service, rule, wallet, lost=lost, plain=plain)
             secrets = world.inputs.credentials if rule and rule.encrypts else None
             key = ("clusters", service, rule, variant, edits, world.services.edits, secrets)
-            build = partial(_of_service, world, service, rule, variant, edits, wallet, lost)
+            build = partial(_of_service, world, service, rule, variant, edits, wallet, lost, plain)
             for spec in world.memo.get(key, build):
                 found[spec.name] = spec
     return found
 
 
 def _of_service(
-    world: World, service: Service, rule: Rule | None, variant: str, edits: tuple[Patch, ...], wallet: str, lost: bool
+    world: World,
+    service: Service,
+    rule: Rule | None,
+    variant: str,
+    edits: tuple[Patch, ...],
+    wallet: str,
+    lost: bool,
+    plain: bool,
 ) -> tuple[ClusterSpec, ...]:
     """For every port and subset one. Those that `edits` take out are not there for whoever they hold for."""
     services = world.services
@@ -106,7 +117,7 @@ def _of_service(
                     name=cluster_name(service.host, port.number, name, variant + mark),
                     service=service,
                     port=port,
-                    protocol=port.protocol,
+                    protocol=Protocol.HTTP if plain and port.protocol is Protocol.AUTO else port.protocol,
                     labels=subset.labels if subset and not policy.passthrough else {},
                     policy=policy,
                     sources=sources.union(patch.owner.source for patch in changes),

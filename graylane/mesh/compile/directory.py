@@ -12,7 +12,7 @@ from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule, RuleBook
 from graylane.mesh.compile.scope import EVERYTHING, Scope
 from graylane.mesh.filters.patches import Patch
-from graylane.mesh.inputs import MESH, Block, Labels, Proxy, Resolution, Service, Source
+from graylane.mesh.inputs import MESH, Block, Labels, Protocol, Proxy, Resolution, Service, Source
 from graylane.model.hashing import short_hash
 
 HIDDEN = "hidden"
@@ -85,10 +85,12 @@ class Services:
             self._defaults[service] = self.book.default(service)
         return self._defaults[service]
 
-    def variant(self, service: Service, rule: Rule | None, wallet: str = "", *, lost: bool = False) -> str:
+    def variant(
+        self, service: Service, rule: Rule | None, wallet: str = "", *, lost: bool = False, plain: bool = False
+    ) -> str:
         """Empty for the rule everybody follows; else a mark that keeps this client's clusters apart."""
         second = "" if self.by_host[service.host] is service else f"@{service.namespace}"
-        second += (f"!{wallet}" if wallet else "") + ("?" if lost else "")
+        second += (f"!{wallet}" if wallet else "") + ("?" if lost else "") + ("^" if plain else "")
         if rule is self.default_rule(service):
             return second
         return (rule.variant if rule else "none") + second
@@ -123,6 +125,10 @@ class Client:
             self._rules[service] = self.services.book.effective(service, self.namespace, self.labels)
         return self._rules[service]
 
+    def plain(self, service: Service) -> bool:
+        """Whether it speaks HTTP/1.1 where a port does not tell: gateways do, pods go on in what they are asked in."""
+        return MESH not in self.gateways and any(port.protocol is Protocol.AUTO for port in service.ports)
+
     def wallet(self, rule: Rule | None) -> str:
         """The namespace in which a rule's Secrets are looked for, "" for nowhere.
 
@@ -156,7 +162,8 @@ class Client:
         number = port or (service.ports[0].number if len(service.ports) == 1 else listener_port)
         rule = self.rule(service)
         mark = self.services.mark(self.edits, host, number, subset)
-        variant = self.services.variant(service, rule, self.wallet(rule), lost=self.lost(service))
+        lost, plain = self.lost(service), self.plain(service)
+        variant = self.services.variant(service, rule, self.wallet(rule), lost=lost, plain=plain)
         name = cluster_name(host, number, subset, variant + mark)
         return name, policy_for(rule, number, rule.subset(subset) if rule and subset else None)
 

@@ -6,7 +6,7 @@ import pytest
 
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.compiler import compile
-from graylane.mesh.inputs import MeshConfig
+from graylane.mesh.inputs import MeshConfig, Protocol
 from graylane.mesh.table import Forward, Route, VirtualHost
 from graylane.testing import meshes
 
@@ -210,3 +210,11 @@ def test_a_delegates_matches_come_in_their_own_order() -> None:
 )
 def test_a_delegate_may_only_narrow_what_its_root_asks_for(root: str, ours: str, left: list[str]) -> None:
     assert delegated(root, ours) == left
+
+
+def test_a_gateway_speaks_http_1_to_a_port_that_does_not_tell_and_a_pod_what_it_is_asked_in() -> None:
+    odd = "kind: Service\nmetadata: {name: odd}\nspec: {selector: {app: b}, ports: [{name: web, port: 8000}]}\n"
+    found = planned(odd, vs("{hosts: [x.y], gateways: [gw], http: [{route: [{destination: {host: odd}}]}]}"))
+    at_gateway = found.clusters[forward(found, "x.y", gateway=True).targets[0].cluster]
+    in_mesh = found.clusters[forward(found, "odd:8000").targets[0].cluster]
+    assert (at_gateway.protocol, in_mesh.protocol) == (Protocol.HTTP, Protocol.AUTO)
