@@ -346,13 +346,13 @@ def _pods(facts: Facts) -> str:
     if not canary.wanted and facts.waits:
         return facts.waits
     text = f"canary pods: {canary.ready} of {canary.wanted} ready"
-    troubles = sorted({trouble for pod in canary.pods for trouble in _troubles(pod)})
+    troubles = sorted({trouble for pod in canary.pods for trouble in troubles_of(pod)})
     if troubles:
         return f"{text}; {'; '.join(troubles)}"
     return f"{text}, then for the routed Services to list them" if 0 < canary.wanted <= canary.ready else text
 
 
-def _troubles(pod: Obj) -> list[str]:
+def troubles_of(pod: Obj) -> list[str]:
     """Why containers of a pod do not run, in the kubelet's words."""
     states = [dig(item, "state", "waiting", default={}) for item in dig(pod, "status", "containerStatuses", default=[])]
     return [

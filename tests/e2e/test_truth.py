@@ -109,6 +109,10 @@ async def test_the_live_view_traces_a_dyed_request_and_shows_what_the_step_chang
         assert "+          value: canary" in terminal.screen
         terminal.press(" ")
         await terminal.shows("approve rollouts-a rollouts-b")
+        terminal.press("p")
+        await terminal.shows("address")
+        roles = [line.split()[:2] for line in terminal.screen.splitlines()[1:5]]
+        assert roles == [["mocka", "base"], ["mocka", "canary"], ["mockb", "base"], ["mockb", "canary"]]
         terminal.press("q")
         assert await terminal.ends() == 0
     finally:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from graylane.chain.releases import Release
 from graylane.chain.view import ChainView
 
-HELP = "a approve   x abort   d diff   t trace   ? explain   q quit"
+HELP = "a approve   x abort   d diff   t trace   p pods   ? explain   q quit"
 _BACK = "any key: back   ↑↓: scroll   q: quit"
 _ENTER, _ERASE, _ESCAPE = ("\r", "\n"), ("\x7f", "\x08"), "\x1b"
 _UP, _DOWN = ("\x1b[A", "\x1bOA", "k"), ("\x1b[B", "\x1bOB", "j")
@@ -25,6 +25,7 @@ class Page(StrEnum):
     CHAIN = "chain"
     DIFF = "diff"
     TRACE = "trace"
+    PODS = "pods"
     EXPLAIN = "explain"
 
 
@@ -90,6 +91,8 @@ def pressed(ui: Ui, key: str, view: ChainView) -> tuple[Ui, Action]:
             return Ui(Page.DIFF), Open(Page.DIFF)
         case "t":
             return Ui(Page.TRACE), Open(Page.TRACE)
+        case "p":
+            return Ui(Page.PODS), None
         case "?" | "h":
             return Ui(Page.EXPLAIN), None
     return replace(ui, note=""), None

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from graylane.chain.picture import Picture
+from graylane.chain.releases import troubles_of
 from graylane.chain.states import MEANINGS
+from graylane.chain.workloads import Role, is_ready
 from graylane.cli.live.keys import Page, Ui, footer
-from graylane.cli.status_text import lines, wrap
+from graylane.cli.status_text import lines, table, wrap
+from graylane.model.meta import Obj, dig, name_of
 
 _WORDS = (
     ("lane", "the header that dyes a request: with it, it is answered by the canary wherever there is one"),
@@ -37,6 +40,8 @@ def screen(found: Picture, ui: Ui, opened: Sequence[str], now: datetime, width: 
 def _body(found: Picture, ui: Ui, opened: Sequence[str], now: datetime, width: int) -> list[str]:
     if ui.page is Page.CHAIN:
         return lines(found, now, width)
+    if ui.page is Page.PODS:
+        return pods(found, width)
     if ui.page is Page.EXPLAIN:
         return explained(found, width)
     return [line for text in opened for line in (wrap(text, "  ", width) if len(text) > width else [text])]
@@ -51,3 +56,18 @@ def explained(found: Picture, width: int) -> list[str]:
     ]
     words = [*_WORDS, *MEANINGS.items()]
     return [*told, "", *(line for word, text in words for line in wrap(f"{word}: {text}", "  ", width))]
+
+
+def pods(found: Picture, width: int) -> list[str]:
+    """Behind each hop: which pods there are, and why one of them is not ready."""
+    rows = [("hop", "role", "pod", "address", "")]
+    for row in (row for way in found.ways for row in way.rows):
+        hop = row.sighted.hop
+        for role, group in ((Role.BASE, hop.base), (Role.CANARY, hop.canary)):
+            rows += [(hop.service, role.value, *_pod(pod)) for pod in group.pods]
+    return table(rows, width) if len(rows) > 1 else ["no pods"]
+
+
+def _pod(pod: Obj) -> tuple[str, str, str]:
+    ready = "ready" if is_ready(pod) else "; ".join(troubles_of(pod)) or "not ready"
+    return name_of(pod), str(dig(pod, "status", "podIP", default="-")), ready

@@ -16,7 +16,7 @@ from graylane.model.meta import annotations_of, dig
 from graylane.testing.terminal import Terminal
 from graylane.testing.waiting import eventually
 
-KEYS = "a approve   x abort   d diff   t trace   ? explain   q quit"
+KEYS = "a approve   x abort   d diff   t trace   p pods   ? explain   q quit"
 
 
 @pytest.fixture
