@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
@@ -191,6 +191,11 @@ def inbound(town: Town, turn: int) -> None:
         town.cluster.delete("EnvoyFilter", "mark")
 
 
+def form(town: Town, turn: int) -> None:
+    """Pods' tables come as a whole, and in parts again."""
+    town.cluster.mesh = replace(town.cluster.mesh, whole_up_to=turn % 2 * 1000)
+
+
 CHANGES: dict[str, Callable[[Town, int], None]] = {
     "a lane": lane,
     "weights": weights,
@@ -202,6 +207,8 @@ CHANGES: dict[str, Callable[[Town, int], None]] = {
     "endpoints": endpoints,
     "pods": pods,
     "a filter": lambda town, _: town.toggle(FILTER),
+    "a filter of the pods": lambda town, _: town.toggle(FILTER.replace("GATEWAY", "SIDECAR_OUTBOUND")),
+    "the form of tables": form,
     "an inbound filter": inbound,
     "a ServiceEntry": lambda town, _: town.toggle(ENTRY),
     "a Sidecar": lambda town, _: town.toggle(SIDECAR),

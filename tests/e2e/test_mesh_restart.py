@@ -33,7 +33,7 @@ spec:
 
 
 def world(network: str, mark: str) -> meshes.Cluster:
-    found = meshes.Cluster(mesh=MeshConfig(access_log=""))
+    found = meshes.Cluster(mesh=MeshConfig(access_log="", whole_up_to=0))
     found.apply(*meshes.manifests(WORLD % mark))
     found.pods = [meshes.pod("client", f"{network}.1", {}), meshes.pod("b", f"{network}.2", {"app": "b"})]
     return found
