@@ -39,6 +39,7 @@ _NAMES = {
     "GRL0002": "RefusedByProxy",
     "GRL0003": "NotAccepted",
     "GRL0004": "CodeFailed",
+    "GRL0005": "DestinationPortNotCalled",
     "GRL0101": "LanePromiseBroken",
     "GRL0102": "LaneNotProved",
 }

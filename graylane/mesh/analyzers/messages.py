@@ -98,3 +98,8 @@ def port_not_on_service(port: int, selector: Mapping[str, str]) -> Finding:
         f"The gateway is listening on a target port (port {port}) that is not defined in the Service associated with "
     )
     return Finding("IST0162", "WARNING", f"{text}its workload instances (Pod selector {chosen})")
+
+
+def port_not_called(host: str, called: int, target: str, ports: Iterable[int]) -> Finding:
+    text = f"Pods that call {host} on port {called} are sent to port {called} of {target}, which has none: 503. "
+    return Finding("GRL0005", "WARNING", f"{text}Name one of {sorted(ports)} in the destination.")

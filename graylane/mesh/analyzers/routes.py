@@ -24,6 +24,7 @@ def routes(inputs: Inputs) -> Found:
     for each in inputs.virtual_services:
         yield from _rules(each)
         yield from _ports(inputs, each, services)
+        yield from _called_ports(inputs, each, services)
         yield from _gateway_hosts(inputs, each)
     yield from _subsets_at_gateways(inputs)
 
@@ -80,6 +81,28 @@ def _ports(inputs: Inputs, service: VirtualService, services: dict[str, Service]
         if target is not None and len(target.ports) > 1 and not destination.get("port") and host not in told:
             told.add(host)
             yield service.source, messages.port_needed(host, (port.number for port in target.ports))
+
+
+def _called_ports(inputs: Inputs, service: VirtualService, services: dict[str, Service]) -> Found:
+    """Without a port a pod's request goes to the port that it called, which the destination need not have."""
+    known = (host for host in service.hosts if host in services)
+    called = [(host, port.number) for host in known for port in services[host].ports if port.protocol.is_http]
+    found: dict[Finding, None] = {}
+    for rule in service.http if MESH in service.gateways else ():
+        for destination in (entry.get("destination") or {} for entry in rule.get("route") or ()):
+            name = hosts.resolve(str(destination.get("host") or ""), service.namespace, inputs.mesh.domain)
+            target = services.get(name)
+            for host, number in called if target is not None and not destination.get("port") else ():
+                if target is not None and target.port(number) is None and _asks_for(rule, number):
+                    numbers = (port.number for port in target.ports)
+                    found[messages.port_not_called(host, number, name, numbers)] = None
+    return ((service.source, finding) for finding in found)
+
+
+def _asks_for(rule: Block, port: int) -> bool:
+    """Whether any match is for pods that call this port."""
+    matches = rule.get("match") or [{}]
+    return any(match.get("port") in (None, 0, port) and MESH in (match.get("gateways") or [MESH]) for match in matches)
 
 
 def _gateway_hosts(inputs: Inputs, service: VirtualService) -> Found:

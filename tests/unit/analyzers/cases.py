@@ -161,6 +161,13 @@ CASES = [
         "[8000, 9000]",
         one("VirtualService", "{hosts: [x], http: [{route: [{destination: {host: two}}]}]}"),
     ),
+    (
+        "GRL0005",
+        "Warning",
+        "VirtualService default/mine",
+        "port 9000 of b.default.svc.cluster.local",
+        one("VirtualService", "{hosts: [two], http: [{match: [{port: 9000}], route: [{destination: {host: b}}]}]}"),
+    ),
     ("IST0116", "Warning", "Deployment default/b", "port 8000", service("[{name: udp, port: 8000, protocol: UDP}]")),
     (
         "IST0137",
