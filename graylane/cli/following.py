@@ -22,13 +22,14 @@ from graylane.chain.view import ChainView, chain_view
 from graylane.cli.connect import connect
 from graylane.cli.exits import Exit, GaveUp, ReleaseEnded
 from graylane.cli.goals import Goal, missing
+from graylane.cli.layout import WIDTH
 from graylane.cli.naming import no_rollout
 from graylane.cli.options import Format, Scope
 from graylane.cli.output import dump, dump_line, emit
 from graylane.cli.reading import read
 from graylane.cli.releasing import parse_name
 from graylane.cli.sighting import look
-from graylane.cli.status_text import WIDTH, lines
+from graylane.cli.status_text import lines
 from graylane.cli.story_text import changes, told
 from graylane.client import ApiClient
 from graylane.kit.cache import View

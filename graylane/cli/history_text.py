@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from graylane.chain.history import ITS_TIME, Entry, Passed
-from graylane.cli.status_text import WIDTH, duration, table, wrap
+from graylane.cli.layout import WIDTH, duration, table, wrap
 from graylane.model.managers import UNKNOWN
 from graylane.model.meta import format_time
 

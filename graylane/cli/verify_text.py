@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from graylane.chain.seen import Headers
-from graylane.cli.status_text import table, wrap
+from graylane.cli.layout import table, wrap
 from graylane.mesh.verify.report import Cell, Report, Row
 
 _HEADS = ("hop", "dyed: predicted", "seen", "plain: predicted", "seen", "")

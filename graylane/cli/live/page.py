@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from graylane.chain.picture import Picture
-from graylane.chain.releases import troubles_of
 from graylane.chain.states import MEANINGS
+from graylane.chain.waits import troubles_of
 from graylane.chain.workloads import Role, is_ready
+from graylane.cli.layout import table, wrap
 from graylane.cli.live.keys import Page, Ui, footer
-from graylane.cli.status_text import lines, table, wrap
+from graylane.cli.status_text import lines
 from graylane.model.meta import Obj, dig, name_of
 
 _WORDS = (

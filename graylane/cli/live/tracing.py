@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from graylane.chain.picture import Picture
 from graylane.chain.seen import Linked, SeenHop, short
 from graylane.chain.sightings import role_in
-from graylane.cli.status_text import table
+from graylane.cli.layout import table
 from graylane.cli.verifying import trace
 from graylane.client import ApiClient
 from graylane.errors import GraylaneError

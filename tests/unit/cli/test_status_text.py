@@ -15,7 +15,9 @@ from graylane.chain.latency import bucket_of
 from graylane.chain.picture import Proxies, picture
 from graylane.chain.seen import Carried, Count, LedgerView
 from graylane.chain.view import chain_view
-from graylane.cli.status_text import WIDTH, branches, duration, lines, rate
+from graylane.cli.hops_text import branches
+from graylane.cli.layout import WIDTH, duration, rate
+from graylane.cli.status_text import lines
 from graylane.cli.story_text import changes, told
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"

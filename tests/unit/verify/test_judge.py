@@ -9,7 +9,7 @@ from chain.scene import Scene, base, release
 
 from graylane.chain.match import Request
 from graylane.chain.seen import Headers, Linked, SeenHop
-from graylane.cli.status_text import WIDTH
+from graylane.cli.layout import WIDTH
 from graylane.cli.verify_text import Summary, lines
 from graylane.mesh.explain.reading import KINDS, inputs_of
 from graylane.mesh.explain.scene import scene_of
