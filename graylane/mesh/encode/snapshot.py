@@ -27,7 +27,7 @@ def encode(plan: Plan, memo: Memo, serial: int) -> Snapshot:
     mesh = plan.inputs.mesh
     gateway_sources = tuple((name, _gateways(table.sources)) for name, table in plan.tables.items())
     doors = memo.stage("doors", (plan.inbound, mesh), partial(_doors, plan))
-    large = _large(plan)
+    large = _large(plan, memo)
     stages: dict[Type, tuple[Hashable, Maker]] = {
         Type.CLUSTER: ((plan.clusters, plan.edits.clusters, mesh, plan.inbound), _clusters),
         Type.ENDPOINTS: (
@@ -93,11 +93,16 @@ def _assignment(plan: Plan, spec: ClusterSpec, through: frozenset[str]) -> Resou
     return clusters.assignment(spec.name, plan.picked(spec), spec.port.name, through)
 
 
-def _large(plan: Plan) -> frozenset[str]:
+def _large(plan: Plan, memo: Memo) -> frozenset[str]:
     """The tables of pods that come in parts."""
     most = plan.inputs.mesh.whole_up_to
-    used = {spec.table for spec in plan.listeners.values() if spec.role is Role.OUTBOUND and not spec.chains}
+    used = memo.get(("used by pods", plan.listeners), partial(_used_by_pods, plan))
     return frozenset(name for name in plan.tables.keys() & used if len(plan.tables[name].hosts) > most)
+
+
+def _used_by_pods(plan: Plan) -> frozenset[str]:
+    specs = plan.listeners.values()
+    return frozenset(spec.table for spec in specs if spec.role is Role.OUTBOUND and not spec.chains)
 
 
 def _sharded(plan: Plan, large: frozenset[str], spec: ListenerSpec) -> bool:
@@ -131,15 +136,16 @@ def _gateways(sources: frozenset[Source]) -> frozenset[Source]:
 
 def _tables(large: frozenset[str], plan: Plan, memo: Memo) -> Iterable[Resource]:
     told, signed = _told(plan), _signed(plan)
-    split, whole = _users(plan, large)
+    key = ("users", plan.listeners, plan.edits, tuple(plan.tables), large)
+    split, whole = memo.get(key, partial(_users, plan, large))
     for table in plan.tables.values():
         patches = plan.edits.tables.get(table.name, ())
-        key = (table, told, patches, signed)
+        of = (table, told, patches, signed)
         if table.name in split:
             make = partial(tables.sharded, table, told, patches, signed=signed)
-            yield from memo.stage(("shards", table.name), key, make)
+            yield from memo.stage(("shards", table.name), of, make)
         if table.name in whole:
-            yield memo.stage(("table", table.name), key, partial(tables.table, table, told, patches, signed=signed))
+            yield memo.stage(("table", table.name), of, partial(tables.table, table, told, patches, signed=signed))
 
 
 def _users(plan: Plan, large: frozenset[str]) -> tuple[set[str], set[str]]:

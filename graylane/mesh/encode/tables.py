@@ -7,6 +7,7 @@ may be concatenated by protobuf's own rule, so a change of one host costs one ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -53,33 +54,40 @@ def sharded(
         sources = [host.sources for host in found.hosts]
         spread = memo.each(("shares", signed), found.hosts, partial(_shares_of, signed))
     head.request_headers_to_remove.append(shards.HEADER)
-    parts, blamed = _sorted_out(spread, sources)
-    everywhere = found.sources.difference(*sources) | _owners(patches)
+    common = found.sources.difference(*sources) | _owners(patches)
     made: list[Resource] = []
-    for key in shards.KEYS:
+    for key, (parts, owners) in _sorted_out(spread, sources).items():
         head.name = shards.name_of(found.name, key)
-        each = of_parts(Type.ROUTES, head.name, [part(head), *parts[key]], blamed[key] | everywhere)
-        made.append(memo.renew(head.name, partial(_same, each)))
+        build = partial(_as_last_time, head.name, [part(head), *parts], [common, *owners])
+        made.append(memo.renew(head.name, build).made)
     return made
 
 
 Shares = tuple[tuple[str, Part], ...]
+Owners = list[frozenset[Source]]
 
 
-def _sorted_out(
-    spread: Iterable[Shares], sources: Iterable[frozenset[Source]]
-) -> tuple[dict[str, list[Part]], dict[str, frozenset[Source]]]:
-    parts: dict[str, list[Part]] = {key: [] for key in shards.KEYS}
-    blamed: dict[str, set[Source]] = {key: set() for key in shards.KEYS}
+def _sorted_out(spread: Iterable[Shares], sources: Owners) -> dict[str, tuple[list[Part], Owners]]:
+    found: dict[str, tuple[list[Part], Owners]] = {key: ([], []) for key in shards.KEYS}
     for shares, owners in zip(spread, sources, strict=True):
         for key, each in shares:
-            parts[key].append(each)
-            blamed[key] |= owners
-    return parts, {key: frozenset(found) for key, found in blamed.items()}
+            parts, all_owners = found[key]
+            parts.append(each)
+            all_owners.append(owners)
+    return found
 
 
-def _same(made: Resource, last: Resource | None) -> Resource:
-    return last if last is not None and (last.version, last.sources) == (made.version, made.sources) else made
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    parts: list[Part]
+    owners: Owners
+    made: Resource
+
+
+def _as_last_time(name: str, parts: list[Part], owners: Owners, last: _Made | None) -> _Made:
+    if last is not None and last.parts == parts and last.owners == owners:
+        return last
+    return _Made(parts, owners, of_parts(Type.ROUTES, name, parts, frozenset[Source]().union(*owners)))
 
 
 def _shares_of(signed: bool, host: VirtualHost) -> Shares:
