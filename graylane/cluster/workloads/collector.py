@@ -14,6 +14,8 @@ from functools import partial
 
 from graylane.cluster.workloads.discovery import discover
 from graylane.cluster.workloads.garbage import (
+    FOREGROUND,
+    ORPHAN,
     Dependent,
     Fate,
     Item,
@@ -33,10 +35,10 @@ from graylane.kit.events import EventRecorder
 from graylane.kit.loop import running
 from graylane.kit.queue import WorkQueue
 from graylane.model.kinds import CRD, EVENT, NAMESPACE, Kind
-from graylane.model.meta import Key, Obj, is_deleting, key_of, owner_refs, uid_of
+from graylane.model.meta import Key, Obj, finalizers_of, is_deleting, key_of, owner_refs, uid_of
 
 _LOG = logging.getLogger(__name__)
-_WORKERS = 4
+_WORKERS = 20  # as many as kube-controller-manager has (--concurrent-gc-syncs)
 _EVENTS = Kind("events.k8s.io", "v1", "Event", "events")  # a view of EVENT
 _IGNORED = {EVENT, _EVENTS}
 _PAUSE_SECONDS = 0.5
@@ -152,10 +154,12 @@ class Collector:
         return Outcome(tuple(collect(item, obj, lambda ref: fates[ref["uid"]], dependents)))
 
     def _is_kept(self, item: Item) -> bool:
-        """It and all its owners are cached and live, as of nearly everything that is made: nobody need be asked."""
+        """Nobody need be asked: it and its owners are cached and live, or it is going and waits for nothing of us."""
         obj = self._manager.view().get(item.kind, *item.key)
-        if obj is None or is_deleting(obj) or not owner_refs(obj):
+        if obj is None or not owner_refs(obj):
             return False
+        if is_deleting(obj):
+            return not {FOREGROUND, ORPHAN} & set(finalizers_of(obj))
         owners = [(self._owner(obj, reference), str(reference["uid"])) for reference in owner_refs(obj)]
         return all(owner and self._cached(owner, uid) is Fate.ALIVE for owner, uid in owners)
 
