@@ -23,7 +23,7 @@ import aiohttp
 import orjson
 from aiohttp import web
 
-from graylane.cluster.envoy.bootstrap import INTERNAL_LISTENERS
+from graylane.cluster.envoy.bootstrap import INTERNAL_LISTENERS, RUNTIME
 from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.inputs import Inputs
 from graylane.mesh.memo import Memo
@@ -71,6 +71,7 @@ def bootstrap(xds_port: int, admin_port: int) -> dict[str, Any]:
     return {
         "node": {"id": "graylane", "cluster": "graylane"},
         "bootstrap_extensions": [INTERNAL_LISTENERS],
+        "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
         "admin": {"address": _address("127.0.0.1", admin_port)},
         "dynamic_resources": {
             "ads_config": {

@@ -38,7 +38,7 @@ _DIGITS, _LETTERS = "0123456789", "abcdefghijklmnopqrstuvwxyz"
 def _question(digit: str, no_digit: str, letter: str, no_letter: str) -> str:
     """Whether an even number of characters count in an address, or in a first label that begins with a letter.
 
-    RE2 and Python read it alike, and Envoy allows no longer programs. No other host has an even number of anything.
+    RE2 and Python read it alike. No other host has an even number of anything.
     """
     one, none = f"[{digit}{letter}]", f"[{no_digit}{no_letter}_-]"
     address = f"(?:[{no_digit}.]|[{digit}][{no_digit}.]*[{digit}])*(?::|$)"
