@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
+
+from graylane.errors import UserError
+from graylane.model import re2
 
 Block = Mapping[str, Any]
 
@@ -147,29 +149,21 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-@lru_cache(maxsize=4096)
-def _regex(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
 def _fullmatch(pattern: str, text: str) -> bool:
     try:
-        return _regex(pattern).fullmatch(text) is not None
-    except re.error:  # RE2 knows a few spellings that Python does not; such a rule is not ours to judge
+        return re2.compile_pattern(pattern).fullmatch(text) is not None
+    except UserError:  # of a class of Unicode, say: such a rule is not ours to judge
         return pattern == text
-
-
-_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?:=|!|<=|<!|P=|\()|\\[1-9])")
 
 
 def regex_fault(pattern: str) -> str:
     """Why RE2 would refuse `pattern`; "" where we know of nothing."""
-    if _NOT_RE2.search(pattern):
-        return f"regex {pattern!r} uses look-around or a back-reference, which RE2 does not have"
     try:
-        _regex(pattern)
-    except re.error as error:
-        return f"regex {pattern!r} does not compile: {error}"
+        re2.compile_pattern(pattern)
+    except re2.NotInPython:
+        return ""
+    except UserError as error:
+        return str(error)
     return ""
 
 

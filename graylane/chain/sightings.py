@@ -6,7 +6,6 @@ kind were answered by whom, and who loses a header.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from graylane.chain.requests import Dye, DyeHeader
 from graylane.chain.seen import Carried, Count, LedgerView
 from graylane.chain.view import ChainView, EntryView, HopView
 from graylane.chain.workloads import Group, Role
+from graylane.errors import UserError
+from graylane.model import re2
 from graylane.model.meta import name_of
 
 GONE = "gone"
@@ -148,8 +149,8 @@ def _holds(header: DyeHeader, headers: Iterable[tuple[str, str]]) -> bool:
     values = [line.strip() for name, value in headers if name == header.name for line in (value, *value.split(","))]
     if header.regex:
         try:
-            return any(re.fullmatch(header.value, value) for value in values)
-        except re.error:  # RE2 knows spellings that Python does not
+            return any(re2.compile_pattern(header.value).fullmatch(value) for value in values)
+        except UserError:
             return False
     return header.value in values
 

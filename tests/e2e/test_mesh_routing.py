@@ -97,6 +97,7 @@ MATCHES = [
     ("13 exact path has no query", "{uri: {exact: /a}}", {"path": "/a?x"}, {"path": "/A"}),
     ("14 prefix is of text, not of segments", "{uri: {prefix: /pre}}", {"path": "/prefixed"}, {"path": "/pr"}),
     ("15 regex matches all of it", "{uri: {regex: '/re/[0-9]+'}}", {"path": "/re/1"}, {"path": "/re/1/x"}),
+    ("15 regex as RE2 spells it", r"{uri: {regex: '/x(?i)y|/[[:digit:]]+\z'}}", {"path": "/xY"}, {"path": "/XY"}),
     ("15 regex of some length", "{uri: {regex: '/([a-z]{20}){10}'}}", {"path": "/" + "a" * 200}, {"path": "/a"}),
     ("16 case ignored", "{uri: {exact: /CI}, ignoreUriCase: true}", {"path": "/ci"}, {"path": "/cj"}),
     ("17 dots normalised", "{uri: {exact: /exact}}", {"path": "/./exact"}, {"path": "/x/exact"}),

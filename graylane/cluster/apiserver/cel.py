@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from graylane.cluster.apiserver.schema import re2
+from graylane.model import re2
 
 _LIBRARY = "cel_expr_python"
 _EXTENSIONS = {"strings": "ExtStrings", "math": "ExtMath", "optional": "ExtOptional", "bindings": "ExtBindings"}

@@ -12,6 +12,8 @@ from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 from graylane.chain.match import How, Text
+from graylane.errors import UserError
+from graylane.model import re2
 
 OTHER = "other"
 _MANY = 3
@@ -44,10 +46,10 @@ def _around(value: str, *, path: bool) -> Iterator[str]:
 
 
 def matching(pattern: str) -> list[str]:
-    """A few texts that the whole of `pattern` matches; none where it is written in a way Python does not know."""
+    """A few texts that the whole of `pattern` matches; none where Python could not match it."""
     try:
-        tree, whole = _parser.parse(pattern), re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
+        tree, whole = _parser.parse(re2.translate(pattern)), re2.compile_pattern(pattern)
+    except UserError:
         return []
     found = (_written(tree, choice) for choice in range(_MANY))
     return [text for text in dict.fromkeys(found) if whole.fullmatch(text)]

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from graylane.cluster.apiserver import cel
-from graylane.cluster.apiserver.schema import re2
 from graylane.cluster.apiserver.schema.fielderror import as_api_error, strict
 from graylane.cluster.apiserver.schema.schemas import Schemas
 from graylane.cluster.apiserver.schema.structural import Structural
-from graylane.errors import BadRequest, Invalid, UserError
+from graylane.errors import BadRequest, Invalid
 
 CRD: dict[str, Any] = {
     "type": "object",
@@ -276,25 +275,3 @@ def test_every_served_definition_can_be_compiled() -> None:
     schemas = Schemas.load()
     for group, version, kind in schemas.components.kinds:
         assert schemas.of(group, version, kind) is not None
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "matches"),
-    [
-        ("^a$", "a\n", False),
-        ("^[[:alpha:]]+$", "abc", True),
-        (r"^\Qa.b\E$", "axb", False),
-        ("[a[]", "[", True),
-        ("[]x]", "]", True),
-        (r"^\d+$", "١", False),
-        (r"a\z", "a", True),
-    ],
-)
-def test_patterns_mean_what_they_mean_in_re2(pattern: str, text: str, matches: bool) -> None:
-    assert bool(re2.compile_pattern(pattern).search(text)) is matches
-
-
-@pytest.mark.parametrize("pattern", ["(?=a)", "(?<!a)b", r"(a)\1", "(", "(?P=x)"])
-def test_patterns_that_re2_lacks_are_refused(pattern: str) -> None:
-    with pytest.raises(UserError):
-        re2.compile_pattern(pattern)

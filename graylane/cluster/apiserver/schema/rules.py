@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graylane.cluster.apiserver.schema import check, formats, re2
+from graylane.cluster.apiserver.schema import check, formats
 from graylane.cluster.apiserver.schema.fielderror import (
     FieldError,
     invalid,
@@ -19,6 +19,7 @@ from graylane.cluster.apiserver.schema.fielderror import (
     type_invalid,
 )
 from graylane.cluster.apiserver.schema.node import Node, Rule
+from graylane.model import re2
 
 Schema = Mapping[str, Any]
 Compile = Callable[[Schema], Node]

@@ -6,7 +6,6 @@ compile, a printer column must have a JSONPath we can follow. Follows apiextensi
 
 from __future__ import annotations
 
-from graylane.cluster.apiserver.schema import re2
 from graylane.cluster.apiserver.schema.fielderror import (
     FieldError,
     duplicate,
@@ -21,6 +20,7 @@ from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import Errors, needed, one_of, spelled
 from graylane.cluster.apiserver.schema.validate.conversions import conversion, https
 from graylane.errors import UserError
+from graylane.model import re2
 from graylane.model.meta import Obj, annotations_of, dig
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
