@@ -226,6 +226,7 @@ def _mirrors(report: Report, path: str, rule: Block) -> None:
         percent(report, f"{path}.mirrorPercentage", block(rule["mirrorPercentage"]).get("value") or 0)
     if rule.get("mirrorPercent") is not None:
         report.warn(f"{path}.mirrorPercent", "mirrorPercent is deprecated, use mirrorPercentage")
+        percent(report, f"{path}.mirrorPercent", rule["mirrorPercent"])
 
 
 def _cors(report: Report, path: str, found: Block) -> None:

@@ -167,6 +167,7 @@ REFUSED: list[tuple[str, str, str, str]] = [
     (VS, "{hosts: [b], tcp: [{match: [{port: 1}]}]}", "spec.tcp[0]", "route is required"),
     (VS, match("headers: {a: {regex: '*'}}"), "spec.http[0].match[0].headers[a].regex", "nothing to repeat"),
     (VS, routed("retries: {attempts: 1, retryOn: '5xx, reset'}"), "spec.http[0].retries.retryOn", "' reset'"),
+    (VS, routed("mirror: {host: c}, mirrorPercent: 101"), "spec.http[0].mirrorPercent", "101"),
     (VS, routed("mirror: {}"), "spec.http[0].mirror", "must have a host"),
     (VS, rule("delegate: {}, redirect: {uri: /x}"), "spec.http[0]", "both redirect and delegate"),
     (VS, routed("rewrite: {uriRegexRewrite: {match: a}}"), "spec.http[0].rewrite.uriRegexRewrite.rewrite", "requires"),
