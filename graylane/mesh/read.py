@@ -264,12 +264,17 @@ def _server(server: Obj, namespace: str) -> Server:
         number=natural(port.get("number") or 0),
         protocol=str(port.get("protocol") or "").upper(),
         name=str(port.get("name") or ""),
-        hosts=tuple(_server_host(str(host), namespace) for host in server.get("hosts") or ()),
+        hosts=_server_hosts(list(map(str, server.get("hosts") or ())), namespace),
         https_redirect=bool(dig(server, "tls", "httpsRedirect", default=False)),
         tls=server.get("tls") or {},
         bind=str(server.get("bind") or ""),
         label=str(server.get("name") or ""),
     )
+
+
+def _server_hosts(written: list[str], namespace: str) -> tuple[tuple[str, str], ...]:
+    """Beside `*/*` Istio reads no other."""
+    return (("*", "*"),) if "*/*" in written else tuple(_server_host(host, namespace) for host in written)
 
 
 def _server_host(host: str, namespace: str) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from graylane.chain import hosts
 from graylane.mesh.compile.directory import Client
-from graylane.mesh.compile.routes import unmet_by_caller
-from graylane.mesh.inputs import Block, VirtualService
+from graylane.mesh.compile.routes import names_gateway
+from graylane.mesh.inputs import MESH, Block, VirtualService, selects
 from graylane.mesh.numbers import natural
 from graylane.mesh.table import Target
 
@@ -19,7 +19,7 @@ def tcp_targets(service: VirtualService, client: Client, port: int, domain: str)
     """The first `tcp` rule for this caller and port; () where there is none."""
     for rule in service.tcp:
         matches: Iterable[Block] = rule.get("match") or ({},)
-        if any(not unmet_by_caller(match, service, client, port) for match in matches):
+        if any(_meant(match, service, client, port) for match in matches):
             return _targets(service, rule, client, port, domain)
     return ()
 
@@ -30,7 +30,7 @@ def tls_targets(
     """For each `tls` match for this caller and port: the server names it asks for, and where they lead."""
     for rule in service.tls:
         for match in rule.get("match") or ():
-            if not unmet_by_caller(match, service, client, port):
+            if _meant(match, service, client, port):
                 names = tuple(str(name).lower() for name in match.get("sniHosts") or ())
                 yield names, _targets(service, rule, client, port, domain)
 
@@ -43,6 +43,16 @@ def connection_targets(
         if any(hosts.covers(name, host) for name in names):
             return targets
     return tcp_targets(service, client, port, domain)
+
+
+def _meant(match: Block, owner: VirtualService, client: Client, port: int) -> bool:
+    """As in Istio, and unlike matches of requests: `gateways` and the caller's conditions hold both, and whoever comes
+    to a gateway is a caller that nobody knows."""
+    if match.get("port") not in (None, 0, port) or not names_gateway(match, owner, client):
+        return False
+    known = selects(match.get("sourceLabels"), client.labels)
+    known = known and match.get("sourceNamespace") in (None, "", client.namespace)
+    return known or MESH not in client.gateways
 
 
 def _targets(service: VirtualService, rule: Block, client: Client, port: int, domain: str) -> tuple[Target, ...]:

@@ -118,11 +118,18 @@ class GatewayPort:
         return f"https.{server.number}.{server.name}.{gateway.name}.{gateway.namespace}{end}"
 
 
+def _server_names(server: Server, speech: Speech) -> set[str]:
+    """The names that connections are told apart by: `*` beside others is all, and what passes has its rules' names."""
+    hosts = {host for _, host in server.hosts}
+    return set() if speech is Speech.PASSTHROUGH else {"*"} if "*" in hosts else hosts
+
+
 @dataclass(slots=True)
 class _Draft:
     speech: Speech
     node_ports: list[int]
     openings: list[tuple[Opening, Speech]] = field(default_factory=list)
+    written: set[tuple[str, str]] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
 
     def refusal(self, server: Server, speech: Speech) -> Finding | None:
@@ -132,12 +139,14 @@ class _Draft:
         holder = str(self.openings[0][0].gateway.source.key)
         if speech is Speech.TCP or speech.by_name is not self.speech.by_name or self.speech is Speech.TCP:
             return conflict(server.number, holder)
-        taken = next((host for _, host in server.hosts if host in self.names), None) if speech.by_name else None
-        return host_conflict(server.number, taken, holder) if taken else None
+        names = _server_names(server, speech)
+        taken = [host for space, host in server.hosts if (space, host) in self.written or host in names & self.names]
+        return host_conflict(server.number, taken[0], holder) if taken and speech.by_name else None
 
     def add(self, opening: Opening, speech: Speech) -> None:
         self.openings.append((opening, speech))
-        self.names.update(host for _, host in opening.server.hosts)
+        self.written.update(opening.server.hosts)
+        self.names |= _server_names(opening.server, speech)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,19 +61,25 @@ def unmet_by_caller(match: Block, owner: VirtualService, client: Client, port: i
     if match.get("port") not in (None, 0, port):
         return "port"
     if match.get("gateways"):
-        named = (hosts.gateway_name(str(name), owner.namespace) for name in match["gateways"])
-        return "" if any(name in client.gateways for name in named) else "gateways"
+        return "" if names_gateway(match, owner, client) else "gateways"
     if not selects(match.get("sourceLabels"), client.labels):
         return "sourceLabels"
     return "" if match.get("sourceNamespace") in (None, "", client.namespace) else "sourceNamespace"
 
 
+def names_gateway(match: Block, owner: VirtualService, client: Client) -> bool:
+    """Whether a match is for a client by what it says of `gateways`; one that says nothing is for all."""
+    written = match.get("gateways") or ()
+    return not written or any(hosts.gateway_name(str(name), owner.namespace) in client.gateways for name in written)
+
+
 def asks_for_labels(service: VirtualService) -> Iterable[Block]:
     """The `sourceLabels` by which this object tells clients apart."""
-    for rule in (*service.http, *service.tcp, *service.tls):
-        for match in rule.get("match") or ():
-            if match.get("sourceLabels") and not match.get("gateways"):
-                yield match["sourceLabels"]
+    of_requests = [match for rule in service.http for match in rule.get("match") or () if not match.get("gateways")]
+    of_connections = (match for rule in (*service.tcp, *service.tls) for match in rule.get("match") or ())
+    for match in (*of_requests, *of_connections):
+        if match.get("sourceLabels"):
+            yield match["sourceLabels"]
 
 
 class _Rule:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from graylane.mesh.compile.connections import tcp_targets
+from graylane.mesh.compile.directory import Client
 from graylane.mesh.compile.plan import Plan
+from graylane.mesh.compile.world import world_of
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig, Protocol
+from graylane.mesh.memo import Memo
 from graylane.mesh.table import Forward, Route, VirtualHost
 from graylane.testing import meshes
 
@@ -218,3 +222,50 @@ def test_a_gateway_speaks_http_1_to_a_port_that_does_not_tell_and_a_pod_what_it_
     at_gateway = found.clusters[forward(found, "x.y", gateway=True).targets[0].cluster]
     in_mesh = found.clusters[forward(found, "odd:8000").targets[0].cluster]
     assert (at_gateway.protocol, in_mesh.protocol) == (Protocol.HTTP, Protocol.AUTO)
+
+
+def door(*servers: str, name: str = "door") -> str:
+    """A Gateway with port 8443 for each of `servers`, which say its protocol and go on from there."""
+    written = ", ".join(f"{{port: {{number: 8443, name: p{number}, {rest}}}" for number, rest in enumerate(servers))
+    spec = f"{{selector: {{istio: ingressgateway}}, servers: [{written}]}}"
+    return f"kind: Gateway\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+
+
+def led(plan: Plan, address: str) -> list[tuple[tuple[str, ...], str]]:
+    return [(chain.names, chain.targets[0].cluster) for chain in plan.listeners[address].chains]
+
+
+def test_who_connects_to_a_gateway_has_no_labels_and_no_namespace() -> None:
+    told = "sourceLabels: {tier: front}, sourceNamespace: other"
+    rules = f"tls: [{{match: [{{sniHosts: [x.y], {told}}}], route: [{{destination: {{host: c}}}}]}}]"
+    passing = door("protocol: TLS}, hosts: [x.y], tls: {mode: PASSTHROUGH}")
+    found = planned(passing, vs(f"{{hosts: [x.y], gateways: [door], {rules}}}"))
+    assert led(found, "127.9.0.1_8443") == [(("x.y",), f"outbound|80||{C}")]
+
+
+@pytest.mark.parametrize(("labels", "meant"), [("{tier: front}", True), ("{tier: back}", False)])
+def test_a_match_of_connections_that_names_gateways_asks_for_labels_too(labels: str, meant: bool) -> None:
+    match = f"{{gateways: [mesh], sourceLabels: {labels}}}"
+    rules = f"tcp: [{{match: [{match}], route: [{{destination: {{host: c}}}}]}}]"
+    found = meshes.Cluster(mesh=MeshConfig(access_log=""))
+    found.apply(*meshes.manifests(TOWN, vs(f"{{hosts: [b], {rules}}}"), namespace="shop"))
+    world = world_of(found.inputs(), Memo())
+    client = Client("", "shop", {"tier": "front"}, frozenset({"mesh"}), world.services)
+    assert bool(tcp_targets(world.virtual_services[0], client, 8000, world.domain)) is meant
+
+
+def test_what_passes_is_told_apart_by_its_rules_names_and_not_by_its_servers() -> None:
+    passing = [f"protocol: TLS}}, hosts: ['{space}/*.x'], tls: {{mode: PASSTHROUGH}}" for space in ("other", "shop")]
+    rules = "tls: [{match: [{sniHosts: [a.x]}], route: [{destination: {host: c}}]}]"
+    found = planned(door(*passing), vs(f"{{hosts: ['*.x'], gateways: [door], {rules}}}"))
+    assert led(found, "127.9.0.1_8443") == [(("a.x",), f"outbound|80||{C}")]
+
+
+def test_a_server_for_all_hosts_has_no_others() -> None:
+    found = planned(
+        "kind: Gateway\nmetadata: {name: wide}\nspec:\n  selector: {istio: ingressgateway}\n"
+        '  servers: [{port: {number: 9000, name: http, protocol: HTTP}, hosts: ["*/*", k.y]}]\n',
+        vs("{hosts: ['*.y'], gateways: [wide], http: [{route: [{destination: {host: c}}]}]}"),
+    )
+    table = found.tables[found.listeners["127.9.0.1_9000"].table]
+    assert [each.domains for each in table.hosts] == [("*.y",)]
