@@ -113,10 +113,11 @@ def _approval(facts: Facts) -> Wait:
     return Wait("Approval", f"graylane approve {_typed(facts)}, or graylane abort {_typed(facts)}")
 
 
-def _typed(facts: Facts) -> str:
-    """The Rollout as one types it."""
+def _typed(facts: Facts, *others: str) -> str:
+    """The Rollout, or others beside it, as one types them."""
     namespace, name = facts.rollout.key
-    return name if namespace == "default" else f"{name} -n {namespace}"
+    names = " ".join(others or (name,))
+    return names if namespace == "default" else f"{names} -n {namespace}"
 
 
 def _mending(facts: Facts) -> Wait:
@@ -159,7 +160,7 @@ def _stable_restored(facts: Facts) -> Wait:
 def _routes_back(facts: Facts) -> Wait:
     lane = facts.lane
     names = [_named(facts, str(item["metadata"]["name"])) for item in facts.strays]
-    if lane and lane.shared_with and not lane.held:
+    if lane and lane.shared_with:
         return _routes_shared(facts, lane)
     if lane and not lane.clear:
         said = lane.trouble or lane.says or "it has not taken up the request yet"
@@ -169,11 +170,12 @@ def _routes_back(facts: Facts) -> Wait:
 
 def _routes_shared(facts: Facts, lane: Lane) -> Wait:
     """Nobody's routes are told apart in one TrafficRouting, so this release ends with the last of them."""
-    others = ", ".join(lane.shared_with)
+    others = _typed(facts, *lane.shared_with)
     canaries = ", ".join(_where(facts, item) for item in facts.canaries)
     text = (
-        f"TrafficRouting {_named(facts, lane.name)} keeps its routes for Rollout {others}; until that ends, dyed "
-        f"requests go on to canary Deployment {canaries}: graylane approve {others}, or graylane abort {others}"
+        f"TrafficRouting {_named(facts, lane.name)} keeps its routes for Rollout {', '.join(lane.shared_with)}; until "
+        f"that ends, dyed requests go on to canary Deployment {canaries}: "
+        f"graylane approve {others}, or graylane abort {others}"
     )
     return Wait("RoutesShared", text, others=True)
 

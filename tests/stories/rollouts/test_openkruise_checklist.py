@@ -377,7 +377,7 @@ def test_row_74_a_shared_traffic_routing_keeps_its_routes_until_the_last_is_done
     held = {"metadata": {"finalizers": [*finalizers_of(routing or {}), other]}}
     stage.world.patch(TRAFFIC_ROUTING, NAMESPACE, "web", held)
     stage.allowed.add("v2")
-    stage.settle().approve().settle(seconds=3)
+    stage.settle().approve().settle()
     assert stage.row() == "Progressing 1 Completed | canary 1×v2 | lane on | stable v2"
     assert "keeps its routes for Rollout other; until that ends, dyed requests go on to" in stage.status("message")
     left = [item for item in finalizers_of(stage.world.get(TRAFFIC_ROUTING, NAMESPACE, "web") or {}) if item != other]

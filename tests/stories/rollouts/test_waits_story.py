@@ -97,7 +97,10 @@ ENDS = {  # by reason: the object, and what ends the wait
         "has not taken up the request|written|on its way|proxies|is Progressing",
     ),
     "RoutesNotRestored": (r"TrafficRouting shop/web", "restores its routes"),
-    "RoutesShared": (r"TrafficRouting shop/web .* Rollout other", "until that ends.*graylane approve other"),
+    "RoutesShared": (
+        r"TrafficRouting shop/web .* Rollout other",
+        "until that ends.*graylane approve other -n shop, or",
+    ),
     "CanaryNotGone": (r"Deployment shop/web-", "is being deleted"),
     "RoutesNotGone": (r"TrafficRouting shop/web", "is being deleted"),
     "Approval": (r"web -n shop", "graylane approve web -n shop, or graylane abort"),
