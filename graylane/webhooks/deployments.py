@@ -46,7 +46,7 @@ def mutate_deployment(request: Obj, view: View) -> AdmissionResponse:
     obj, rollout = found
     sets = _sets(view, new, old)
     if _claimed(obj, new, old, sets):
-        return AdmissionResponse(tuple(_keep(new, old, rollout)))
+        return AdmissionResponse(tuple(_keep(new, old, rollout)), warnings=tuple(_told(new, old, rollout)))
     if wanted_replicas(new) == 0:  # W2: nothing runs, nothing to hold back
         return ALLOWED
     if revision_of(template_of(new)) == revision_of(template_of(old)):  # W4
@@ -110,6 +110,18 @@ def _keep(new: Obj, old: Obj, rollout: Rollout) -> Iterator[Obj]:
         yield from _entry(new, "labels", STABLE_REVISION, label)
     if dig(new, "spec", "strategy", "type") == "Recreate" and dig(old, "spec", "strategy", "type") != "Recreate":
         yield {"op": "replace", "path": "/spec/strategy", "value": dig(old, "spec", "strategy", default={})}
+
+
+def _told(new: Obj, old: Obj, rollout: Rollout) -> Iterator[str]:
+    """`kubectl rollout resume` says "resumed" all the same, and its `undo` asks for a resume first."""
+    if dig(old, "spec", "paused") is not True or dig(new, "spec", "paused") is True:
+        return
+    namespace, name = rollout.key
+    typed = name if namespace == "default" else f"{name} -n {namespace}"
+    yield (
+        f"Rollout {name} keeps this Deployment paused until its release ends: "
+        f"graylane approve {typed}, or graylane undo {typed}"
+    )
 
 
 def _hold(new: Obj, rollout: Rollout, stable_revision: str) -> Iterator[Obj]:

@@ -89,6 +89,18 @@ def test_w1_a_claimed_deployment_stays_paused_whatever_the_update_says(world: Wo
     assert is_held(update(world, merge_patch(new, {"spec": {"paused": False}})))
 
 
+def test_w1_who_resumes_a_claimed_deployment_is_told_what_holds_it(world: World) -> None:
+    held, resumed = ({"spec": {"paused": paused}} for paused in (True, False))
+    new = deployment("v2", **CLAIMED)
+    request = {"operation": "UPDATE", "namespace": "shop", "oldObject": merge_patch(new, held)}
+    told = mutate_deployment(request | {"object": merge_patch(new, resumed)}, world.view()).warnings
+    assert told == (
+        "Rollout web keeps this Deployment paused until its release ends: "
+        "graylane approve web -n shop, or graylane undo web -n shop",
+    )
+    assert not mutate_deployment(request | {"object": merge_patch(new, held)}, world.view()).warnings
+
+
 def test_w1_recreate_is_put_back(world: World) -> None:
     rolling, recreate = {"spec": {"strategy": {"type": "RollingUpdate"}}}, {"spec": {"strategy": {"type": "Recreate"}}}
     stored = update(world, merge_patch(deployment("v2", **CLAIMED), recreate), rolling)
