@@ -60,6 +60,12 @@ class Place:
     def falls_back(self) -> bool:
         return self.released and not self.row.hop.canary.wanted
 
+    @property
+    def is_spread(self) -> bool:
+        """Of one answered by base alone, or by the canary alone, it does not matter that no rule asks for it."""
+        plain = self.row.hop.plain
+        return not plain.rule and plain.base > 0 and plain.canary > 0
+
 
 STATES: tuple[tuple[Callable[[Place], bool], str], ...] = (
     (lambda p: p.fails, "errors"),
@@ -68,6 +74,7 @@ STATES: tuple[tuple[Callable[[Place], bool], str], ...] = (
     (lambda p: p.starts, "canary not ready"),
     (lambda p: p.lacks_base, "base not ready"),
     (lambda p: p.unconfirmed, "routes asked"),
+    (lambda p: p.is_spread, "spread"),
     (lambda p: fails_more(p.row.base, p.row.canary), "fails more"),
     (lambda p: slower(p.row.base, p.row.canary), "slower than base"),
     (lambda p: p.falls_back, "fallback"),
@@ -81,6 +88,7 @@ MEANINGS = {
     "canary not ready": "fewer canary pods are ready than are wanted",
     "base not ready": "fewer base pods are ready than are wanted",
     "routes asked": "not every proxy has the rules yet",
+    "spread": "no rule tells base from canary, so each gets requests of both kinds, by its number of pods",
     "fails more": f"the canary fails {FAILS_MORE:.0%} of requests more than base or above, of {ENOUGH} or more",
     "slower than base": f"the canary's p99 is {SLOWER:g} times base's or more, of {ENOUGH} requests or more",
     "fallback": "there is no canary here, so dyed requests are answered by base",

@@ -40,6 +40,12 @@ def one_released() -> Scene:
     return scene
 
 
+def without_rule() -> Scene:
+    scene = both()
+    del scene.objects["VirtualService", "vs-mockb"]
+    return scene
+
+
 def without_base() -> Scene:
     scene = base()
     scene.get("Deployment", "mocka-base")["spec"]["replicas"] = 2
@@ -57,6 +63,7 @@ def without_base() -> Scene:
         (starting, (), ["canary not ready", "fallback"]),
         (without_base, (), ["base not ready", "ok"]),
         (unconfirmed, (), ["routes asked", "ok"]),
+        (without_rule, (), ["ok", "spread"]),
     ],
 )
 def test_each_state_has_its_reason(scene: object, counts: tuple[object, ...], wanted: list[str]) -> None:
