@@ -63,7 +63,7 @@ def _in_mesh(parent: Obj | None, ref: Obj, key: Key, names: tuple[str, ...], num
     ports = [port.get(number) for port in dig(parent, "spec", "ports", default=[])]
     if parent is None or (ref.get("port") and ref["port"] not in ports):
         told = f"parent {ref.get('kind')} {key} with such a port not found"
-        return Attachment(ref, problem=Problem(_NO_PARENT, told))
+        return Attachment(ref, parent=key, problem=Problem(_NO_PARENT, told))
     return Attachment(ref, parent=key, hosts=names)
 
 
@@ -75,18 +75,19 @@ def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
     ]
     if not named:
         return Attachment(ref, problem=Problem(_NO_PARENT, f"no listener of {key_of(gateway)} has this name and port"))
-    fitting = [(listener, entry) for listener, entry in named if kind_of(route) in listener.takes]
-    if not fitting:
-        told = f"no listener of {key_of(gateway)} with this name and port takes {kind_of(route).kind}s"
-        return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
-    allowed = [listener for listener, entry in fitting if _admits(view, route, gateway, entry)]
+    met = [(listener, entry) for listener, entry in named if any(_shared(listener, route))]
+    if not met:
+        told = f"no hostnames matched parent hostname {named[0][0].hostname!r}"
+        return Attachment(ref, problem=Problem("NoMatchingListenerHostname", told))
+    allowed = [(listener, entry) for listener, entry in met if _admits(view, route, gateway, entry)]
     if not allowed:
         told = f"hostnames matched parent, but namespace {namespace_of(route)!r} is not allowed by the parent"
         return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
-    places = tuple((listener, host) for listener in allowed for host in _shared(listener, route))
-    if not places:
-        told = f"no hostnames matched parent hostname {allowed[0].hostname!r}"
-        return Attachment(ref, problem=Problem("NoMatchingListenerHostname", told))
+    fitting = [listener for listener, _ in allowed if kind_of(route) in listener.takes]
+    if not fitting:
+        told = f"no listener of {key_of(gateway)} that has its host takes {kind_of(route).kind}s"
+        return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
+    places = tuple((listener, host) for listener in fitting for host in _shared(listener, route))
     return Attachment(ref, places)
 
 

@@ -18,7 +18,10 @@ from graylane.model.meta import Key, Obj, dig, namespace_of
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """`lost` is the weight of backends that cannot be had: such requests get a 500."""
+    """`lost` is the weight of backends that cannot be had: such requests get a 500.
+
+    As in Istio, `problem` is that of the last of them, and a backend without weight has none.
+    """
 
     routes: tuple[Obj, ...]
     lost: int
@@ -33,9 +36,9 @@ def backends(view: View, route: Obj, refs: list[Obj], *, at_gateway: bool) -> Ba
     found, lost, problem = [], 0, None
     for ref in refs:
         weight = int(ref.get("weight", 1))
-        wrong = unusable(view, route, ref, at_gateway=at_gateway)
+        wrong = unusable(view, route, ref, at_gateway=at_gateway) if weight else None
         if wrong is not None:
-            problem, lost = problem or wrong, lost + weight
+            problem, lost = wrong, lost + weight
         elif weight:
             found.append({"destination": destination(route, ref), "weight": weight})
     return Backends(tuple(found), lost, problem)

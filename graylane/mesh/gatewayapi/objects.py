@@ -24,6 +24,8 @@ from graylane.model.meta import Key, Obj, annotations_of, namespace_of
 LABEL = TRANSLATED
 FROM = "gateway-api"
 _LONGEST = 63
+_PORT = "default"
+"""The port name of every listener in Istio, by which EnvoyFilters find its routes."""
 
 Target = tuple[Kind, Key]
 
@@ -135,7 +137,7 @@ def _short(name: str) -> str:
 
 
 def _opened(view: View, gateway: Obj, listener: Listener) -> Rule:
-    port = {"number": listener.port, "name": listener.protocol.lower(), "protocol": listener.protocol}
+    port = {"number": listener.port, "name": _PORT, "protocol": listener.protocol}
     server: Rule = {"port": port, "hosts": [f"*/{listener.hostname}"]}
     if listener.tls:
         server["tls"] = listener.tls

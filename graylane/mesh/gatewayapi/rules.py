@@ -44,7 +44,7 @@ def translated(view: View, route: Obj, *, at_gateway: bool) -> Translated:
         if refused is not None:
             return Translated((), refused)
         led = backends(view, route, list(rule.get("backendRefs") or ()), at_gateway=at_gateway)
-        unresolved = unresolved or led.problem or _mirror_problem(view, route, rule, at_gateway=at_gateway)
+        unresolved = led.problem or _mirror_problem(view, route, rule, at_gateway=at_gateway) or unresolved
         base = {
             "name": f"{namespace_of(route)}.{name_of(route)}.{index}{_GRPC if kind_of(route) == GRPC_ROUTE else ''}",
             **_action(view, route, rule, led, at_gateway),
@@ -138,7 +138,8 @@ def _action(view: View, route: Obj, rule: Obj, led: Backends, at_gateway: bool) 
             if unusable(view, route, ref, at_gateway=at_gateway) is None:
                 mirrors.append({"destination": destination(route, ref)})
     if not led.routes:
-        return {"directResponse": {"status": _lost_status(route)}}
+        edited = {"headers": found["headers"]} if "headers" in found else {}
+        return {**edited, "directResponse": {"status": _lost_status(route)}}
     if found.get("rewrite") == {}:
         del found["rewrite"]
     if mirrors:

@@ -121,11 +121,11 @@ def _of_listener(view: View, gateway: Obj, listener: Listener, found: Wanted) ->
         programmed = Condition("Programmed", "False", "Invalid", closed.message)
     elif target is None or not _is_live(view, target):
         programmed = replace(_WAITS, type="Programmed")
+    if listener.unresolved is not None:
+        resolved = Condition("ResolvedRefs", "False", listener.unresolved.reason, listener.unresolved.message)
     if listener.unknown:
         told = f"kinds {', '.join(listener.unknown)} are not supported here, only {_SERVED}"
         resolved = Condition("ResolvedRefs", "False", "InvalidRouteKinds", told)
-    if listener.unresolved is not None:
-        resolved = Condition("ResolvedRefs", "False", listener.unresolved.reason, listener.unresolved.message)
     return [accepted, conflicted, programmed, resolved]
 
 

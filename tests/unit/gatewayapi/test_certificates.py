@@ -42,7 +42,7 @@ def test_a_listener_shows_the_certificate_it_refers_to(world: World) -> None:
     assert of_listener(world, "Programmed", 1) == ("True", "Programmed")
     (server,) = made(world)
     assert server == {
-        "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
+        "port": {"number": 443, "name": "default", "protocol": "HTTPS"},
         "hosts": ["*/a.example"],
         "tls": {"mode": "SIMPLE", "credentialName": "kubernetes-gateway://shop/cert"},
     }
