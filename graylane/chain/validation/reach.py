@@ -49,9 +49,11 @@ def unreached(rules: list[Any]) -> Iterator[Unreachable]:
             continue
         again = 0
         for number, match in enumerate(matches):
-            before = seen.setdefault(_spelled(match), index)
+            spelled = _spelled(match)
+            before = seen.get(spelled)
+            seen.setdefault(spelled, index)
             found = _prefix_of(match, index)
-            if before != index or (number and _spelled(match) in map(_spelled, matches[:number])):
+            if before is not None:
                 again += 1
                 yield Unreachable(index, number, f"rule #{before} has the same match")
             elif found is not None:

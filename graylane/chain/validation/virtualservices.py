@@ -60,10 +60,19 @@ def _hosts(report: Report, names: list[str], bound: list[str]) -> None:
             host(report, path, name, address=True)
     for name in each_once(names):
         report.error("spec.hosts", f"duplicate host {name}")
-    for index, one in enumerate(names):
-        for other in names[index + 1 :]:
-            if one != other and hosts.matches(one, other):
-                report.error("spec.hosts", f"overlapping hosts in one virtual service: {one} and {other}")
+    for first, second in _overlapping(names):
+        report.error("spec.hosts", f"overlapping hosts in one virtual service: {names[first]} and {names[second]}")
+
+
+def _overlapping(names: list[str]) -> list[tuple[int, int]]:
+    """Places of two names that have one in common. Wildcards are looked up by their text: there may be thousands."""
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    wildcards = {name: place for name, place in places.items() if hosts.is_wildcard(name)}
+    found: list[tuple[int, int]] = []
+    for name, place in places.items() if wildcards else ():
+        wider = {wildcards.get("*" + name[cut:], place) for cut in range(1, len(name) + 1)} - {place}
+        found += [(min(place, other), max(place, other)) for other in wider]
+    return sorted(found)
 
 
 def _tls_rule(report: Report, path: str, rule: Block, names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graylane.chain import hosts as names_of
 from graylane.chain.validation.checks import Report
 from graylane.chain.validation.judging import KINDS, judge
 
@@ -508,3 +510,27 @@ JUNK = st.recursive(
 @given(kind=st.sampled_from(KINDS), spec=st.dictionaries(FIELDS, JUNK, max_size=5))
 def test_any_nonsense_is_judged_and_never_breaks_the_judge(kind: str, spec: dict[str, Any]) -> None:
     judged(kind, spec)
+
+
+def test_hosts_that_overlap_are_named_in_the_order_in_which_they_stand() -> None:
+    names = ["a.x.com", "*.x.com", "b.org", "*.com", "*", "x.com", "*x.com"]
+    brief = {"hosts": names, "gateways": ["gw"], "http": [{"route": [{"destination": {"host": "b"}}]}]}
+    overlaps = [each.rpartition(": ")[2] for each in judged(VS, brief).errors if "overlapping" in each]
+    pairs = [
+        (one, other) for place, one in enumerate(names) for other in names[place + 1 :] if names_of.matches(one, other)
+    ]
+    assert overlaps == [f"{one} and {other}" for one, other in pairs]
+
+
+def test_ten_thousand_hosts_and_matches_are_judged_in_moments() -> None:
+    """Compared each with each they took a minute, in which nothing else happened."""
+    hosts = ["*.example.org", *(f"h{number}.example.com" for number in range(10_000))]
+    matches = [{"uri": {"exact": f"/{number}"}} for number in range(10_000)]
+    brief = {
+        "hosts": hosts,
+        "gateways": ["gw"],
+        "http": [{"match": matches, "route": [{"destination": {"host": "b"}}]}],
+    }
+    began = time.process_time()
+    assert not judged(VS, brief).errors
+    assert time.process_time() - began < 5
