@@ -54,11 +54,13 @@ def _diff(change: Change) -> list[str]:
         return []
     if change.old is None and change.like is not None:
         return diff(change.like, _in_order_of(change.like, change.new))[2:]
-    return diff(change.old, change.new)[2:]
+    return diff(change.old, _in_order_of(change.old, change.new))[2:]
 
 
 def _in_order_of(like: Any, value: Any) -> Any:
     """The same value with its fields in the other's order, so that only what differs shows."""
+    if isinstance(like, list) and isinstance(value, list) and len(like) == len(value):
+        return [_in_order_of(one, other) for one, other in zip(like, value, strict=True)]
     if not isinstance(like, dict) or not isinstance(value, dict):
         return value
     names = [name for name in like if name in value] + [name for name in value if name not in like]

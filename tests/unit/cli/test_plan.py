@@ -15,9 +15,11 @@ from graylane.cli.apply import Applier
 from graylane.cli.examples import scenario
 from graylane.cli.exits import Exit
 from graylane.cli.manifests import read
+from graylane.cli.planning.moments import Change, Moment
+from graylane.cli.planning.text import document
 from graylane.cli.root import run
 from graylane.model.kinds import DEPLOYMENT, ROLLOUT
-from graylane.model.meta import Obj, rv_of
+from graylane.model.meta import Key, Obj, rv_of
 from graylane.testing.chains import Chain, gateway
 
 
@@ -104,6 +106,14 @@ async def test_of_a_cluster_only_what_the_manifests_change_is_released_and_nothi
     assert not any(name.startswith("c2") for name in changed)
     after = [await server.client.list(kind, "default") for kind in (DEPLOYMENT, ROLLOUT)]
     assert [list(map(rv_of, each.items)) for each in after] == [list(map(rv_of, each.items)) for each in before]
+
+
+def test_fields_that_only_stand_elsewhere_are_no_change() -> None:
+    old = {"spec": {"paused": False, "replicas": 1, "containers": [{"name": "c", "image": "v1"}]}}
+    new = {"spec": {"containers": [{"image": "v2", "name": "c"}], "replicas": 1, "paused": False}}
+    change = Change(DEPLOYMENT, Key("default", "c1"), old, new)
+    told = document([Moment("applied", (change,), (), {})], [])["moments"][0]["changes"][0]["diff"]
+    assert [line for line in told if line[0] in "-+"] == ["-    image: v1", "+    image: v2"]
 
 
 async def test_a_promise_that_would_be_broken_is_proved_and_fails(
