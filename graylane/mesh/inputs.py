@@ -115,7 +115,8 @@ class Service:
     its `selector` chooses them among workloads).
 
     `host` is its full name; `alias_of` what an ExternalName Service stands for. `addresses` are those by which requests
-    may call it, empty when headless. `subject_names` are those that a ServiceEntry's certificates are for.
+    may call it, empty when headless. `subject_names` are those that a ServiceEntry's certificates are for. `parts` are
+    the hosts of several ServiceEntries that are one service, this one's own among them.
     """
 
     namespace: str
@@ -131,6 +132,7 @@ class Service:
     listed: Endpoints | None = None
     alias_of: str = ""
     subject_names: tuple[str, ...] = ()
+    parts: tuple[Service, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -143,7 +145,7 @@ class Service:
 
     @property
     def sources(self) -> frozenset[Source]:
-        return frozenset((self.entry,)) if self.entry else frozenset()
+        return frozenset(each.entry for each in (self, *self.parts) if each.entry)
 
     def port(self, number: int) -> ServicePort | None:
         return next((port for port in self.ports if port.number == number), None)

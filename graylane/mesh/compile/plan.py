@@ -15,6 +15,7 @@ from graylane.mesh.compile.clusters import ClusterSpec, closed, clusters
 from graylane.mesh.compile.directory import Group
 from graylane.mesh.compile.edits import Edits, edits, undiscovered
 from graylane.mesh.compile.inbound import NOBODY, Inbound, inbounds
+from graylane.mesh.compile.joined import united
 from graylane.mesh.compile.listeners import ListenerSpec, chained, listeners
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.filters.patches import Patch
@@ -44,7 +45,11 @@ class Plan:
 
     def behind(self, cluster: ClusterSpec) -> Endpoints:
         """All endpoints of the cluster's service, whatever its subset."""
-        return cluster.service.listed or self.inputs.endpoints.get(cluster.service.endpoints_key, NO_ENDPOINTS)
+        service, known = cluster.service, self.inputs.endpoints
+        if service.listed is None and service.parts:
+            found = (part.listed or known.get(part.endpoints_key, NO_ENDPOINTS) for part in service.parts)
+            return united(found)
+        return service.listed or known.get(service.endpoints_key, NO_ENDPOINTS)
 
     def picked(self, cluster: ClusterSpec) -> tuple[Endpoint, ...]:
         return cluster.pick(self.behind(cluster))

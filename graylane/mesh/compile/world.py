@@ -13,11 +13,21 @@ from typing import TypeVar
 from graylane.mesh.compile import select
 from graylane.mesh.compile.delegates import delegates_of, expand
 from graylane.mesh.compile.directory import Client, Services
+from graylane.mesh.compile.joined import joined
 from graylane.mesh.compile.routes import destinations_of
 from graylane.mesh.compile.rules import Rule, RuleBook, merge
 from graylane.mesh.filters.patches import Patch, decode, for_proxy
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import DestinationRule, EnvoyFilter, Inputs, Proxy, ProxyKind, Source, VirtualService
+from graylane.mesh.inputs import (
+    DestinationRule,
+    EnvoyFilter,
+    Inputs,
+    Proxy,
+    ProxyKind,
+    Service,
+    Source,
+    VirtualService,
+)
 from graylane.mesh.memo import Memo, Table
 from graylane.model.meta import Key
 
@@ -86,8 +96,9 @@ def world_of(inputs: Inputs, memo: Memo) -> World:
     book = memo.stage("rules", inputs.destination_rules, partial(_book, inputs))
     filters = memo.stage("filters", inputs.envoy_filters, partial(_decoded, inputs.envoy_filters))
     edits = memo.get(("common edits", filters), partial(_common_edits, inputs, filters))
-    key = ("services", inputs.services, inputs.service_entries, book, edits)
-    services = memo.get(key, partial(_services, inputs, book, edits))
+    entries = memo.stage("entries", inputs.service_entries, partial(joined, inputs.service_entries))
+    key = ("services", inputs.services, entries, book, edits)
+    services = memo.get(key, partial(_services, inputs, entries, book, edits))
     found = inputs.virtual_services
     effective, delegations = memo.stage("delegates", found, partial(_with_delegates, found))
     return World(inputs, memo, services, effective, delegations, {}, filters)
@@ -106,12 +117,10 @@ def _common_edits(inputs: Inputs, filters: Filters) -> tuple[Patch, ...]:
     return tuple(patch for patch in found if patch.target == "CLUSTER" and not patch.adds)
 
 
-def _services(inputs: Inputs, book: RuleBook, edits: tuple[Patch, ...]) -> Services:
+def _services(inputs: Inputs, entries: tuple[Service, ...], book: RuleBook, edits: tuple[Patch, ...]) -> Services:
     """A Service comes before a ServiceEntry for its host, an older ServiceEntry before a younger one."""
-    entries = sorted(inputs.service_entries, key=lambda entry: entry.age)
-    every = (*inputs.services, *(service for entry in entries for service in entry.services))
     retries = inputs.mesh.retries
-    return Services(every, book, edits, None if retries is None else dict(retries))
+    return Services((*inputs.services, *entries), book, edits, None if retries is None else dict(retries))
 
 
 def _book(inputs: Inputs, memo: Memo) -> RuleBook:

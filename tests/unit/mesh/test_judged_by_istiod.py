@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from graylane.mesh import read
 from graylane.mesh.compile.connections import tcp_targets
 from graylane.mesh.compile.directory import Client
+from graylane.mesh.compile.joined import joined
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.compiler import compile
@@ -269,3 +271,33 @@ def test_a_server_for_all_hosts_has_no_others() -> None:
     )
     table = found.tables[found.listeners["127.9.0.1_9000"].table]
     assert [each.domains for each in table.hosts] == [("*.y",)]
+
+
+def entry(name: str, spec: str) -> str:
+    written = f"{{hosts: [out.example], resolution: STATIC, {spec}}}"
+    return f"kind: ServiceEntry\nmetadata: {{name: {name}}}\nspec: {written}\n"
+
+
+def test_several_entries_for_one_host_are_one_service_with_the_endpoints_and_ports_of_all() -> None:
+    http, more = "{number: 80, name: http, protocol: HTTP}", "{number: 8080, name: http-more, protocol: HTTP}"
+    found = planned(
+        entry("first", f"ports: [{http}], endpoints: [{{address: 10.0.0.1}}]"),
+        entry("second", f"ports: [{http}, {more}], endpoints: [{{address: 10.0.0.2}}]"),
+        entry("third", f"ports: [{http}], workloadSelector: {{labels: {{tier: front}}}}"),
+        entry("private", f"ports: [{http}], endpoints: [{{address: 10.0.0.9}}], exportTo: ['.']"),
+    )
+    cluster = found.clusters["outbound|80||out.example"]
+    assert [each.address for each in found.picked(cluster)] == ["10.0.0.1", "10.0.0.2", "127.9.0.2"]
+    assert [source.name for source in sorted(cluster.sources, key=str)] == ["first", "second", "third"]
+    assert host(found, "out.example:8080")
+
+
+def test_what_entries_make_together_stays_the_same_while_none_of_them_changes() -> None:
+    port = "ports: [{number: 80, name: http, protocol: HTTP}]"
+    texts = (entry("a", f"{port}, endpoints: [{{address: 10.0.0.1}}]"), entry("b", f"{port}, endpoints: []"))
+    entries = tuple(read.service_entry(each) for each in meshes.manifests(*texts, namespace="shop"))
+    memo = Memo()
+    first = joined(entries, memo)
+    memo.turn()
+    other = read.service_entry(meshes.manifests(entry("c", f"{port}, exportTo: ['.']"), namespace="shop")[0])
+    assert joined((*entries, other), memo)[0] is first[0]
