@@ -240,7 +240,8 @@ def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ..
     sets = view.owned_by(REPLICA_SET, uid_of(deployment))
     newest = max(sets, key=lambda item: (wanted_replicas(item) > 0, generation_of(item), name_of(item)), default=None)
     ready, trouble = ready_pods(view, sets)
-    listed = [service_serves(view, namespace, service, deployment, ready) for service in services]
+    listed = {service: service_serves(view, namespace, service, deployment, ready) for service in services}
+    least = min(listed, key=listed.__getitem__, default="")
     return Canary(
         obj=deployment,
         name=name_of(deployment),
@@ -252,11 +253,12 @@ def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ..
         observed=_observed(deployment),
         deleting=is_deleting(deployment),
         protected=CANARY_FINALIZER in finalizers_of(deployment),
-        listed=min(listed, default=len(ready)),
+        listed=listed.get(least, len(ready)),
         template_hash=hash_of(newest) if newest else "",
         trouble=trouble,
         owner=str((controller_of(deployment) or {}).get("uid", "")),
         recorded=canaries.is_recorded(deployment),
+        listed_least_by=least,
     )
 
 

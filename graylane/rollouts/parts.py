@@ -59,7 +59,7 @@ class Stable:
 @dataclass(frozen=True, slots=True)
 class Canary:
     """A canary Deployment of ours. `listed`: its ready pods found in the EndpointSlices of every routed Service that
-    can select them; none while another routed Service lists no canary at all.
+    can select them; none while another routed Service lists no canary at all. `listed_least_by`: where that is least.
 
     `owner`: the uid of what controls it, "" when nothing does. `recorded`: that is, or was, the BatchRelease.
     `foreign`: of a release that OpenKruise began, not marked as ours yet.
@@ -81,6 +81,7 @@ class Canary:
     owner: str = ""
     recorded: bool = False
     foreign: bool = False
+    listed_least_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,10 @@ def _pods(facts: Facts) -> Wait:
 
 def _listed(facts: Facts) -> Wait:
     routing = _named(facts, facts.lane.name) if facts.lane else ""
+    service = _named(facts, facts.canary.listed_least_by) if facts.canary else ""
     text = (
-        f"the Services of TrafficRouting {routing} list {facts.listed_of_canary} of {facts.target} canary pods; "
-        "each must select them, or list another Rollout's canary"
+        f"Service {service} of TrafficRouting {routing} lists {facts.listed_of_canary} of {facts.target} canary pods; "
+        "it must select them, or list another Rollout's canary"
     )
     return Wait("CanaryNotListed", text, others=True)
 

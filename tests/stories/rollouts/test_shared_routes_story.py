@@ -52,7 +52,8 @@ def test_alone_it_waits_and_says_for_what() -> None:
     assert staged.state() == "Progressing StepUpgrade"
     assert lanes(staged) == [1, 1]
     waiting = condition(staged.get(ROLLOUT, "web"), "graylane.dev/Waiting") or {}
-    assert "list 0 of 1 canary pods; each must select them, or list another Rollout's canary" in waiting["message"]
+    told = "Service shop/api of TrafficRouting shop/lane lists 0 of 1 canary pods; it must select them, or list another"
+    assert told in waiting["message"]
 
 
 def test_with_both_canaries_there_the_routes_open_through_both_at_once() -> None:

@@ -134,7 +134,7 @@ def test_what_routes_stand_on_may_go_and_come_back(kind: object) -> None:
     obj = stage.world.get(kind, NAMESPACE, name) or {}  # type: ignore[arg-type]
     stage.world.delete(kind, NAMESPACE, name)  # type: ignore[arg-type]
     stage.settle()
-    said = {SERVICE: "list 0 of 1 canary pods", VIRTUAL_SERVICE: "vs-web not found", TRAFFIC_ROUTING: "web not found"}
+    said = {SERVICE: "lists 0 of 1 canary pods", VIRTUAL_SERVICE: "vs-web not found", TRAFFIC_ROUTING: "web not found"}
     assert said[kind] in stage.status("message")  # type: ignore[index]
     spec = obj["spec"] | ({"lane": False} if kind is VIRTUAL_SERVICE else {})
     stage.world.put(kind, {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})  # type: ignore[arg-type]

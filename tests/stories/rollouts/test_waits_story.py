@@ -90,7 +90,7 @@ ENDS = {  # by reason: the object, and what ends the wait
     "StableNotSufficient": (r"Service shop/web", r"once that can bear all requests: \d+ of \d+ pods"),
     "ServiceNotFreed": (r"Service shop/web", "is being freed .* before Deployment shop/web goes on"),
     "CanaryNotReady": (r"Deployment .*shop/web", r"\d+ of \d+ pods ready|is being created"),
-    "CanaryNotListed": (r"TrafficRouting shop/", r"list \d+ of \d+ canary pods"),
+    "CanaryNotListed": (r"Service shop/\S+ of TrafficRouting shop/", r"lists \d+ of \d+ canary pods"),
     "TrafficRoutingNotReady": (r"TrafficRouting shop/web", "create it or correct"),
     "RoutesNotConfirmed": (
         r"TrafficRouting shop/web",
