@@ -60,7 +60,10 @@ def unobserved(scene: Scene, listener: str, headers: Headers) -> tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """`path` are the services down to this hop. `lost` names a header that the caller had and its call lacks."""
+    """`path` are the services down to this hop. `lost` names a header that the caller had and its call lacks.
+
+    `hidden` names the EnvoyFilters for which nobody knows what the service received of a lane's headers.
+    """
 
     path: tuple[str, ...]
     dyed: bool
@@ -70,6 +73,7 @@ class Judged:
     rule: str = ""
     lost: tuple[str, ...] = ()
     why: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,13 @@ class _Walk:
             fits = Fits.DIFFERS if why else Fits.HEADER_LOST
         view = self.judge.view
         words_of = words.predicted(view, decision), words.seen(view, hop)
-        yield Judged(here, self.sent.dyed, fits, *words_of, hop.rule, lost, why)
+        yield Judged(here, self.sent.dyed, fits, *words_of, hop.rule, lost, why, self._hidden(decision, hop))
         yield from self._below(hop, here)
+
+    def _hidden(self, decision: Decision, hop: SeenHop) -> tuple[str, ...]:
+        """Of interest where the service is to pass something on to another."""
+        dyed = any(name in self.judge.lanes for name, _ in hop.headers)
+        return tuple(map(str, decision.inside)) if dyed and self._calls(hop) else ()
 
     def _decide(self, hop: SeenHop, headers: Headers) -> Decision:
         """The decision that fits, if one does: lines of one name are told of as one, but matched one by one."""

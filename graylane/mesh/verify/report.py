@@ -16,6 +16,7 @@ _LOST = "{caller} receives {header}, its call to {service} lacks it"
 _NOT_SEEN = "{caller} is configured to call {service}; no such call was seen"
 _AT_GATEWAY = "no proxy told of a request for {service}"
 _CANNOT_TELL = "calls of {caller} to {service} could not be told from those for other requests in flight"
+_HIDDEN = "what {service} receives of a lane's headers is not known, since {filters} may change it on its way in"
 
 
 @dataclass(slots=True)
@@ -102,6 +103,8 @@ def _troubles(each: Judged) -> Iterable[tuple[str, bool]]:
     caller = above[-1] if above else "the gateway"
     for header in each.lost:
         yield _LOST.format(caller=caller, header=header, service=service), True
+    if each.hidden:
+        yield _HIDDEN.format(service=service, filters=", ".join(each.hidden)), False
     if each.fits is Fits.NOT_SEEN:
         yield (_NOT_SEEN if above else _AT_GATEWAY).format(caller=caller, service=service), True
     elif each.fits is Fits.CANNOT_TELL:

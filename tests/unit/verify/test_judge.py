@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import yaml
 from chain.scene import Scene, base, release
 
 from graylane.chain.match import Request
@@ -28,6 +29,23 @@ ADDRESSES = {
 }
 GATEWAY = "127.0.0.1_30080"
 
+DROPS = """
+kind: EnvoyFilter
+metadata: {name: drops, namespace: default}
+spec:
+  workloadSelector: {labels: {app: mocka}}
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_INBOUND}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: drops
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          inline_code: 'function envoy_on_request(handle) handle:headers():remove("my-request-id") end'
+"""
+
 
 def released(*apps: str) -> Scene:
     scene = base()
@@ -38,12 +56,15 @@ def released(*apps: str) -> Scene:
     return scene
 
 
-def judge_of(scene: Scene) -> Judge:
+def judge_of(scene: Scene, *more: dict[str, Any]) -> Judge:
+    """`more` are objects that only the mesh reads."""
     lists: dict[Any, list[Any]] = {kind: [] for kind in KINDS}
     by_name = {kind.kind: kind for kind in KINDS}
     for (name, _), obj in scene.objects.items():
         if name in by_name:
             lists[by_name[name]].append(obj)
+    for obj in more:
+        lists[by_name[obj["kind"]]].append(obj)
     return Judge(scene_of(inputs_of(lists)), scene.observed(), frozenset({"my-request-id"}))
 
 
@@ -166,6 +187,23 @@ def test_what_an_envoyfilter_made_of_the_request_is_what_the_rules_are_asked_abo
     ]
     found = list(judge_of(scene).judge(sent, list(linked(hops))))
     assert [each.fits for each in found] == [Fits.AGREES, Fits.AGREES]
+
+
+def test_where_a_filter_hides_what_a_service_received_that_is_said_and_nobody_is_blamed() -> None:
+    judge = judge_of(released("mocka", "mockb"), yaml.safe_load(DROPS))
+    hops = [
+        replace(at_gateway("mocka-base-x7k2p-pod", DYED), passed=()),
+        at_mocka("mocka-base-x7k2p-pod", "mockb-base-pod", subset="version-base"),
+    ]
+    found = report(judge.judge(Sent(True, Request("mocka", headers=DYED), CLIENT), list(linked(hops))))
+    assert found.agrees
+    assert [(each.sentence, each.certain) for each in found.troubles] == [
+        (
+            "what mocka receives of a lane's headers is not known, "
+            "since EnvoyFilter default/drops may change it on its way in",
+            False,
+        )
+    ]
 
 
 def test_two_lines_of_one_header_are_told_of_as_one_and_agree_as_two() -> None:
