@@ -281,7 +281,8 @@ def _contribute(
         return
     reached = world.reached(service, caller)
     key = ("gateway routes", caller.identity, tuple(caller.labels.items()), server, service, reached)
-    routes = world.memo.get(key, partial(routes_of, service, caller, server.number, world.domain))
+    build = partial(routes_of, service, caller, server.number, world.domain, secure=bool(server.tls))
+    routes = world.memo.get(key, build)
     for host in shared if routes else ():
         draft = drafts.setdefault(host, _HostDraft(server.number))
         draft.https_only |= server.https_redirect

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from graylane.chain import hosts
 from graylane.chain.match import RouteMatch, route_match
@@ -30,23 +30,41 @@ from graylane.mesh.table import (
     Target,
 )
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Those that a redirect does not write, as in Istio."""
 
-def routes_of(service: VirtualService, client: Client, port: int, domain: str) -> tuple[Route, ...]:
-    """All routes up to and including the first that takes everything; () when none is meant for this client."""
+
+def routes_of(
+    service: VirtualService, client: Client, port: int, domain: str, *, secure: bool = False
+) -> tuple[Route, ...]:
+    """All routes up to and including the first that takes everything; () when none is meant for this client.
+
+    `secure` says that requests come with TLS.
+    """
     found: list[Route] = []
     for index, rule in enumerate(service.http):
-        for route in _rule(service, rule, client, port, domain):
+        for route in _rule(service, rule, _Place(client, port, domain, secure)):
             found.append(replace(route, place=place_of(rule, index)))
             if route.match.takes_all:
                 return tuple(found)
     return tuple(found)
 
 
-def _rule(owner: VirtualService, rule: Block, client: Client, port: int, domain: str) -> Iterable[Route]:
-    matches = [block for block in rule.get("match") or [{}] if not unmet_by_caller(block, owner, client, port)]
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where requests are routed: by whom, on which port, and whether they came with TLS."""
+
+    client: Client
+    port: int
+    domain: str
+    secure: bool
+
+
+def _rule(owner: VirtualService, rule: Block, at: _Place) -> Iterable[Route]:
+    matches = [block for block in rule.get("match") or [{}] if not unmet_by_caller(block, owner, at.client, at.port)]
     if not matches:
         return
-    base = _Rule(owner, rule, client, port, domain).route()
+    base = _Rule(owner, rule, at).route()
     if base is None:
         return
     for block in matches:
@@ -85,8 +103,9 @@ def asks_for_labels(service: VirtualService) -> Iterable[Block]:
 class _Rule:
     """One rule's action and decorations; its matches are put on afterwards."""
 
-    def __init__(self, owner: VirtualService, rule: Block, client: Client, port: int, domain: str) -> None:
-        self.owner, self.rule, self.client, self.port, self.domain = owner, rule, client, port, domain
+    def __init__(self, owner: VirtualService, rule: Block, at: _Place) -> None:
+        self.owner, self.rule, self.client, self.port, self.domain = owner, rule, at.client, at.port, at.domain
+        self.secure = at.secure
 
     def route(self) -> Route | None:
         action = self._action()
@@ -116,16 +135,16 @@ class _Rule:
         return self._forward() if self.rule.get("route") else None
 
     def _redirect(self, block: Block) -> Redirect:
-        port = natural(block.get("port") or 0)
-        if block.get("derivePort") == "FROM_REQUEST_PORT" and self.port not in (80, 443):
-            port = self.port
+        asked = self.port if block.get("derivePort") == "FROM_REQUEST_PORT" else natural(block.get("port") or 0)
+        scheme = str(block.get("scheme") or "")
+        port = 0 if asked == _DEFAULT_PORTS.get(scheme or ("https" if self.secure else "http")) else asked
         path = str(block.get("uri") or "")
         by_prefix = path.startswith(REDIRECT_PREFIX)
         return Redirect(
             path="" if by_prefix else path,
             prefix=path.removeprefix(REDIRECT_PREFIX) if by_prefix else "",
             host=str(block.get("authority") or ""),
-            scheme=str(block.get("scheme") or ""),
+            scheme=scheme,
             port=port,
             code=natural(block.get("redirectCode") or 301),
         )

@@ -13,7 +13,7 @@ from graylane.mesh.compile.world import world_of
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig, Protocol
 from graylane.mesh.memo import Memo
-from graylane.mesh.table import Forward, Route, VirtualHost
+from graylane.mesh.table import Forward, Redirect, Route, VirtualHost
 from graylane.testing import meshes
 
 TOWN = """
@@ -271,6 +271,23 @@ def test_a_server_for_all_hosts_has_no_others() -> None:
     )
     table = found.tables[found.listeners["127.9.0.1_9000"].table]
     assert [each.domains for each in table.hosts] == [("*.y",)]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "written"),
+    [
+        ("{authority: x, port: 80}", 0),
+        ("{authority: x, port: 443}", 443),
+        ("{authority: x, scheme: https, port: 443}", 0),
+        ("{authority: x, scheme: https, port: 80}", 80),
+        ("{authority: x, scheme: https, derivePort: FROM_REQUEST_PORT}", 8000),
+    ],
+)
+def test_a_redirect_does_not_write_the_port_that_its_scheme_means(redirect: str, written: int) -> None:
+    found = planned(vs(f"{{hosts: [b], http: [{{redirect: {redirect}}}]}}"))
+    action = routes(found, f"{B}:8000")[0].action
+    assert isinstance(action, Redirect)
+    assert action.port == written
 
 
 def entry(name: str, spec: str) -> str:
