@@ -16,8 +16,8 @@ from graylane.chain.requests import MESH, Request
 from graylane.chain.routing import Rule, destinations_of, rules_for
 from graylane.chain.workloads import stable_deployments
 from graylane.kit.cache import View
-from graylane.model.kinds import GATEWAY, SERVICE, VIRTUAL_SERVICE
-from graylane.model.meta import Key, Obj, dig, key_of, namespace_of
+from graylane.model.kinds import GATEWAY, ROLLOUT, SERVICE, VIRTUAL_SERVICE
+from graylane.model.meta import Key, Obj, controller_of, dig, key_of, namespace_of
 
 _SIDECAR = "istio-proxy"
 _URL = re.compile(
@@ -70,12 +70,18 @@ def trees(view: View, namespace: str) -> list[Tree]:
     """One tree for each gateway host, then one for what no gateway leads to."""
     found = [Tree(entry, _hops(view, _entry_calls(view, entry))) for entry in entries(view, namespace)]
     seen = {hop.call.service for tree in found for root in tree.hops for hop in root.walk()}
-    rest = [key_of(service) for service in view.list(SERVICE, namespace) if stable_deployments(view, service)]
+    rest = [key_of(service) for service in view.list(SERVICE, namespace) if _may_be_called(view, service)]
     unreached = [key for key in rest if key not in seen]
     called = {call.service for key in unreached for call in _calls_from(view, key)}
     first = [key for key in unreached if key not in called] or unreached  # a ring has no first: show all of it
     roots = [_mesh_call(key, "/", _port_of(view, key), key.namespace) for key in first]
     return found + ([Tree(None, _hops(view, roots))] if roots else [])
+
+
+def _may_be_called(view: View, service: Obj) -> bool:
+    """A canary's Service that a Rollout made is for its own rules: nobody is configured to call it."""
+    made = (controller_of(service) or {}).get("kind") == ROLLOUT.kind
+    return not made and bool(stable_deployments(view, service))
 
 
 def entries(view: View, namespace: str) -> list[Entry]:

@@ -82,6 +82,18 @@ def test_services_that_no_gateway_reaches_are_shown_inside_the_mesh() -> None:
     assert [(hop.service, hop.depth) for hop in entry.hops] == [("mocka", 0), ("mockb", 1)]
 
 
+def test_a_canary_s_service_that_a_rollout_made_is_no_way_in() -> None:
+    scene = base()
+    made = {"kind": "Rollout", "name": "rollouts-b", "controller": True}
+    spec = scene.get("Service", "mockb")["spec"]
+    service = scene.put(
+        {"kind": "Service", "metadata": {"name": "mockb-canary", "ownerReferences": [made]}, "spec": spec}
+    )
+    assert [entry.gateway for entry in shown(scene).entries] == ["sample-gateway"]
+    del service["metadata"]["ownerReferences"]
+    assert [entry.gateway for entry in shown(scene).entries] == ["sample-gateway", ""]
+
+
 def test_services_that_call_each_other_do_not_loop() -> None:
     scene = base()
     env = scene.get("Deployment", "mockb-base")["spec"]["template"]["spec"]["containers"][0]["env"]
