@@ -293,3 +293,13 @@ async def test_a_port_that_speaks_no_http_is_reached_through_a_tunnel(town: Town
     writer.write(b"GET / HTTP/1.1\r\nhost: whatever\r\nconnection: close\r\n\r\n")
     await asyncio.wait_for(reader.readuntil(b'"by":"c"'), 30)
     writer.close()
+
+
+async def test_several_entries_for_one_host_put_their_endpoints_and_ports_together(town: Town) -> None:
+    await town.have(
+        entry("out.example", name="first", endpoints=[at(town, 4)]),
+        entry("out.example", name="second", endpoints=[at(town, 6)]),
+        entry("out.example", name="third", port=8080, endpoints=[]),
+    )
+    assert {await town.who("http://out.example/") for _ in range(20)} == {"v1", "c"}
+    assert await town.who("http://out.example:8080/") in ("v1", "c")
