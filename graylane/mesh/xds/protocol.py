@@ -135,12 +135,18 @@ class _Channel:
     def instead(self, each: Resource) -> Resource | None:
         """What Envoy goes on with when it refuses a resource. A part of a table may get what was in another before."""
         own = self.held.get(each.name)
+        if self.type is Type.CLUSTER:  # of a copy that EnvoyFilters change, what there was is the one for everybody
+            return own or self.held.get(each.name.partition("+")[0].removesuffix("~"))
         if self.type is not Type.ROUTES:
             return own
         known = own.sources if own else frozenset()
         moved = known.union(*(held.sources for held in self.related(each)))
         found = own or next(iter(self.related(each)), None)
         return found and replace(found, sources=moved if each.sources - moved else known)
+
+    def forget(self, target: Resources) -> None:
+        """What is not wanted any more is offered anew when it is wanted again, so that its refusal is told again."""
+        self.refused = {name: version for name, version in self.refused.items() if _is(target.get(name), version)}
 
     def settled(self, wanted: Mapping[str, Resource]) -> bool:
         """Whether Envoy is known to have all of `wanted`."""
@@ -191,6 +197,10 @@ class _Channel:
             self.refused[each.name] = each.version
         self.suspects = [each for each in self.suspects if each not in culprits]
         return culprits
+
+
+def _is(each: Resource | None, version: str) -> bool:
+    return each is not None and each.version == version
 
 
 def _names(reason: str, each: Resource) -> bool:
@@ -296,6 +306,8 @@ class Session:
         while True:
             if self._step is Step.REST and self._latest is not self._target:
                 self._target, self._step = self._latest, Step.ADD
+                for type, channel in self._channels.items():
+                    channel.forget(self._target.of(type))
             found.extend(self._send())
             if self._step is Step.REST or not self._done():
                 return found

@@ -246,6 +246,31 @@ def test_a_refused_resource_that_changes_is_sent_again() -> None:
     assert "n" in found.has[Type.LISTENER]
 
 
+def test_what_was_refused_and_comes_back_is_refused_again() -> None:
+    """So it is found when of several suspects one after the other is let in."""
+    found = envoy(*BASE)
+    found.refuses = lambda each: each.version == listener("l", "2").version
+    for serial, version in ((2, "2"), (3, "1"), (4, "2")):
+        found.session.publish(snapshot(serial, *BASE[:2], listener("l", version), BASE[3]))
+        found.run()
+    refused = [each.resource.version for each in found.session.reports() if isinstance(each, Refused)]
+    assert refused == [listener("l", "2").version] * 2
+
+
+def test_of_a_copy_of_a_cluster_that_filters_change_the_filters_are_blamed() -> None:
+    everybodys, copy = "outbound|80||a.d.svc.cluster.local", "outbound|80||a.d.svc.cluster.local~+1"
+    rule, patch = Source("DestinationRule", "d", "a", 1), Source("EnvoyFilter", "d", "f", 1)
+    old = replace(cluster(everybodys), sources=frozenset((rule,)))
+    found = envoy(*BASE, old, endpoints(everybodys))
+    found.refuses = lambda each: each.name == copy
+    new = replace(cluster(copy), sources=frozenset((rule, patch)))
+    found.session.publish(snapshot(2, *BASE, old, endpoints(everybodys), new, endpoints(copy)))
+    found.run()
+    (refused,) = [each for each in found.session.reports() if isinstance(each, Refused)]
+    assert refused.instead is not None
+    assert refused.resource.sources - refused.instead.sources == {patch}
+
+
 def test_silence_about_clusters_ends_with_the_last_good_ones_and_the_culprit_named() -> None:
     found = envoy(*BASE)
     found.session.publish(snapshot(2, cluster("a", "2"), *BASE[1:], cluster("b"), endpoints("b")))
