@@ -5,7 +5,7 @@ Pure. In: a `View`, the route, its backendRefs. Out: destinations with weights, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graylane.chain.hosts import DOMAIN, fqdn
@@ -52,12 +52,13 @@ def destination(route: Obj, ref: Obj) -> dict[str, Any]:
 def unusable(view: View, route: Obj, ref: Obj, *, at_gateway: bool) -> Problem | None:
     """Why a reference leads nowhere. In the mesh no grant is needed, as a client may call any Service anyway."""
     group, kind = ref.get("group") or "", ref.get("kind") or "Service"
-    if group or kind != "Service":
-        return Problem("InvalidKind", f"referencing unsupported backendRef: group {group!r} kind {kind!r}")
     key = Key(str(ref.get("namespace") or namespace_of(route)), str(ref["name"]))
-    if at_gateway and not may_refer(view, kind_of(route), namespace_of(route), SERVICE, key):
+    asked = replace(SERVICE, group=group, kind=kind)
+    if at_gateway and not may_refer(view, kind_of(route), namespace_of(route), asked, key):
         told = f"backendRef {key} not accessible to a route in namespace {namespace_of(route)!r}"
         return Problem("RefNotPermitted", f"{told} (missing a ReferenceGrant?)")
+    if (group, kind) != (SERVICE.group, SERVICE.kind):
+        return Problem("InvalidKind", f"referencing unsupported backendRef: group {group!r} kind {kind!r}")
     if not ref.get("port"):
         return Problem("UnsupportedValue", f"port is required in backendRef {key}")
     service = view.get(SERVICE, *key)

@@ -24,6 +24,7 @@ ODD, ELSEWHERE = {"kind": "Foo", "name": "b"}, {"name": "b", "namespace": "far",
         ([[ODD, LOST]], "BackendNotFound"),
         ([[LOST], [ELSEWHERE], [FOUND]], "RefNotPermitted"),
         ([[FOUND, {**LOST, "weight": 0}]], "ResolvedRefs"),
+        ([[{**ODD, "namespace": "far"}]], "RefNotPermitted"),
     ],
 )
 def test_of_several_backends_that_cannot_be_had_the_last_is_told(world: Any, rules: Any, reason: str) -> None:
