@@ -12,6 +12,7 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _MAX_CONNECTIONS = 50_000
 RUNTIME = {"re2.max_program_size.error_level": 32_768}  # Istio's; Envoy's own 100 refuses regexes of some length
+_STUCK = "10s"  # a worker that answers nobody for so long will not come back: better a new Envoy than none
 _INTERNAL = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 INTERNAL_LISTENERS = {  # without it Envoy refuses listeners that have no socket
     "name": "envoy.bootstrap.internal_listener",
@@ -46,6 +47,7 @@ def bootstrap_document(config: Bootstrap) -> dict[str, Any]:
         "bootstrap_extensions": [INTERNAL_LISTENERS],
         "static_resources": {"clusters": [_xds_cluster(config)]},
         "overload_manager": {"resource_monitors": [_connection_limit()]},
+        "watchdogs": {"worker_watchdog": {"kill_timeout": _STUCK}},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": RUNTIME}]},
     }
 

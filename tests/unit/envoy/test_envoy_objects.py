@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
+import socket
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +71,47 @@ def test_envoy_itself_accepts_the_bootstrap(tmp_path: Path) -> None:
     command = [str(find_envoy()), "--mode", "validate", "--config-path", str(path), "--disable-hot-restart"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+STUCK = "function envoy_on_request() string.find(string.rep('a', 40), string.rep('a?', 40) .. string.rep('a', 40)) end"
+
+
+def test_a_worker_that_never_answers_again_ends_envoy(tmp_path: Path) -> None:
+    document = bootstrap_document(Bootstrap("graylane", "127.0.0.1", 1, str(tmp_path / "admin")))
+    document["watchdogs"]["worker_watchdog"]["kill_timeout"] = "0.5s"
+    del document["dynamic_resources"]  # there is no control plane here, and Envoy would wait for it
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    document["static_resources"]["listeners"] = [_lua_listener(port, STUCK)]
+    (tmp_path / "bootstrap.json").write_text(json.dumps(document))
+    command = [str(find_envoy()), "-c", str(tmp_path / "bootstrap.json"), "--disable-hot-restart", "--concurrency", "1"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stderr=log, start_new_session=True) as process:
+        try:
+            until = time.monotonic() + 30
+            while time.monotonic() < until and process.poll() is None:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                    client.recv(1)
+            assert process.wait(30) == -signal.SIGABRT, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+
+
+def _lua_listener(port: int, code: str) -> dict[str, Any]:
+    extensions = "type.googleapis.com/envoy.extensions.filters"
+    lua = {"@type": f"{extensions}.http.lua.v3.Lua", "default_source_code": {"inline_string": code}}
+    router = {"@type": f"{extensions}.http.router.v3.Router"}
+    manager = {
+        "@type": f"{extensions}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "x",
+        "route_config": {},
+        "http_filters": [{"name": "lua", "typed_config": lua}, {"name": "router", "typed_config": router}],
+    }
+    return {
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "filter_chains": [{"filters": [{"name": "hcm", "typed_config": manager}]}],
+    }
 
 
 def test_the_admin_socket_fits_whatever_the_data_directory(tmp_path: Path) -> None:
