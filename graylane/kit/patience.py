@@ -1,7 +1,7 @@
-"""Since when something has been left unsaid that will probably be over in a moment.
+"""Until when something may be left unsaid that will probably be over in a moment.
 
-Pure but for its memory. In: each look's key, and whether it left something unsaid. Out: since when. Only a process that
-stays alive is patient: after a crash the moment begins anew, and then it is told.
+Pure but for its memory. In: each look's key, and whether it left something unsaid. Out: until when it may. Only a
+process that stays alive is patient: after a crash the moment begins anew, and then it is told.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 from graylane.model.meta import Key
 
 MOMENT = timedelta(seconds=2)
+EACH = timedelta(milliseconds=100)
+"""A moment is so much longer for each that passes at the same time: a thousand are slow because they are a thousand."""
+LONGEST = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -20,17 +23,13 @@ class Patience:
 
     _since: dict[Key, datetime] = field(default_factory=dict)
 
-    def since(self, key: Key) -> datetime | None:
-        return self._since.get(key)
+    def until(self, key: Key, now: datetime) -> datetime:
+        """When `key` has to tell what passes after all; not in the future: now."""
+        others = len(self._since) - (key in self._since)
+        return self._since.get(key, now) + min(MOMENT + others * EACH, LONGEST)
 
     def note(self, key: Key, now: datetime, *, unsaid: bool) -> None:
         if unsaid:
             self._since.setdefault(key, now)
         else:
             self._since.pop(key, None)
-
-
-def patient_until(since: datetime | None, now: datetime) -> datetime | None:
-    """When what passes has to be told after all; None: now."""
-    due = (since or now) + MOMENT
-    return due if now < due else None

@@ -34,7 +34,7 @@ from graylane.rollouts.lifecycle import WORLD
 from graylane.rollouts.parts import Batch
 from graylane.rollouts.release import HOLDING, Stage
 
-LASTING = timedelta(seconds=10)
+LASTING = timedelta(seconds=30)
 
 
 def batch_of(view: View, rollout: Rollout) -> Batch | None:

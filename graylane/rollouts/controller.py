@@ -37,7 +37,7 @@ def controllers() -> list[Controller]:
     interest, patience = Interest(), Patience()
 
     def reconcile(view: View, key: Key, now: datetime) -> Outcome:
-        known = Known(interest.since(key, now), patience.since(key))
+        known = Known(interest.since(key, now), patience.until(key, now))
         look = one_look.reconcile(view, key, now, known)
         interest.note(key, look.sources)
         patience.note(key, now, unsaid=look.unsaid)

@@ -63,11 +63,11 @@ class Known:
     """What the shell knows besides the caches.
 
     `watched_since`: this process's first look at the Rollout; while nobody looked, nothing can be said to have stood
-    still. `unsaid_since`: when it first left something out of the status that will be over in a moment.
+    still. `patience`: until when what passes may be left out of the status; None: for a moment from now.
     """
 
     watched_since: datetime | None = None
-    unsaid_since: datetime | None = None
+    patience: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from graylane.kit.patience import patient_until
 from graylane.model.meta import Obj, dig
 from graylane.model.rollout import StepState
 from graylane.rollouts import status as wire
@@ -25,16 +24,17 @@ _ON_ITS_WAY = frozenset({StepState.UPGRADE, StepState.TRAFFIC})
 _PASSING = frozenset({Stage.PROMOTING, Stage.RETIRING, Stage.CANCELLING, Stage.DISABLING, Stage.TERMINATING})
 
 
-def untold_until(facts: Facts, status: Obj, wait: Wait | None, since: datetime | None) -> datetime | None:
+def untold_until(facts: Facts, status: Obj, wait: Wait | None, patience: datetime) -> datetime | None:
     """None when it must be told now: somebody has to act, or the release itself is not where it was.
 
-    `since`: when something was first left untold.
+    `patience`: until when what passes may be left untold.
     """
     old = dig(facts.obj, "status", default={})
     passing = facts.release.stage in _PASSING or _is_on_its_way(facts.release)
     if old == status or not passing or wait is None or wait.trouble:
         return None
-    return patient_until(since, facts.now) if _remembered(old, facts) == _remembered(status, facts) else None
+    untold = facts.now < patience and _remembered(old, facts) == _remembered(status, facts)
+    return patience if untold else None
 
 
 def _is_on_its_way(release: Release) -> bool:

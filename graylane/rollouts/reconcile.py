@@ -13,6 +13,7 @@ from datetime import datetime
 from graylane.errors import Invalid
 from graylane.kit.cache import View
 from graylane.kit.effects import Effect, Event, Outcome, Patch
+from graylane.kit.patience import MOMENT
 from graylane.model.kinds import ROLLOUT
 from graylane.model.meta import Key, Obj, annotations_of, dig, finalizers_of, find_condition
 from graylane.model.patches import create_merge_patch, guarded
@@ -51,10 +52,10 @@ def reconcile(view: View, key: Key, now: datetime, known: Known = Known()) -> Lo
         return Look(Outcome(tuple(refuse(view, obj, str(error), now))))
     release = wire.read(obj, rollout.plan_hash)
     observation = observe(view, obj, rollout, release, now, known)
-    return replace(answer(adopted(observation.facts), known.unsaid_since), sources=observation.sources)
+    return replace(answer(adopted(observation.facts), known.patience or now + MOMENT), sources=observation.sources)
 
 
-def answer(facts: Facts, unsaid_since: datetime | None) -> Look:
+def answer(facts: Facts, patience: datetime) -> Look:
     """Metadata of the Rollout first and alone, since it changes the resourceVersion the status is written on."""
     facts, taken = decide(facts)
     chores = tuple(_chores(facts))
@@ -65,7 +66,7 @@ def answer(facts: Facts, unsaid_since: datetime | None) -> Look:
         return Look(Outcome((_own_finalizer(facts, present=False),) if held else ()))
     wait = waits_for(facts)
     status = wire.write(facts, wait)
-    untold = untold_until(facts, status, wait, unsaid_since)
+    untold = untold_until(facts, status, wait, patience)
     events = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
     said = () if untold else (*_status(facts, status), *events)
     wakes = filter(None, (untold, _wake_at(facts), told_at(facts)))

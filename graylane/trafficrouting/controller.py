@@ -76,6 +76,7 @@ class TrafficRoutings:
         obj = view.get(TRAFFIC_ROUTING, *key)
         if obj is None:
             self._remember(key, frozenset())
+            self._patience.note(key, now, unsaid=False)
             return Outcome(await forget(view, key, self._composer, self._surroundings(view), now))
         routing = decode(obj)
         self._remember(key, _interests_of(routing))
@@ -84,7 +85,7 @@ class TrafficRoutings:
         composed, troubles = await self._compose(sight, routing, wanted=decision.world.routes)
         report = Report(routing, sight.facts, decision, composed, troubles)
         status = next_status(obj, report, now)
-        untold = untold_until(obj, status, self._patience.since(key), now)
+        untold = untold_until(obj, status, self._patience.until(key, now), now)
         self._patience.note(key, now, unsaid=untold is not None)
         told = obj["status"] if untold else status
         effects = plan(obj, decision.world, told, due(composed, blocked=bool(troubles)))

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from graylane.kit.effects import Event
-from graylane.kit.patience import patient_until
 from graylane.model.kinds import TRAFFIC_ROUTING
 from graylane.model.meta import (
     Condition,
@@ -97,18 +96,18 @@ def events(obj: Obj, status: dict[str, Any], report: Report) -> tuple[Event, ...
     return tuple(found)
 
 
-def untold_until(obj: Obj, status: dict[str, Any], since: datetime | None, now: datetime) -> datetime | None:
+def untold_until(obj: Obj, status: dict[str, Any], patience: datetime, now: datetime) -> datetime | None:
     """Until when a status need not be written that only tells which object proxies are getting at this moment.
 
     Routes of a thousand releases pass from object to object in moments, in and out; what takes longer is told then.
-    `since`: when something was first left untold. Until routes are out they are said to be in.
+    `patience`: until when what passes may be left untold. Until routes are out they are said to be in.
     """
     old: Obj = obj.get("status") or {}
     before, after = (find_condition(item.get("conditions", []), ROUTES_CONFIRMED) or {} for item in (old, status))
     passes = after.get("reason") in _PASSING and (before.get("reason") in _PASSING or _is_farewell(old, status))
     if old == status or not passes or _without_progress(old) != _without_progress(status):
         return None
-    return patient_until(since, now)
+    return patience if now < patience else None
 
 
 def _is_farewell(old: Obj, status: Obj) -> bool:

@@ -336,7 +336,7 @@ def test_rows_59_to_61_after_the_last_approval_everything_of_ours_is_gone() -> N
 def test_row_42_improve_a_batch_that_does_not_get_ready_is_told_when_it_has_lasted() -> None:
     stage = ReleaseStage().begin().push(BROKEN).settle()
     assert "status" not in batch(stage)
-    stage.settle(seconds=11)
+    stage.settle(seconds=31)
     assert batch(stage)["status"]["phase"] == "Progressing"
     assert batch(stage)["status"]["canaryStatus"]["batchState"] == "Verifying"
 
