@@ -70,6 +70,12 @@ class Request:
     scheme: str = "http"
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def path_and_query(self) -> tuple[str, str]:
+        """Without a fragment, which a proxy cuts off."""
+        path, _, query = self.path.partition("#")[0].partition("?")
+        return path, query
+
     def values(self, header: str) -> list[str]:
         pseudo = {":method": self.method, ":scheme": self.scheme, ":authority": self.authority, ":path": self.path}
         if header in pseudo:
@@ -98,7 +104,7 @@ class RouteMatch:
     def accepts(self, request: Request) -> bool:
         if self.connect or request.method == "CONNECT":
             return self.connect and request.method == "CONNECT"
-        path, _, query = request.path.partition("?")
+        path, query = request.path_and_query
         return (
             self.path.accepts(normal_path(path))
             and all(header_holds(header, request.values(header.name)) for header in self.headers)

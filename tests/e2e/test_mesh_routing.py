@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from graylane.chain.match import Request
 from graylane.mesh.encode.shards import HEADER, KEYS
+from graylane.mesh.simulate import from_pod
 from graylane.model.meta import Obj
 from graylane.testing import meshes
 from graylane.testing.waiting import eventually
@@ -88,6 +90,14 @@ async def test_connect_tunnels_are_routed_like_other_requests(town: Town) -> Non
     writer.write(b"GET / HTTP/1.1\r\nhost: b:8000\r\nconnection: close\r\n\r\n")
     await asyncio.wait_for(reader.readuntil(b'"by":"v2"'), 30)
     writer.close()
+
+
+async def test_17_a_fragment_is_cut_off_before_anything_is_matched(town: Town) -> None:
+    compiled = await town.have(vs(to("v2", ", match: [{uri: {exact: /p}}]") + to("v1")))
+    answer = await town.raw("GET http://b:8000/p#here HTTP/1.1\nHost: b:8000\nConnection: close\n\n")
+    assert '"by":"v2"' in answer
+    decision = from_pod(compiled.plan, town.address(2), Request("b:8000", "/p#here"))
+    assert "|v2|" in str(decision.outcome)
 
 
 # -- matching -------------------------------------------------------------------------------------------------------

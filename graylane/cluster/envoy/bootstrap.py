@@ -11,7 +11,10 @@ from typing import Any
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTIONS = "envoy.resource_monitors.global_downstream_max_connections"
 _MAX_CONNECTIONS = 50_000
-RUNTIME = {"re2.max_program_size.error_level": 32_768}  # Istio's; Envoy's own 100 refuses regexes of some length
+RUNTIME = {  # Istio's
+    "re2.max_program_size.error_level": 32_768,  # Envoy's own 100 refuses regexes of some length
+    "envoy.reloadable_features.http_reject_path_with_fragment": False,  # it is cut off instead
+}
 _STUCK = "10s"  # a worker that answers nobody for so long will not come back: better a new Envoy than none
 _INTERNAL = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 INTERNAL_LISTENERS = {  # without it Envoy refuses listeners that have no socket

@@ -40,7 +40,7 @@ def unmet(match: RouteMatch, request: Request) -> tuple[Unmet, ...]:
 
 
 def _lacking(match: RouteMatch, request: Request) -> Iterable[Unmet]:
-    path, _, query = request.path.partition("?")
+    path, query = request.path_and_query
     if not match.path.accepts(normal_path(path)):
         yield Unmet(_text("path", match.path), normal_path(path))
     for header in match.headers:
