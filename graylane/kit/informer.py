@@ -23,11 +23,15 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Informer:
-    """One kind in one namespace ("": all of them). `synced` is set once the first list is in the cache."""
+    """One kind in one namespace ("": all of them). `synced` is set once the first list is in the cache.
+
+    `managers`: whether objects keep `managedFields`, which is as much as the rest of them and read by hardly anybody.
+    """
 
     def __init__(self, client: ApiClient, kind: Kind, on_change: Callable[[Change], None], namespace: str = "") -> None:
         self.kind = kind
         self.namespace = namespace
+        self.managers = False
         self.cache = Cache()
         self.synced = asyncio.Event()
         self._client = client
@@ -57,7 +61,7 @@ class Informer:
 
     def take(self, obj: Obj) -> None:
         """Put an object that our own write returned; the watch will repeat it."""
-        self._tell(self.cache.put(obj))
+        self._tell(self.cache.put(self._kept(obj)))
 
     def bury(self, obj: Obj) -> None:
         """Forget an object that our own delete removed at once."""
@@ -65,7 +69,7 @@ class Informer:
 
     async def _list(self) -> str:
         listed = await self._client.list(self.kind, self.namespace)
-        self._relist(listed.items)
+        self._relist([self._kept(obj) for obj in listed.items])
         self.synced.set()
         return listed.resource_version
 
@@ -83,8 +87,14 @@ class Informer:
                 self.cache.mourned(uid_of(event.object))
                 self._tell(self.cache.remove(key_of(event.object), uid_of(event.object)))
             elif event.type != "BOOKMARK":
-                self._tell(self.cache.put(event.object))
+                self._tell(self.cache.put(self._kept(event.object)))
         return version
+
+    def _kept(self, obj: Obj) -> Obj:
+        metadata = obj.get("metadata") or {}
+        if self.managers or "managedFields" not in metadata:
+            return obj
+        return obj | {"metadata": {name: value for name, value in metadata.items() if name != "managedFields"}}
 
     def _tell(self, change: Change | None) -> None:
         if change is not None:

@@ -41,6 +41,7 @@ class Controller:
     """One kind's loop. A change of a `watches` kind asks for the keys its function names, of old and new object.
 
     `urgent`: whether a change of the primary kind goes before everything that waits, as somebody's own doing.
+    `managers`: whether it asks who wrote a field of the primary kind; caches forget that otherwise.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Controller:
     workers: int = 1
     extra_caches: tuple[Kind, ...] = ()
     urgent: Callable[[Change], bool] | None = None
+    managers: bool = False
 
 
 class Manager:
@@ -74,6 +76,7 @@ class Manager:
         queue: WorkQueue[Key] = WorkQueue()
         self._controllers.append((controller, queue))
         urgent = controller.urgent or (lambda change: False)
+        self.watch(controller.primary).managers |= controller.managers
         self.listen(controller.primary, lambda change: queue.add(change.key, urgent=urgent(change)))
         for kind, keys_of in controller.watches.items():
             self.listen(kind, _mapper(queue, keys_of))

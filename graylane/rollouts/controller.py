@@ -49,6 +49,7 @@ def controllers() -> list[Controller]:
             primary=ROLLOUT,
             reconcile=reconcile,
             urgent=is_somebodys_word,
+            managers=True,
             watches={
                 BATCH_RELEASE: interest.of_batch_release,
                 DEPLOYMENT: interest.of_deployment,

@@ -28,6 +28,7 @@ from graylane.model.kinds import (
     CRD,
     DEPLOYMENT,
     DESTINATION_RULE,
+    EVENT,
     GATEWAY,
     MUTATING_WEBHOOK,
     NODE,
@@ -39,6 +40,7 @@ from graylane.model.kinds import (
     VIRTUAL_SERVICE,
     Kind,
 )
+from graylane.model.managers import verbs_of
 from graylane.model.meta import Key, Obj, controller_of, dig, generation_of, labels_of, name_of
 from graylane.model.patches import PatchType
 from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT
@@ -63,6 +65,7 @@ pytestmark = pytest.mark.timeout(120)
 @dataclass
 class Cluster:
     client: ApiClient
+    manager: Manager
 
     async def apply(self, *files: str) -> None:
         for file in files:
@@ -119,7 +122,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         mutating, validating = configurations(webhooks.url, authority.bundle)
         await client.create(MUTATING_WEBHOOK, mutating)
         await client.create(VALIDATING_WEBHOOK, validating)
-        yield Cluster(client)
+        yield Cluster(client, manager)
 
 
 def _proxies(kind: Kind) -> Controller:
@@ -165,9 +168,11 @@ async def test_two_releases_approved_and_a_third_aborted(cluster: Cluster) -> No
 
     ready = {"status": {"canaryStatus": {"currentStepState": "StepReady"}}}
     for name in rollouts:
-        await cluster.client.patch(ROLLOUT, name, NAMESPACE, ready, subresource="status")
+        await cluster.client.patch(ROLLOUT, name, NAMESPACE, ready, subresource="status", manager=verbs_of("alice"))
     for name in rollouts:
         await eventually(lambda name=name: _is(cluster, name, ("Healthy", "Completed")), 20)
+    await eventually(lambda: _told(cluster, ", approved by alice"))
+    assert not any("managedFields" in obj["metadata"] for obj in cluster.manager.view().list(DEPLOYMENT, NAMESPACE))
     assert await cluster.canaries() == []
     for name, spec in originals.items():
         assert (await cluster.get(VIRTUAL_SERVICE, name))["spec"] == spec
@@ -242,6 +247,12 @@ async def _is(cluster: Cluster, name: str, wanted: tuple[str, str]) -> bool:
     seen = await cluster.state(name)
     message = dig(await cluster.get(ROLLOUT, name), "status", "message")
     assert seen == wanted, message
+    return True
+
+
+async def _told(cluster: Cluster, text: str) -> bool:
+    found = [event["message"] for event in (await cluster.client.list(EVENT, NAMESPACE)).items]
+    assert any(message.endswith(text) for message in found), found
     return True
 
 
