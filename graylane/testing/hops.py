@@ -33,14 +33,6 @@ kind: Service
 metadata: {name: b}
 spec: {ports: [{name: http, port: 8000}], selector: {app: b}}
 ---
-kind: Gateway
-metadata: {name: gw}
-spec: {selector: {app: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
----
-kind: Service
-metadata: {name: gw}
-spec: {type: NodePort, ports: [{name: http2, port: 80, targetPort: 8080, nodePort: NODE_PORT}], selector: {app: gw}}
----
 kind: VirtualService
 metadata: {name: vs}
 spec:
@@ -86,8 +78,8 @@ class Chain:
             )
             for number, name in enumerate(labels, 1)
         ]
-        text = _MANIFESTS.replace("NODE_PORT", str(self.port)).replace("LANE", self.header)
-        cluster.apply(*meshes.manifests(text, namespace=self.namespace))
+        routes = meshes.manifests(_MANIFESTS.replace("LANE", self.header), namespace=self.namespace)
+        cluster.apply(*meshes.entrance(self.port, self.namespace), *routes)
         return replace(cluster.inputs(), lanes=frozenset({self.header}))
 
     def services(self) -> contextlib.AbstractAsyncContextManager[None]:

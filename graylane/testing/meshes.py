@@ -65,6 +65,17 @@ def gateway_service(node_port: int, target: int = 8080) -> Obj:
     }
 
 
+def entrance(node_port: int, namespace: str = "default") -> list[Obj]:
+    """A Gateway of one HTTP port, for all hosts, and its Service; both called gw, for pods labelled `app: gw`."""
+    selector = {"app": "gw"}
+    server = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}
+    port = {"name": "http2", "port": 80, "targetPort": 8080, "nodePort": node_port}
+    gateway = {"kind": "Gateway", "metadata": {"name": "gw"}, "spec": {"selector": selector, "servers": [server]}}
+    spec = {"type": "NodePort", "ports": [port], "selector": selector}
+    service = {"kind": "Service", "metadata": {"name": "gw"}, "spec": spec}
+    return [created(gateway, namespace), created(service, namespace)]
+
+
 @dataclass
 class Cluster:
     """A few objects that may be changed between two calls of `inputs`. `ports` overrides a Service's target ports."""

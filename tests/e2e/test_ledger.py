@@ -26,14 +26,6 @@ kind: Service
 metadata: {name: a}
 spec: {ports: [{name: http, port: 8000}], selector: {app: a}}
 ---
-kind: Gateway
-metadata: {name: gw}
-spec: {selector: {app: gw}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
----
-kind: Service
-metadata: {name: gw}
-spec: {type: NodePort, ports: [{name: http2, port: 80, targetPort: 8080, nodePort: NODE_PORT}], selector: {app: gw}}
----
 kind: VirtualService
 metadata: {name: vs}
 spec:
@@ -90,7 +82,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
         meshes.pod("gw-1", f"{network}.1", {"app": "gw"}, host_ip="127.0.0.1", router=True),
         meshes.pod("a-1", f"{network}.2", {"app": "a"}),
     ]
-    cluster.apply(*meshes.manifests(MANIFESTS.replace("NODE_PORT", str(port))))
+    cluster.apply(*meshes.entrance(port), *meshes.manifests(MANIFESTS))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(pipe.stop)
         rig = await stack.enter_async_context(envoys.rig())
