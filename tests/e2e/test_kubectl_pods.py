@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from graylane.model.kinds import SERVICE
+from graylane.model.kinds import POD, SERVICE
 from graylane.model.meta import Obj, dig
 from graylane.testing.api.objects import deployment
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
+from graylane.testing.waiting import eventually
 
 from .kubectls import BINARIES, DEADLINE, Kubectl, binary_of, every_kubectl
 
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 TALK = "for n in 1 2 3; do echo line $n; done; echo problem >&2; sleep 600"
 CRASH = "echo run; exit 3"
+BUSY = "while :; do :; done & sleep 600"  # it is the child that works
 FOLLOW = "echo first; until [ -e go ]; do sleep 0.02; done; echo last"
 
 
@@ -133,3 +135,30 @@ async def test_port_forward_reaches_a_pod_and_the_pod_of_a_service(kubectl: Kube
     assert await asyncio.to_thread(ask) == f"-> serve(version: base, ip: {ip})"
     forwarding.kill()
     await forwarding.communicate()
+
+
+async def test_top_shows_what_pods_containers_and_the_node_use(kubectl: Kubectl, rig: Rig) -> None:
+    name = "busy"
+    await rig.run(name, containers=[{"name": "idle", **shell("sleep 600")}, {"name": "works", **shell(BUSY)}])
+
+    async def measured() -> str:
+        """Once it has run for a second."""
+        done = await kubectl.run("top", "pod", name, "--containers", "--no-headers")
+        return done.out if done.code == 0 else ""
+
+    used = dict(line.split()[1:3] for line in (await eventually(measured, DEADLINE, "figures")).splitlines())
+    assert set(used) == {"idle", "works"}
+    assert int(used["works"].removesuffix("m")) > int(used["idle"].removesuffix("m"))
+    everybody = (await kubectl.ok("top", "pod", "-A", "--sort-by=cpu", "--no-headers")).splitlines()
+    assert everybody[0].split()[:2] == ["default", name]
+    assert {"talk", "serve"} <= {line.split()[1] for line in everybody}
+    (one,) = (await kubectl.ok("top", "pod", "-l", "app=talk", "--no-headers")).splitlines()
+    assert re.fullmatch(r"talk +\d+m +\d+Mi *", one), one
+    (node,) = (await kubectl.ok("top", "node", "--no-headers")).splitlines()
+    assert re.fullmatch(r"\S+ +\d+m +\d+% +\d+Mi +\d+% *", node), node
+    assert re.search(r"^busy\S* +\d+n +\d+Ki +\d\S+s$", await kubectl.ok("get", "podmetrics"), re.MULTILINE)
+    assert await kubectl.ok("get", "apiservice", "v1beta1.metrics.k8s.io", "--no-headers", "-o", "name")
+    assert 'podmetrics.metrics.k8s.io "default/nobody" not found' in await kubectl.fails("top", "pod", "nobody")
+    assert "does not allow this method" in await kubectl.fails("delete", "podmetrics", "talk")
+    await rig.client.delete(POD, name, "default", grace_seconds=0)
+    await rig.gone(name)

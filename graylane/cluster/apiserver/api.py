@@ -16,6 +16,7 @@ from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.documents import Documents
 from graylane.cluster.apiserver.exchange import Answer, Reply, Request, User
 from graylane.cluster.apiserver.failures import PageNotFound
+from graylane.cluster.apiserver.metrics.answers import HANDLERS as MEASURING
 from graylane.cluster.apiserver.paths import Target
 from graylane.cluster.apiserver.resources import Resource
 from graylane.cluster.apiserver.subresources.table import SUBRESOURCES, Handler
@@ -115,7 +116,9 @@ def _verb(request: Request, target: Target) -> str:
 
 
 def _handler(resource: Resource, target: Target, verb: str) -> Handler:
-    if target.subresource:
+    if resource.measured:
+        handler = MEASURING.get(verb) if not target.subresource else None
+    elif target.subresource:
         handler = SUBRESOURCES.get((target.subresource, verb)) if resource.has(target.subresource) else None
         if handler is None and not resource.has(target.subresource):
             raise failures.not_found(resource, target.name) if resource.custom else failures.no_such_path(target.path)

@@ -6,17 +6,19 @@ Shell (store, through the API's own front). In: a started API. Out: nothing; wha
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from graylane.cluster.apiserver import pipeline
 from graylane.cluster.apiserver.authorization import defaults
 from graylane.cluster.apiserver.context import Api, Call
 from graylane.cluster.apiserver.exchange import Request, User
 from graylane.cluster.apiserver.paths import Target
-from graylane.cluster.apiserver.resources import SYSTEM_NAMESPACES
+from graylane.cluster.apiserver.resources import MEASURED, SYSTEM_NAMESPACES
 from graylane.errors import AlreadyExists
-from graylane.model.meta import Key, Obj, key_of, name_of
+from graylane.model.meta import Condition, Key, Obj, is_true, key_of, name_of, set_condition
 
 SYSTEM = User("system:apiserver", ("system:masters",))
+_AVAILABLE = Condition("Available", "True", "Local", "Local APIServices are always available")
 _PROVIDER = {"component": "apiserver", "provider": "kubernetes"}
 
 
@@ -27,6 +29,7 @@ async def bootstrap(api: Api, port: int) -> None:
     wanted += [("clusterroles", "", role) for role in defaults.cluster_roles()]
     wanted += [("clusterrolebindings", "", binding) for binding in defaults.cluster_role_bindings()]
     await asyncio.gather(*(_ensure(api, *what) for what in wanted))
+    await _announce(api, MEASURED[0].group, MEASURED[0].version)
     if bundle := api.config.bundle():
         await _publish(api, _authority(bundle))
 
@@ -39,6 +42,21 @@ async def _ensure(api: Api, plural: str, namespace: str, obj: Obj) -> None:
         await pipeline.create(call, obj)
     except AlreadyExists:
         return
+
+
+async def _announce(api: Api, group: str, version: str) -> None:
+    """Where clients and tools look for what is served beside Kubernetes' own groups, elsewhere by another server."""
+    obj = _api_service(group, version)
+    await _ensure(api, "apiservices", "", obj)
+    call = _call(api, "apiservices", "", obj)
+    call = replace(call, target=replace(call.target, name=name_of(obj), subresource="status"))
+
+    def available(old: Obj) -> Obj:
+        if is_true(old, _AVAILABLE.type):
+            return old
+        return {**old, "status": {"conditions": set_condition([], _AVAILABLE, api.clock())}}
+
+    await pipeline.update(call, key_of(obj), available)
 
 
 async def _publish(api: Api, obj: Obj) -> None:
@@ -64,6 +82,12 @@ def _authority(bundle: str) -> Obj:
     """Whom to trust, where the workload controllers find it: they give a copy to every namespace."""
     metadata = {"name": "kube-root-ca.crt", "namespace": "kube-system"}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": bundle}}
+
+
+def _api_service(group: str, version: str) -> Obj:
+    spec = {"group": group, "version": version, "groupPriorityMinimum": 100, "versionPriority": 100}
+    metadata = {"name": f"{version}.{group}", "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"}}
+    return {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": metadata, "spec": spec}
 
 
 def _service(port: int) -> Obj:

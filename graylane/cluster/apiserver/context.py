@@ -18,6 +18,7 @@ from graylane.cluster.apiserver.authorization.authorizer import Authorizer
 from graylane.cluster.apiserver.config import ApiServerConfig
 from graylane.cluster.apiserver.converter import Converter
 from graylane.cluster.apiserver.exchange import Request, User
+from graylane.cluster.apiserver.metrics.meter import Meter
 from graylane.cluster.apiserver.nodes import Nodes
 from graylane.cluster.apiserver.options import WriteOptions
 from graylane.cluster.apiserver.paths import Target
@@ -43,6 +44,7 @@ class Api:
     admission: Admission
     converter: Converter
     nodes: Nodes
+    meter: Meter
     authenticator: Authenticator
     authorizer: Authorizer
     issuer: Issuer

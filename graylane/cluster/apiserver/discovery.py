@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from graylane.cluster.apiserver import failures, media
 from graylane.cluster.apiserver.registry import Registry
-from graylane.cluster.apiserver.resources import REVIEWS, VERBS, Resource, Review
+from graylane.cluster.apiserver.resources import REVIEWS, Resource, Review
 from graylane.cluster.apiserver.subresources.table import verbs_of
 from graylane.model.meta import Obj
 
@@ -57,7 +57,7 @@ def _resource_item(resource: Resource) -> Obj:
         "responseKind": _kind(resource.group, resource.version, resource.kind),
         "scope": "Namespaced" if resource.namespaced else "Cluster",
         "singularResource": resource.singular_name,
-        "verbs": list(VERBS),
+        "verbs": list(resource.verbs),
     }
     if resource.short_names:
         item["shortNames"] = list(resource.short_names)
@@ -132,7 +132,7 @@ def _flat(resource: Resource) -> Iterable[Obj]:
         "singularName": resource.singular_name,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": list(VERBS),
+        "verbs": list(resource.verbs),
     }
     if resource.short_names:
         whole["shortNames"] = list(resource.short_names)

@@ -102,19 +102,21 @@ class Documents:
     def _v2(self, request: Request) -> Reply:
         if "proto-openapi" not in request.headers.get("accept", ""):
             raise NotAcceptable("/openapi/v2 is served as protobuf only; use /openapi/v3 for JSON")
-        body = self._keep("v2", lambda: openapi_v2.v2_protobuf(self._registry.all(), Schemas.load(), self._crds()))
+        body = self._keep(
+            "v2", lambda: openapi_v2.v2_protobuf(self._registry.described(), Schemas.load(), self._crds())
+        )
         reply = _revalidated(request, body)
         return Reply(reply.status, reply.body, openapi_v2.CONTENT_TYPE, reply.headers)
 
     def _by_version(self) -> dict[str, list[Resource]]:
         found: dict[str, list[Resource]] = {}
-        for resource in self._registry.all():
+        for resource in self._registry.described():
             found.setdefault(resource.api_version, []).append(resource)
         return found
 
     def _crds(self) -> openapi.Crds:
         found = {}
-        for resource in self._registry.all():
+        for resource in self._registry.described():
             if custom := self._registry.custom(resource):
                 found[resource.group, resource.version, resource.kind] = custom.schema
         return found

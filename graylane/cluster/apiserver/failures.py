@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from graylane.cluster.apiserver.resources import BUILT_IN, REVIEWS, Resource
+from graylane.cluster.apiserver.resources import BUILT_IN, MEASURED, REVIEWS, Resource
 from graylane.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, MethodNotAllowed, NotFound
 from graylane.model.meta import Obj, dig
 
-_GROUPS = frozenset([kind.group for kind in BUILT_IN] + [review.group for review in REVIEWS])
+_GROUPS = frozenset([kind.group for kind in (*BUILT_IN, *MEASURED)] + [review.group for review in REVIEWS])
 
 
 def _details(resource: Resource, name: str, **more: Any) -> Obj:

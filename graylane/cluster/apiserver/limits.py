@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from graylane.cluster.apiserver.resources import BUILT_IN, NOT_SERVED, REVIEWS, Acts, Resource
+from graylane.cluster.apiserver.resources import BUILT_IN, MEASURED, NOT_SERVED, REVIEWS, Acts, Resource
 from graylane.cluster.apiserver.subresources.refused import INSTEAD
 
 BEGIN, END = "<!-- begin: written by tools/write_limits.py -->", "<!-- end -->"
@@ -28,7 +28,8 @@ def section() -> str:
         ("Acted on, as in Kubernetes:", _kinds(Acts.YES)),
         ("Kept as data, which is all that Kubernetes does with them:", _kinds(Acts.DATA)),
         ("Stored as kube-apiserver would, with a `Warning` that nothing acts on them:", _kinds(Acts.NO)),
-        ("Answered and not stored:", _grouped((_group(each.group), each.kind) for each in REVIEWS)),
+        ("Answered and not stored:", _grouped((each.group, each.kind) for each in REVIEWS)),
+        ("Measured when somebody asks:", _grouped((each.group, _shown(each)) for each in MEASURED)),
     ]
     found = "".join(f"{head}\n\n{_bullets(groups)}\n" for head, groups in parts)
     refused = [(f"`{name}`", why, "501") for name, why in INSTEAD.items()]

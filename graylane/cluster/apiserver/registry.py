@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from graylane.cluster.apiserver.resources import BUILT_IN, Acts, Resource
+from graylane.cluster.apiserver.resources import BUILT_IN, MEASURED, Acts, Resource
 from graylane.model.meta import Obj, dig
 
 
@@ -37,7 +37,7 @@ class Registry:
     _custom: dict[tuple[str, str, str], CustomVersion] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for resource in BUILT_IN:
+        for resource in (*BUILT_IN, *MEASURED):
             self._served[resource.group, resource.version, resource.plural] = resource
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
@@ -57,6 +57,10 @@ class Registry:
 
     def all(self) -> Iterator[Resource]:
         return iter(self._served.values())
+
+    def described(self) -> Iterator[Resource]:
+        """Those that a schema is told of."""
+        return (resource for resource in self._served.values() if not resource.measured)
 
     def groups(self) -> dict[str, list[str]]:
         """Groups in the order first seen, the core group first; each with its versions, the preferred one first."""

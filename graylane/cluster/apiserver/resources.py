@@ -40,6 +40,8 @@ class Resource:
     view_of: str = ""  # the other group's store that this kind shows in its own words; then `storage_version` is whole
     singular: str = ""
     list_kind: str = ""
+    verbs: tuple[str, ...] = VERBS
+    measured: bool = False  # made when somebody asks, and stored nowhere
 
     @property
     def api_version(self) -> str:
@@ -207,6 +209,11 @@ REVIEWS: tuple[Review, ...] = (
     Review("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews"),
     Review("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews"),
     Review("authorization.k8s.io", "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", namespaced=True),
+)
+
+MEASURED: tuple[Resource, ...] = tuple(
+    Resource("metrics.k8s.io", "v1beta1", kind, plural, namespaced, verbs=("get", "list"), measured=True)
+    for kind, plural, namespaced in (("NodeMetrics", "nodes", False), ("PodMetrics", "pods", True))
 )
 
 # Of what is stable in Kubernetes, that which is answered with 404.

@@ -25,6 +25,7 @@ from graylane.cluster.apiserver.context import Api
 from graylane.cluster.apiserver.converter import Converter
 from graylane.cluster.apiserver.exchange import User
 from graylane.cluster.apiserver.http import HttpServer
+from graylane.cluster.apiserver.metrics.meter import Meter
 from graylane.cluster.apiserver.nodes import Nodes
 from graylane.cluster.apiserver.registry import Registry
 from graylane.cluster.apiserver.store import Store
@@ -44,6 +45,7 @@ class ApiServer:
         self.config = config
         store, registry = Store(config.data_dir, config.history), Registry()
         issuer = Issuer(config.data_dir / "service-accounts.key")
+        nodes = Nodes(config.kubelet_token, config.kubelet_ca)
         self._caller = Caller(lambda namespace: [e.obj for e in store.entries(_SLICES, namespace)])
         self.api = Api(
             config=config,
@@ -52,7 +54,8 @@ class ApiServer:
             types=Types(registry),
             admission=Steps((Escalation(), Policies(store), Webhooks(store, self._caller))),
             converter=Converter(self._caller, registry),
-            nodes=Nodes(config.kubelet_token, config.kubelet_ca),
+            nodes=nodes,
+            meter=Meter(nodes, _now),
             authenticator=Authenticator(config.tokens, Accounts(store, issuer, _now)),
             authorizer=Authorizer(store),
             issuer=issuer,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections.abc import Iterator
 
 from graylane.client import ApiClient
 from graylane.cluster.kubelet.addresses import gateway_address
@@ -21,6 +22,7 @@ from graylane.cluster.kubelet.server import NodeServer
 from graylane.cluster.kubelet.services import KubeletConfig, Services
 from graylane.cluster.kubelet.storage.provisioner import Provisioner
 from graylane.cluster.kubelet.streams.server import Streams, StreamSource
+from graylane.cluster.kubelet.summary import Summary, Tenants
 from graylane.cluster.kubelet.volumes import remove
 from graylane.cluster.kubelet.worker import PodWorker
 from graylane.cluster.network.keeper import Keeper
@@ -94,7 +96,8 @@ class Kubelet:
 
     async def _serve(self) -> int:
         config, streams = self.config, Streams(StreamSource(self._pod, self._console))
-        self._server = NodeServer(config.token, [*self._logs.routes(), *streams.routes()])
+        summary = Summary(config.node_name, self._tenants, self._clock)
+        self._server = NodeServer(config.token, [*self._logs.routes(), *streams.routes(), *summary.routes()])
         return await self._server.start(config.node_ip, config.port, config.certificate, config.key)
 
     def _pod(self, namespace: str, name: str) -> Obj | None:
@@ -110,6 +113,9 @@ class Kubelet:
     def _console(self, pod: Obj, container: str) -> Console | None:
         known = self._workers.get(uid_of(pod))
         return known[0].console(container) if known is not None else None
+
+    def _tenants(self) -> Iterator[tuple[Obj, Tenants]]:
+        return ((worker.pod, worker.tenants()) for worker, _ in self._workers.values())
 
     # -- pods
 

@@ -60,6 +60,13 @@ class Console:
         for child in list(self._visitors):
             child.kill()
 
+    @property
+    def sessions(self) -> frozenset[int]:
+        """Of the container's process and of all that was started beside it; none while it does not run."""
+        if self._occupant is None:
+            return frozenset()
+        return frozenset((self._occupant.child.pid, *(child.pid for child in self._visitors)))
+
     # -- for visitors
 
     @property

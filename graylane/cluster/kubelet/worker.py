@@ -23,6 +23,7 @@ from graylane.cluster.kubelet.sandbox import Sandbox
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Restart, Running, Waiting
 from graylane.cluster.kubelet.status import Node, backing_off, pod_status
+from graylane.cluster.kubelet.summary import Residence, Tenants
 from graylane.cluster.kubelet.support import refusals
 from graylane.cluster.kubelet.unit import ContainerUnit
 from graylane.cluster.kubelet.upkeep import Upkeep
@@ -97,6 +98,15 @@ class PodWorker:
     def console(self, container: str) -> Console | None:
         """The way into that container, whether it runs or not; None when the pod has no such container."""
         return next((unit.console for unit in self._units if unit.name == container), None)
+
+    def tenants(self) -> Tenants:
+        """The containers that run now."""
+        running = ((unit, unit.facts.state) for unit in self._units if unit.console.sessions)
+        return {
+            unit.name: Residence(state.at, unit.console.sessions)
+            for unit, state in running
+            if isinstance(state, Running)
+        }
 
     async def run(self) -> None:
         """Returns when the pod is gone."""

@@ -92,6 +92,7 @@ _ROLES: tuple[tuple[str, tuple[Rule, ...]], ...] = (
         _urls("/.well-known/openid-configuration", "/openid/v1/jwks"),
     ),
 )
+_MEASURES = _rule(_READ, "metrics.k8s.io", "nodes pods")  # a role by itself, as metrics-server brings it
 _AGGREGATED: tuple[tuple[str, tuple[Rule, ...], str], ...] = (
     # name, the rules of its own part, the role that contains it
     ("view", _VIEW, "edit"),
@@ -111,6 +112,7 @@ _BINDINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def cluster_roles() -> list[Obj]:
     """Aggregated roles come with their rules, so that they hold from the first moment."""
     found = [_role(name, rules) for name, rules in _ROLES]
+    found.append(_role("system:aggregated-metrics-reader", (_MEASURES,), f"{_AGGREGATE}view"))
     for name, rules, wider in _AGGREGATED:
         found.append(_role(f"system:aggregate-to-{name}", rules, f"{_AGGREGATE}{name}"))
         whole = _role(name, (), f"{_AGGREGATE}{wider}" if wider else "")

@@ -15,6 +15,7 @@ from graylane.cluster.apiserver.schema.printers.cluster import PRINTERS as CLUST
 from graylane.cluster.apiserver.schema.printers.columns import Printer
 from graylane.cluster.apiserver.schema.printers.config import PRINTERS as CONFIG
 from graylane.cluster.apiserver.schema.printers.custom import custom_printer
+from graylane.cluster.apiserver.schema.printers.metrics import PRINTERS as METRICS
 from graylane.cluster.apiserver.schema.printers.network import PRINTERS as NETWORK
 from graylane.cluster.apiserver.schema.printers.nodes import PRINTERS as NODES
 from graylane.cluster.apiserver.schema.printers.others import PRINTERS as OTHERS
@@ -27,6 +28,7 @@ _PRINTERS: dict[tuple[str, str], Printer] = {
     **BATCH,
     **CLUSTER,
     **CONFIG,
+    **METRICS,
     **NETWORK,
     **NODES,
     **OTHERS,
