@@ -24,7 +24,7 @@ from graylane.mesh.snapshot import Snapshot, Type
 from graylane.mesh.store import Store
 from graylane.model.kinds import DESTINATION_RULE, ENDPOINT_SLICE, POD, SERVICE, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, key_of
-from graylane.testing import envoys, meshes
+from graylane.testing import envoys, meshes, places
 from graylane.testing.hops import Chain, ask, pair
 
 _CHANGES = 100
@@ -86,7 +86,7 @@ def pushed(old: Snapshot, new: Snapshot) -> int:
 
 @contextlib.asynccontextmanager
 async def town(count: int) -> AsyncIterator[tuple[envoys.Rig, Store, str]]:
-    network = envoys.own_network()
+    network = places.own_network()
     async with envoys.upstream("all", f"{network}.1", 8000), envoys.rig(workers=2) as rig:
         store = Store(MeshConfig(access_log=""))
         for kind, obj in objects(count, network):
@@ -186,7 +186,7 @@ async def latency(rig: envoys.Rig, proxy: str) -> None:
 
 async def against_direct_calls() -> None:
     """Gateway → a → proxy → b beside the same two services that call each other directly, asked in turns."""
-    chain, direct = Chain.anew("default"), envoys.own_network()
+    chain, direct = Chain.anew("default"), places.own_network()
     doors = [chain.door, f"{direct}.2:8000"]
     async with envoys.rig(workers=2) as rig:
         await rig.push(chain.inputs())

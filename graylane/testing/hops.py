@@ -21,7 +21,7 @@ from pathlib import Path
 import orjson
 
 from graylane.mesh.inputs import Inputs, MeshConfig
-from graylane.testing import envoys, meshes
+from graylane.testing import meshes, places
 from graylane.testing.waiting import eventually
 
 _MANIFESTS = """
@@ -57,7 +57,7 @@ class Chain:
     @classmethod
     def anew(cls, namespace: str, *, header: str = "my-request-id") -> Chain:
         """Where nobody else listens."""
-        return cls(namespace, envoys.own_network(), envoys.free_node_port(), header)
+        return cls(namespace, places.own_network(), places.free_node_port(), header)
 
     @property
     def door(self) -> str:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
+from graylane.cluster.network import claim
 from graylane.cluster.pki import Authority, write_kubeconfig
 from graylane.errors import NotFound
 from graylane.kit import SystemClock
@@ -100,10 +99,6 @@ def status_of(pod: Obj) -> Obj:
     return found
 
 
-def own_network() -> IPv4Network:
-    return IPv4Network(f"127.{random.SystemRandom().randrange(100, 250)}.0.0/16")
-
-
 def processes_of(uid: str) -> list[int]:
     """Living processes that carry this pod's address or uid in their environment or record."""
     found = []
@@ -129,16 +124,17 @@ async def kubelet_rig(directory: Path) -> AsyncIterator[Rig]:
         )
     )
     await server.start()
-    config = KubeletConfig(
-        data_dir=directory, certificate=pair.certificate, key=pair.key, token="node", pod_cidr=own_network()
-    )
     write_kubeconfig(directory / "kubeconfig", server=server.url, ca=authority.bundle, token="admin")
     client = ApiClient(load_kubeconfig(directory / "kubeconfig"))
-    rig = Rig(directory, client, server, config)
-    try:
-        yield rig
-    finally:
-        for kubelet in list(rig.kubelets):
-            await kubelet.stop()
-        await client.close()
-        await server.stop()
+    with claim.one_of(claim.preferred(directory)) as pods:
+        config = KubeletConfig(
+            data_dir=directory, certificate=pair.certificate, key=pair.key, token="node", pod_cidr=pods
+        )
+        rig = Rig(directory, client, server, config)
+        try:
+            yield rig
+        finally:
+            for kubelet in list(rig.kubelets):
+                await kubelet.stop()
+            await client.close()
+            await server.stop()

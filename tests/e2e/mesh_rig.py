@@ -36,7 +36,7 @@ from graylane.model.kinds import (
     Kind,
 )
 from graylane.model.meta import Obj, condition, dig, generation_of
-from graylane.testing import envoys
+from graylane.testing import envoys, places
 from graylane.testing.meshes import gateway_service
 from graylane.testing.waiting import eventually
 
@@ -171,7 +171,7 @@ async def mesh_rig(directory: Path, *, envoy: bool = True) -> AsyncIterator[Mesh
         if envoy:
             await stack.enter_async_context(envoys.envoy_process(mesh.xds_port))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        rig = MeshRig(client, manager, mesh, envoys.own_network(), envoys.free_node_port(), http, stack)
+        rig = MeshRig(client, manager, mesh, places.own_network(), places.free_node_port(), http, stack)
         labels = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
         service = gateway_service(rig.node_port)
         del service["spec"]["clusterIP"]

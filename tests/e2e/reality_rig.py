@@ -23,7 +23,7 @@ from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.simulate import NO_CLUSTER, Decision, Lost, PassedThrough, Reached, Refusal, from_pod, simulate
 from graylane.mesh.table import PASSTHROUGH, DirectResponse, Fault, Forward, Redirect
 from graylane.model.meta import Obj
-from graylane.testing import envoys, meshes
+from graylane.testing import envoys, meshes, places
 from graylane.testing.waiting import eventually
 
 from .reality import Asked, Case
@@ -297,7 +297,7 @@ class _Upstream(asyncio.Protocol):
 
 @contextlib.asynccontextmanager
 async def reality() -> AsyncIterator[Reality]:
-    network = envoys.own_network()
+    network = places.own_network()
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -306,7 +306,7 @@ async def reality() -> AsyncIterator[Reality]:
             if name not in ("client", "stranger"):
                 server = await loop.create_server(_Upstream, f"{network}.{number}", 8000)
                 stack.callback(server.close)
-        found = Reality(rig, network, envoys.free_node_port(), Path(folder) / "access.log")
+        found = Reality(rig, network, places.free_node_port(), Path(folder) / "access.log")
         try:
             yield found
         finally:

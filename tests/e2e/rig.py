@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from graylane.cli.datadir import DataDir, Running
 from graylane.cli.processes import Process
+from graylane.testing import places
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "end-to-end-canary"
 BIN = Path(sys.executable).parent
@@ -22,17 +22,12 @@ GRAYLANE = [sys.executable, "-m", "graylane.cli"]
 START_SECONDS, STOP_SECONDS = 60, 30
 
 
-def free_node_ip() -> str:
-    """Tests run beside each other and beside a developer's own cluster; pods live in 127.16 to 127.239."""
-    return f"127.{random.randint(240, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
-
-
 class Up:
     """One data directory. `start` may be called again after `kill` or `stop`."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.node_ip = free_node_ip()
+        self.node_ip = places.own_node()  # beside each other, and beside a developer's own cluster
         self.process: subprocess.Popen[str] | None = None
         self.running: Running | None = None
         self.output = ""

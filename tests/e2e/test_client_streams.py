@@ -17,8 +17,8 @@ import pytest
 from kr8s.asyncio.objects import Pod
 
 from graylane.model.meta import Obj, dig
-from graylane.testing.envoys import free_port
 from graylane.testing.kubelets import Rig, kubelet_rig
+from graylane.testing.places import free_port
 
 pytestmark = pytest.mark.e2e
 

@@ -21,7 +21,7 @@ from graylane.mesh.snapshot import Snapshot
 from graylane.mesh.xds.server import XdsServer
 from graylane.model.kinds import ENVOY_FILTER, POD, SERVICE
 from graylane.model.meta import Obj, dig, is_true, uid_of
-from graylane.testing import envoys as envoy_rigs
+from graylane.testing import places
 from graylane.testing.kubelets import Rig, kubelet_rig, status_of
 from graylane.testing.waiting import eventually
 
@@ -163,7 +163,7 @@ async def test_envoy_starts_with_what_is_wanted_in_its_bootstrap_and_without_wha
     rig: Rig, xds_port: int
 ) -> None:
     await install_crds(rig.client)
-    address, port = str(rig.config.pod_cidr[9]), envoy_rigs.free_port()
+    address, port = str(rig.config.pod_cidr[9]), places.free_port()
     await wants(rig, "good", echoing(address, port))
     await wants(rig, "bad", {"stats_sinks": [{"name": "nobody"}]})
     told: dict[str, str] = {}

@@ -16,7 +16,7 @@ from graylane.chain.seen import SeenHop
 from graylane.mesh.debug.server import DebugServer
 from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.ledger.pipe import Pipe
-from graylane.testing import envoys, meshes
+from graylane.testing import envoys, meshes, places
 from graylane.testing.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -76,7 +76,7 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
     server = DebugServer(lambda: (), config.named)
     pipe = Pipe(path, server.take)
     pipe.start()
-    network, port = envoys.own_network(), envoys.free_node_port()
+    network, port = places.own_network(), places.free_node_port()
     cluster = meshes.Cluster(mesh=config)
     cluster.pods = [
         meshes.pod("gw-1", f"{network}.1", {"app": "gw"}, host_ip="127.0.0.1", router=True),

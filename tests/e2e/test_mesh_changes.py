@@ -18,7 +18,7 @@ import pytest_asyncio
 
 from graylane.mesh.inputs import MeshConfig
 from graylane.model.meta import Obj
-from graylane.testing import envoys, meshes
+from graylane.testing import envoys, meshes, places
 
 EDITS = int(os.environ.get("GRAYLANE_EDITS", "12"))
 RATE = 500  # requests a second
@@ -250,7 +250,7 @@ class Traffic:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def town() -> AsyncIterator[Town]:
-    network, port = envoys.own_network(), envoys.free_port()
+    network, port = places.own_network(), places.free_port()
     async with (
         envoys.rig(workers=2) as rig,
         envoys.upstream("v1", f"{network}.3", 8000),

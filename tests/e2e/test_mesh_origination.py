@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from graylane.mesh.inputs import MeshConfig
 from graylane.model.meta import Obj
-from graylane.testing import envoys
+from graylane.testing import envoys, places
 
 from .certificates import Authority, Pair, server_context
 from .test_mesh_egress import at, obj
@@ -115,7 +115,7 @@ async def test_a_name_that_is_looked_up_is_called_encrypted_and_its_own_https_po
     town: Town, abroad: Outside
 ) -> None:
     """As Istio's users write it: http in the application, https outside."""
-    port = envoys.free_port()
+    port = places.free_port()
     ports = [
         {"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 443},
         {"number": 443, "name": "https", "protocol": "HTTPS"},

@@ -8,7 +8,7 @@ import pytest
 
 from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.xds.server import XdsServer
-from graylane.testing import envoys, meshes
+from graylane.testing import envoys, meshes, places
 from graylane.testing.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +40,7 @@ def world(network: str, mark: str) -> meshes.Cluster:
 
 
 async def test_119_without_its_control_plane_envoy_goes_on_and_is_current_again_soon_after_it_returns() -> None:
-    network = envoys.own_network()
+    network = places.own_network()
     async with envoys.upstream("b", f"{network}.2", 8000), envoys.rig() as rig:
 
         async def mark() -> str:
@@ -63,7 +63,7 @@ async def test_119_without_its_control_plane_envoy_goes_on_and_is_current_again_
 
 
 async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
-    network = envoys.own_network()
+    network = places.own_network()
     async with envoys.upstream("b", f"{network}.2", 8000), envoys.rig() as rig:
         await rig.push(world(network, "same").inputs())
         rig.process.kill()

@@ -20,7 +20,7 @@ from graylane.mesh.prove.proof import Failure, Proof
 from graylane.mesh.prove.walk import prove
 from graylane.model.kinds import POD
 from graylane.model.meta import dig, key_of
-from graylane.testing import envoys
+from graylane.testing import envoys, places
 from tests.unit.prove.chains import FAULTS, faulty
 
 from .reality import Asked
@@ -47,7 +47,7 @@ class _Upstream(asyncio.Protocol):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage() -> AsyncIterator[tuple[envoys.Rig, str]]:
-    network, loop = envoys.own_network(), asyncio.get_running_loop()
+    network, loop = places.own_network(), asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
         rig = await stack.enter_async_context(envoys.rig())
         for number in range(1, 17):

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from graylane.testing import places
 from graylane.testing.waiting import eventually
 
-from .rig import BIN, free_node_ip
+from .rig import BIN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -56,7 +57,7 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._variables: list[str] = []
-        self._head = SHELL.format(bin=BIN, node_ip=free_node_ip())
+        self._head = SHELL.format(bin=BIN, node_ip=places.own_node())
 
     def type(self, command: str) -> str:
         """Runs one line with the variables set so far; a line that sets one is run once and its value kept."""

@@ -24,7 +24,7 @@ from graylane.mesh.inputs import MeshConfig
 from graylane.mesh.simulate import Decision, Lost, Reached, Refusal, from_pod, simulate
 from graylane.mesh.table import DirectResponse, Redirect
 from graylane.model.meta import Obj
-from graylane.testing import envoys, meshes
+from graylane.testing import envoys, meshes, places
 from graylane.testing.waiting import eventually
 
 SERVICES = """
@@ -178,14 +178,14 @@ class Town:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_town() -> AsyncIterator[Town]:
-    network, seen = envoys.own_network(), {}
+    network, seen = places.own_network(), {}
     async with contextlib.AsyncExitStack() as stack:
         rig = await stack.enter_async_context(envoys.rig())
         for name, number in PODS.items():
             seen[name] = await stack.enter_async_context(envoys.upstream(name, f"{network}.{number}", 8000))
-        local = envoys.free_port()
+        local = places.free_port()
         await stack.enter_async_context(envoys.upstream("local", "127.0.0.1", local))
-        yield Town(rig, network, envoys.free_port(), seen, local)
+        yield Town(rig, network, places.free_port(), seen, local)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from graylane.cli.root import run
 from graylane.cli.sighting import look
 from graylane.kit import istiod
 from graylane.model.kinds import POD, VIRTUAL_SERVICE
-from graylane.testing.envoys import free_port, own_network
+from graylane.testing.places import free_port, own_network
 from graylane.trafficrouting import proxies as trafficrouting
 from graylane.trafficrouting.confirm import Answer, verdict
 from graylane.trafficrouting.syncz import Silent

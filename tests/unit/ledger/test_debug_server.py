@@ -18,7 +18,7 @@ from graylane.mesh.encode.observe import FIELD, KIND, PAIR, VALUE
 from graylane.mesh.memo import Memo
 from graylane.mesh.xds.syncz import SyncLog
 from graylane.testing import meshes
-from graylane.testing.envoys import own_network
+from graylane.testing.places import own_network
 
 MANIFESTS = """
 kind: Service
