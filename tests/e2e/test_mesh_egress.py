@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from graylane.testing.sampling import everyone
+
 from .town import Town, to, vs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -81,7 +83,7 @@ async def test_a_rule_out_of_scope_is_not_followed(town: Town) -> None:
         host="b.shop.svc.cluster.local",
     )
     await town.have(other.replace("name: vs", "name: vs\n  namespace: elsewhere"), sidecar("shop/*"))
-    assert {await town.who() for _ in range(8)} == {"v1", "v2"}
+    await everyone(town.who, {"v1", "v2"})
     await town.have(sidecar("shop/*", "elsewhere/*"))
     assert {await town.who() for _ in range(8)} == {"c"}
 
@@ -142,7 +144,7 @@ async def test_a_static_entry_is_a_service_with_subsets_by_its_endpoints_labels(
         entry("ext.example", endpoints=[at(town, 4, version="v1"), at(town, 5, version="v2")]),
         obj("DestinationRule", "ext", host="ext.example", subsets=subsets),
     )
-    assert {await town.who("http://ext.example/") for _ in range(20)} == {"v1", "v2"}
+    await everyone(lambda: town.who("http://ext.example/"), {"v1", "v2"})
     route = "- {match: [{uri: {prefix: /2}}], route: [{destination: {host: ext.example, subset: v2}}]}\n"
     route += "- {route: [{destination: {host: ext.example, subset: v1}}]}\n"
     await town.have(vs(route, host="ext.example"))
@@ -220,7 +222,7 @@ async def test_an_entry_may_select_pods_and_workload_entries(town: Town) -> None
         obj("WorkloadEntry", "far", "elsewhere", address=town.address(9), labels={"app": "b"}),
         obj("DestinationRule", "ext", host="ext.example", subsets=subsets),
     )
-    assert {await town.who("http://ext.example/") for _ in range(40)} == {"v1", "v2", "c"}
+    await everyone(lambda: town.who("http://ext.example/"), {"v1", "v2", "c"})
     route = "- {match: [{uri: {prefix: /vm}}], route: [{destination: {host: ext.example, subset: vm}}]}\n"
     route += "- {route: [{destination: {host: ext.example, subset: v1}}]}\n"
     await town.have(vs(route, host="ext.example"))
@@ -238,11 +240,11 @@ async def test_a_service_selects_workload_entries_beside_its_pods(town: Town) ->
     await town.have(
         vm, far, vs(to("none", ", match: [{uri: {prefix: /vm}}]") + "- route: [{destination: {host: b}}]\n")
     )
-    assert {await town.who() for _ in range(40)} == {"v1", "v2", "c"}
+    await everyone(town.who, {"v1", "v2", "c"})
     assert {await town.who("http://b:8000/vm") for _ in range(5)} == {"c"}
     town.cluster.delete("WorkloadEntry", "vm")
     await town.push()
-    assert {await town.who() for _ in range(40)} == {"v1", "v2"}
+    await everyone(town.who, {"v1", "v2"})
 
 
 async def test_a_workload_entrys_weight_is_its_share(town: Town) -> None:
@@ -301,5 +303,5 @@ async def test_several_entries_for_one_host_put_their_endpoints_and_ports_togeth
         entry("out.example", name="second", endpoints=[at(town, 6)]),
         entry("out.example", name="third", port=8080, endpoints=[]),
     )
-    assert {await town.who("http://out.example/") for _ in range(20)} == {"v1", "c"}
+    await everyone(lambda: town.who("http://out.example/"), {"v1", "c"})
     assert await town.who("http://out.example:8080/") in ("v1", "c")

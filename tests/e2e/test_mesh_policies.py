@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ import yaml
 
 from graylane.model.meta import Obj
 from graylane.testing import meshes
+from graylane.testing.sampling import everyone
 from graylane.testing.waiting import eventually
 
 from .town import CALLERS, Town, to, vs
@@ -73,14 +75,14 @@ async def test_83_outliers_are_ejected_and_come_back(town: Town) -> None:
 
 async def test_84_consistent_hashing_keeps_a_value_on_its_pod_when_pods_are_added(town: Town) -> None:
     await town.follow(BY_USER)
-    users = [f"user-{number}" for number in range(24)]
-    before = {user: {await town.who(x_user=user) for _ in range(3)} for user in users}
+    users = [f"user-{number}" for number in range(100)]  # a third of them should move: all stay once in 10^17
+    before = {user: {await town.who(x_user=user) for _ in range(2)} for user in users}
     assert all(len(pods) == 1 for pods in before.values())
     assert len(set.union(*before.values())) == 2
     town.cluster.pods.append(meshes.pod("b-3", town.address(6), {"app": "b"}, namespace="shop"))
     await town.push()
     moved = [user for user in users if {await town.who(x_user=user)} != before[user]]
-    assert 0 < len(moved) < 18
+    assert 0 < len(moved) < 75
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,14 @@ async def test_consistent_hashing_looks_at_queries_and_cookies(
     town: Town, key: Obj, request_of: Callable[[str], dict[str, str]], algorithm: Obj
 ) -> None:
     await town.follow({"loadBalancer": {"consistentHash": key | algorithm}})
-    by_user = {user: {await town.who(**request_of(user)) for _ in range(3)} for user in "abcdefghijklmnop"}
-    assert all(len(pods) == 1 for pods in by_user.values())
-    assert len(set.union(*by_user.values())) == 2
+    users = (f"user-{number}" for number in itertools.count())
+
+    async def pod() -> str | int:
+        user = request_of(next(users))
+        (found,) = {await town.who(**user) for _ in range(3)}
+        return found
+
+    await everyone(pod, {"v1", "v2"})
 
 
 async def test_consistent_hashing_makes_up_a_cookie_that_has_a_lifetime(town: Town) -> None:
@@ -168,14 +175,19 @@ async def test_a_pod_may_warm_up_and_connections_be_kept_alive(town: Town, balan
     warm = {"simple": balancer, "warmupDurationSecs": "60s"}
     await town.follow({"connectionPool": alive, "loadBalancer": warm})
     assert not town.rig.refused
-    assert {await town.who() for _ in range(30)} == {"v1", "v2"}
+    await everyone(town.who, {"v1", "v2"})
 
 
 async def test_gateway_errors_alone_may_eject(town: Town) -> None:
     eject = {"consecutiveGatewayErrors": 2, "consecutive5xxErrors": 0, "interval": "1s", "maxEjectionPercent": 100}
     await town.follow({"outlierDetection": eject}, vs(to("v1", ", retries: {attempts: 0}")))
     assert [await town.who("http://b:8000/?status=500") for _ in range(4)] == [500] * 4
-    assert [await town.who("http://b:8000/?status=502") for _ in range(3)] == [502, 502, 503]
+    assert [await town.who("http://b:8000/?status=502") for _ in range(2)] == [502, 502]
+
+    async def ejected() -> bool:
+        return await town.who("http://b:8000/?status=502") == 503
+
+    await eventually(ejected, 30)
 
 
 # -- to where the client asked --------------------------------------------------------------------------------------
@@ -188,7 +200,7 @@ async def test_passed_through_a_request_goes_to_the_service_that_was_asked_for_w
     town: Town, subset: str
 ) -> None:
     await town.follow(PASSTHROUGH, vs(to(subset)))
-    assert {await town.who() for _ in range(40)} == {"v1", "v2"}
+    await everyone(town.who, {"v1", "v2"})
 
 
 async def test_passed_through_a_request_does_not_go_to_another_host_that_a_rule_names(town: Town) -> None:
@@ -203,12 +215,12 @@ async def test_a_subset_or_a_port_alone_may_be_passed_through(town: Town) -> Non
     every[0]["trafficPolicy"] = PASSTHROUGH
     rules = to("v1", ", match: [{uri: {prefix: /1}}]") + to("v2")
     await town.follow({}, vs(rules), subsets=every)
-    assert {await town.who("http://b:8000/1") for _ in range(40)} == {"v1", "v2"}
+    await everyone(lambda: town.who("http://b:8000/1"), {"v1", "v2"})
     assert {await town.who() for _ in range(10)} == {"v2"}
     at_port = {"portLevelSettings": [{"port": {"number": 9000}, **PASSTHROUGH}]}
     two = rule("two", host="two", subsets=[{"name": "v1", "labels": {"version": "v1"}}], trafficPolicy=at_port)
     await town.have(two, vs("- route: [{destination: {host: two, subset: v1}}]", host="two", name="two"))
-    assert {await town.who("http://two:9000/") for _ in range(40)} == {"v1", "v2"}
+    await everyone(lambda: town.who("http://two:9000/"), {"v1", "v2"})
     assert {await town.who("http://two:8000/") for _ in range(10)} == {"v1"}
 
 

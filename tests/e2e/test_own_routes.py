@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from graylane.testing.sampling import likely
 from graylane.testing.waiting import eventually
 
 from .rig import EXAMPLES, Up, started
@@ -56,9 +57,6 @@ class Traffic:
         if status != 200 or not version:
             self.failed.append(f"{status} {text[:80]}")
         self.served[version] += 1
-
-    def share(self, version: str) -> float:
-        return self.served[version] / max(1, self.served.total())
 
 
 @contextlib.asynccontextmanager
@@ -120,10 +118,10 @@ APPROVE = (
 
 
 async def share_is(seen: Traffic, wanted: float) -> None:
-    """Within what 400 requests drawn by weight may stray (five standard deviations)."""
+    """As often as it may be drawn."""
     seen.served.clear()
     await eventually(lambda: seen.served.total() >= 400, 60, "400 answers")
-    assert abs(seen.share("next") - wanted) <= 5 * (wanted * (1 - wanted) / 400) ** 0.5
+    assert seen.served["next"] in likely(seen.served.total(), wanted)
 
 
 async def is_at(up: Up, phase: str, step: str, state: str) -> bool:
