@@ -101,11 +101,17 @@ def typed(call: Call, obj: Obj) -> Obj:
     resource, structural = call.resource, call.structural
     if not structural.fits(obj):
         obj = structural.default(obj)  # of custom kinds, before they are checked: a null counts as absent
-        bodies.check_types(structural, obj, resource.group, resource.version, resource.kind)
+        bodies.check_types(structural, _wish(call, obj), resource.group, resource.version, resource.kind)
         obj = structural.prune(obj)
         if resource.custom:  # the metadata of every kind is decoded as Kubernetes' own type
             obj = shape.prune(crd.head(), obj, drop_nulls=True)
     return call.api.types.complete(resource, obj)
+
+
+def _wish(call: Call, obj: Obj) -> Obj:
+    """What of `obj` will be written: typed clients send the status along where it has an endpoint of its own."""
+    dropped = call.resource.custom and call.resource.has("status") and call.target.subresource == ""
+    return _less(obj, "status") if dropped else obj
 
 
 def _once(call: Call, obj: Obj) -> Obj:
