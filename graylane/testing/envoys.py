@@ -129,7 +129,7 @@ class Rig:
         elif isinstance(report, Refused):
             self.refused.append(report)
 
-    async def push(self, inputs: Inputs, timeout: float = 20.0) -> Compiled:
+    async def push(self, inputs: Inputs, timeout: float = 60.0) -> Compiled:
         """Compile, publish, and wait until Envoy has acknowledged everything."""
         compiled = await self.publish(inputs)
         await self.acknowledged(timeout)
@@ -142,7 +142,7 @@ class Rig:
         await self.server.publish(compiled.snapshot)
         return compiled
 
-    async def acknowledged(self, timeout: float = 20.0) -> None:
+    async def acknowledged(self, timeout: float = 60.0) -> None:
         serial = self.serial
         await eventually(lambda: self.live >= serial, timeout, f"snapshot {serial} live")
 
@@ -176,7 +176,7 @@ async def fetch(
     **options: Any,
 ) -> Answer:
     """One request, redirects not followed. `options` are aiohttp's own."""
-    options = {"timeout": aiohttp.ClientTimeout(10), "allow_redirects": False, **options}
+    options = {"timeout": aiohttp.ClientTimeout(30), "allow_redirects": False, **options}
     async with http.request(method, url, proxy=proxy, headers=headers, **options) as response:
         return Answer(response.status, response.headers, (await response.read()).decode(errors="replace"))
 
@@ -186,7 +186,7 @@ async def rig(*, workers: int = 1, flush_ms: int = 10) -> AsyncIterator[Rig]:
     """A running Envoy with an empty configuration; see `envoy_process`."""
     found = Rig()
     found.server = XdsServer(found.report)
-    await found.server.start()
+    await found.server.start(port=free_port())  # one that Envoy's own connections never have, when it starts anew
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(lambda: found.server.stop())  # whichever server it is by then
         found.admin_port, found.process = await stack.enter_async_context(
@@ -196,20 +196,40 @@ async def rig(*, workers: int = 1, flush_ms: int = 10) -> AsyncIterator[Rig]:
         connector = aiohttp.TCPConnector(force_close=True)
         session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         found.http = await stack.enter_async_context(session)
-        await eventually(lambda: found.server.connected, 15, "Envoy connected")
+        await eventually(lambda: found.server.connected, 30, "Envoy connected")
         yield found
+
+
+class Received(list[Any]):
+    """The requests of a service. Those that ask to be `held` are answered when they are let go, not by the clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._free = asyncio.Semaphore(0)
+
+    async def held(self) -> None:
+        await self._free.acquire()
+
+    def let_go(self, count: int) -> None:
+        for _ in range(count):
+            self._free.release()
+
+    def forget(self) -> None:
+        """As if nothing had been received or let go."""
+        self.clear()
+        self._free = asyncio.Semaphore(0)
 
 
 @contextlib.asynccontextmanager
 async def upstream(
     name: str, host: str, port: int, call: str = "", proxy: str = "", tls: ssl.SSLContext | None = None
-) -> AsyncIterator[list[Any]]:
+) -> AsyncIterator[Received]:
     """A service that answers who it is and what it was sent, then what `call` answers through `proxy`.
 
     Like the scenario's sample service it passes on the header `my-request-id` and no other. A query may ask for
-    a `status`, for it only `until` the nth attempt, and for some seconds to `wait`. Gives the list of requests.
+    a `status`, for it only `until` the nth attempt, for some seconds to `wait`, to be `held`. Gives what it received.
     """
-    seen: list[Any] = []
+    seen = Received()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         peer = request.transport.get_extra_info("peername") if request.transport else None
@@ -219,6 +239,8 @@ async def upstream(
         if int(request.headers.get("x-envoy-attempt-count", "1")) >= int(request.query.get("until", "1000")):
             status = 200
         await asyncio.sleep(float(request.query.get("wait", "0")))
+        if "held" in request.query:
+            await seen.held()
         body: dict[str, Any] = {"by": name, "path": request.raw_path, "host": request.host, "method": request.method}
         body["headers"] = [(key.lower(), value) for key, value in request.headers.items()]
         if call:

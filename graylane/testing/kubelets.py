@@ -59,10 +59,10 @@ class Rig:
     async def pod(self, name: str) -> Obj:
         return await self.client.get(POD, name, "default")
 
-    async def ready(self, name: str, timeout: float = 15) -> Obj:
+    async def ready(self, name: str, timeout: float = 30) -> Obj:
         return await self.when(name, lambda pod: is_true(pod, "Ready"), timeout)
 
-    async def when(self, name: str, holds: Callable[[Obj], Any], timeout: float = 15) -> Obj:
+    async def when(self, name: str, holds: Callable[[Obj], Any], timeout: float = 30) -> Obj:
         """The pod, once `holds(pod)` is truthy."""
 
         async def look() -> Obj:
@@ -72,7 +72,7 @@ class Rig:
         found: Obj = await eventually(look, timeout, f"pod {name}")
         return found
 
-    async def gone(self, name: str, timeout: float = 15) -> None:
+    async def gone(self, name: str, timeout: float = 30) -> None:
         async def look() -> bool:
             try:
                 await self.pod(name)

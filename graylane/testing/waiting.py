@@ -18,7 +18,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 
 async def eventually(
     fn: Callable[[], T | Awaitable[T]],
-    timeout: float = 10.0,
+    timeout: float = 30.0,
     message: str | Callable[[], str] = "",
     *,
     ignore: tuple[type[Exception], ...] = (),

@@ -148,7 +148,7 @@ class MeshRig:
             said = condition(obj, "Reconciled")
             return obj if current and said and said["status"] == status else None
 
-        found = await eventually(look, 10, f"{kind.kind} {name} Reconciled={status}")
+        found = await eventually(look, 30, f"{kind.kind} {name} Reconciled={status}")
         assert found is not None
         return found
 

@@ -94,14 +94,14 @@ async def replayed(api: Rig, since: str, count: int, **query: str) -> list[tuple
 
 async def test_nothing_acknowledged_or_seen_is_lost_when_the_server_is_killed_under_load(tmp_path: Path) -> None:
     """The instant is drawn by the number of answers given, anywhere in the middle of other writes."""
-    witness, newest_seen = Witness(), 0
+    witness, newest_seen, dice = Witness(), 0, random.Random(1)
     for number in range(ROUNDS):
         everything, odd_ones = Watcher(""), Watcher("")
         async with serving(tmp_path) as (process, api):
             version = await version_of(api)
             assert int(version) >= max(witness.newest, newest_seen), "versions never go back"
             everything.since = odd_ones.since = version
-            witness.expect(random.randrange(40, 400))
+            witness.expect(dice.randrange(40, 400))
             tasks = [asyncio.create_task(everything.look_on(api))]
             tasks += [asyncio.create_task(odd_ones.look_on(api, labelSelector="odd=yes"))]
             tasks += [asyncio.create_task(write(api, witness, f"r{number}-w{w}")) for w in range(WRITERS)]
@@ -157,7 +157,7 @@ async def test_a_stuck_watcher_holds_up_nobody(tmp_path: Path) -> None:
         reader, writer = await _raw_watch(api)
         big = {"a": "x" * 100_000}
         await api.create(MAPS, config_map("big", big))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for number in range(300):
                 await api.patch(f"{MAPS}/big", {"data": {"n": str(number)}})
         assert (await api.get(f"{MAPS}/big"))["data"]["n"] == "299"

@@ -80,7 +80,7 @@ async def unknown_image_names_the_image_and_the_way_out(up: Up) -> None:
         messages = (str(reason.get("message", "")) for reason in reasons)
         return next((message for message in messages if "example.com/nosuch:1.0" in message), "")
 
-    message = await eventually(waiting, 20, "the pod's reason")
+    message = await eventually(waiting, 30, "the pod's reason")
     assert 'match: "example.com/nosuch:1.0"' in message
 
 
@@ -111,7 +111,7 @@ async def a_missing_virtual_service_is_said_within_a_second_and_mends_itself(up:
     def accepted() -> dict[str, Any]:
         return condition(up.get("trafficrouting", "mocka-tr"), "Accepted") or {}
 
-    await eventually(lambda: accepted().get("status") == "False", 3, "TrafficRouting refused")
+    await eventually(lambda: accepted().get("status") == "False", 30, "TrafficRouting refused")
     created = up.get("trafficrouting", "mocka-tr")["metadata"]["creationTimestamp"]
     assert (parse_time(accepted()["lastTransitionTime"]) - parse_time(created)).total_seconds() <= 1
     assert "VirtualService" in accepted()["message"]

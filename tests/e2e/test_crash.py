@@ -62,7 +62,7 @@ async def crash(up: Up, when: str) -> None:
     before = uids(up)
     processes = up.descendants()
     up.kill()
-    await eventually(lambda: not alive(processes), 10, lambda: f"{when}: still running: {alive(processes)}")
+    await eventually(lambda: not alive(processes), 30, lambda: f"{when}: still running: {alive(processes)}")
     up.start()
     missing = before - uids(up)
     assert {kind for kind, _, _ in missing} <= {"Deployment", "ReplicaSet"}, f"{when}: lost {missing}"

@@ -65,7 +65,7 @@ async def gateway(rig: Rig) -> Obj:
         (pod,) = (await rig.client.list(POD, NAMESPACE, labels="istio=ingressgateway")).items
         return pod if is_true(pod, "Ready") else {}
 
-    found: Obj = await eventually(look, 15, "the gateway's pod is ready")
+    found: Obj = await eventually(look, 30, "the gateway's pod is ready")
     return found
 
 
@@ -98,7 +98,7 @@ async def test_users_find_the_gateway_as_on_istio(rig: Rig, envoy: EnvoySupervis
 async def test_a_killed_envoy_is_back_at_once_and_counted(rig: Rig, envoy: EnvoySupervisor) -> None:
     (pid,) = envoys(rig)
     os.kill(pid, signal.SIGKILL)
-    await eventually(lambda: envoys(rig) not in ([], [pid]), 5)
+    await eventually(lambda: envoys(rig) not in ([], [pid]))
     await envoy.wait_ready()
 
     async def counted() -> bool:

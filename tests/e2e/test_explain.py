@@ -115,7 +115,7 @@ async def test_a_refusal_is_the_one_that_envoy_gives(up: Up) -> None:
     hosts = {"spec": {"hosts": ["shop.example.com"]}}
     up.kubectl("patch", "virtualservice", "vs-mocka", "--type=merge", "-p", json.dumps(hosts))
     status = f"curl -s -o /dev/null -w '%{{http_code}}' {up.gateway}"
-    await eventually(lambda: up.shell(status).stdout == "404", 10, "the gateway forgets other hosts")
+    await eventually(lambda: up.shell(status).stdout == "404", 30, "the gateway forgets other hosts")
     refused = graylane(up, "explain")
     assert refused.returncode == 1
     assert "404 NR route_not_found" in refused.stderr

@@ -84,7 +84,7 @@ async def test_roles_described_and_reconciled(kubectl: Kubectl) -> None:
         found = await kubectl.ok("get", "clusterrole", "all-of-it", "-o", "jsonpath={.rules[*].resources}")
         return found == '["pods"]'
 
-    await eventually(aggregated, timeout=10)
+    await eventually(aggregated)
     text = await kubectl.ok(
         "create", "role", "r", "--verb=get", "--resource=pods", "-n=default", "--dry-run=client", "-oyaml"
     )

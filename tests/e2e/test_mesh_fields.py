@@ -164,7 +164,12 @@ async def test_a_connection_carries_so_many_requests_at_once(
 ) -> None:
     await inner(town, {"h2UpgradePolicy": "UPGRADE", **http})
     await heard(town)
-    found = await asyncio.gather(*(heard(town, f"{INNER}?wait=0.5") for _ in range(3)))
+    received = town.seen["v1"]
+    received.forget()
+    asked = [asyncio.create_task(heard(town, f"{INNER}?held=1")) for _ in range(3)]
+    await eventually(lambda: len(received) == 3)
+    received.let_go(3)
+    found = await asyncio.gather(*asked)
     assert len({each["x-connection"] for each in found}) == connections
 
 

@@ -187,7 +187,7 @@ async def test_weights_are_shares_and_a_timeout_ends_a_request(town: Town) -> No
     )
     seen = [await enter(town, "/w") for _ in range(200)]
     assert seen.count("v1") in likely(200, 0.75)
-    assert await enter(town, "/t?wait=2") == 504
+    assert await enter(town, "/t?held=1") == 504
 
 
 # -- listeners ------------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ async def test_a_backends_time_ends_before_the_requests(town: Town) -> None:
         rule(V1, "path: {value: /never}", more=", timeouts: {request: 0s, backendRequest: 0s}"),
     )
     await have(town, route(*rules))
-    assert await enter(town, "/backend?wait=2") == 504
+    assert await enter(town, "/backend?held=1") == 504
     assert await enter(town, "/never?wait=1") == "v1"
 
 

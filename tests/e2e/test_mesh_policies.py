@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from graylane.model.meta import Obj
-from graylane.testing import meshes
+from graylane.testing import envoys, meshes
 from graylane.testing.sampling import everyone
 from graylane.testing.waiting import eventually
 
@@ -44,9 +44,17 @@ async def test_82_a_full_connection_pool_sheds_load(town: Town) -> None:
     pool = {"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1}}
     await town.follow({"connectionPool": pool}, vs(to("v1", ", retries: {attempts: 0}")))
     assert await town.who() == "v1"  # while its one connection is being made, a request counts as pending
-    answers = await asyncio.gather(*(town.ask("http://b:8000/?wait=0.5") for _ in range(4)))
+    answers = await at_once(town, 4, refused=2)
     assert sorted(answer.status for answer in answers) == [200, 200, 503, 503]
     assert any(answer.headers.get("x-envoy-overloaded") == "true" for answer in answers)
+
+
+async def at_once(town: Town, count: int, *, refused: int) -> list[envoys.Answer]:
+    """The answers to so many requests, none of which v1 answers before so many have been refused by Envoy."""
+    asked = [asyncio.create_task(town.ask("http://b:8000/?held=1")) for _ in range(count)]
+    await eventually(lambda: sum(each.done() for each in asked) == refused)
+    town.seen["v1"].let_go(count - refused)
+    return await asyncio.gather(*asked)
 
 
 async def failures_before(town: Town, good: int, **headers: str) -> int:
@@ -136,12 +144,19 @@ async def test_a_connection_carries_no_more_requests_than_allowed(town: Town) ->
 
 async def test_requests_and_retries_at_one_time_are_limited(town: Town) -> None:
     await town.follow({"connectionPool": {"http": {"http2MaxRequests": 1}}}, vs(to("v1", ", retries: {attempts: 0}")))
-    answers = await asyncio.gather(*(town.ask("http://b:8000/?wait=0.5") for _ in range(3)))
+    answers = await at_once(town, 3, refused=2)
     assert sorted(answer.status for answer in answers) == [200, 503, 503]
     again = ", retries: {attempts: 1, retryOn: 5xx}"
     await town.follow({"connectionPool": {"http": {"maxRetries": 1}}}, vs(to("v1", again)))
-    await asyncio.gather(*(town.ask("http://b:8000/?status=500&wait=0.5") for _ in range(3)))
-    assert len([each for each in town.seen["v1"] if "status=500" in each["path"]]) == 4  # one of three was tried again
+    received = town.seen["v1"]
+    received.forget()
+    asked = [asyncio.create_task(town.ask("http://b:8000/?status=500&held=1")) for _ in range(3)]
+    await eventually(lambda: len(received) == 3)
+    received.let_go(3)
+    await eventually(lambda: len(received) == 4 and sum(each.done() for each in asked) == 2)
+    received.let_go(1)
+    assert [answer.status for answer in await asyncio.gather(*asked)] == [500] * 3
+    assert len(received) == 4  # one of three was tried again
 
 
 async def test_http2_is_spoken_where_it_is_asked_for(town: Town) -> None:

@@ -59,7 +59,7 @@ async def test_119_without_its_control_plane_envoy_goes_on_and_is_current_again_
         async def current() -> bool:
             return await mark() == "new"  # every request on the way is answered
 
-        await eventually(current, 10)
+        await eventually(current)
 
 
 async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
@@ -68,7 +68,7 @@ async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
         await rig.push(world(network, "same").inputs())
         rig.process.kill()
         await rig.process.wait()
-        await eventually(lambda: rig.server.connected == 0, 10)
+        await eventually(lambda: rig.server.connected == 0)
         start = asyncio.get_running_loop().time()
         async with envoys.envoy_process(rig.server.port):
 
@@ -76,5 +76,5 @@ async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
                 answer = await rig.get("http://b:8000/", proxy=f"http://{network}.1:15001")
                 return (answer.headers.get("x-mark"), answer.headers.get("x-inside")) == ("same", "yes")
 
-            await eventually(serves, 10, ignore=(OSError,))
+            await eventually(serves, ignore=(OSError,))
             assert asyncio.get_running_loop().time() - start < 5

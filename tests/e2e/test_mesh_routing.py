@@ -401,7 +401,7 @@ async def test_68_header_values_are_format_strings(town: Town) -> None:
 
 async def test_69_and_70_timeouts(town: Town) -> None:
     await town.have(vs(to("v1", ", timeout: 100ms, retries: {attempts: 0}")))
-    assert await town.who("http://b:8000/?wait=0.5") == 504
+    assert await town.who("http://b:8000/?held=1") == 504
     await town.have(vs(to("v1")))
     answer = await town.ask("http://b:8000/?wait=0.2")
     assert answer.status == 200
@@ -434,7 +434,7 @@ async def test_71_a_retry_that_succeeds_is_all_the_client_sees(town: Town) -> No
 @pytest.mark.parametrize(("on", "attempts"), [("connect-failure", 1), ("5xx", 3)])
 async def test_76_a_try_that_takes_too_long_is_repeated_only_if_asked_for(town: Town, on: str, attempts: int) -> None:
     await town.have(vs(to("v1", f", retries: {{attempts: 2, perTryTimeout: 200ms, retryOn: {on}}}")))
-    assert await town.who("http://b:8000/?wait=1") == 504
+    assert await town.who("http://b:8000/?held=1") == 504
     assert len(town.seen["v1"]) == attempts
 
 

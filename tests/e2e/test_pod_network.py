@@ -132,7 +132,7 @@ async def test_a_program_that_knows_no_proxy_stays_in_its_lane_and_nothing_is_le
 
     processes = up.descendants()
     up.kill()
-    await eventually(lambda: not alive(processes), 10, "nothing outlives kill -9")
+    await eventually(lambda: not alive(processes), 30, "nothing outlives kill -9")
     assert left(up) == []
     up.start("--pod-network=netns")
     await eventually(lambda: up.curl(DYE).count("version: canary") == 1, 60, "the chain answers after a crash")

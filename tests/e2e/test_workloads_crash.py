@@ -35,8 +35,8 @@ async def test_a_rollout_goes_on_from_what_the_api_holds_after_every_crash(tmp_p
                 await change_template(client, str(dice.random()))
         await change_template(client, "last")
         async with working(client, tmp_path) as (manager, _):
-            await eventually(lambda: is_complete(manager), timeout=20)
-            await eventually(lambda: only_the_last_is_left(manager), timeout=20)
+            await eventually(lambda: is_complete(manager))
+            await eventually(lambda: only_the_last_is_left(manager))
 
 
 async def run_for_some_changes(directory: Path, client: ApiClient, changes: int) -> None:

@@ -68,7 +68,7 @@ class Town:
     rig: envoys.Rig
     network: str
     node_port: int
-    seen: dict[str, list[Any]]
+    seen: dict[str, envoys.Received]
     local_port: int  # of a service at 127.0.0.1
     cluster: meshes.Cluster = field(default_factory=meshes.Cluster)
     plan: Plan | None = None  # what Envoy has, None while that is changing
@@ -178,7 +178,7 @@ class Town:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_town() -> AsyncIterator[Town]:
-    network, seen = places.own_network(), {}
+    network, seen = places.own_network(), dict[str, envoys.Received]()
     async with contextlib.AsyncExitStack() as stack:
         rig = await stack.enter_async_context(envoys.rig())
         for name, number in PODS.items():
@@ -192,7 +192,7 @@ async def shared_town() -> AsyncIterator[Town]:
 def town(shared_town: Town) -> Town:
     shared_town.reset()
     for requests in shared_town.seen.values():
-        requests.clear()
+        requests.forget()
     return shared_town
 
 

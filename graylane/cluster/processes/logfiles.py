@@ -96,7 +96,9 @@ class LogWriter:
 
     def _rotate(self) -> None:
         self._file.close()
-        os.rename(self.path, self.path.with_name(f"{self.path.name}.{time.strftime('%Y%m%d-%H%M%S')}-{_now()[-8:]}"))
+        moment = _now()  # all of it: names must sort by age, whatever the time zone and however soon the next comes
+        day, second, fraction = moment[:10].replace("-", ""), moment[11:19].replace(":", ""), moment[20:29]
+        os.rename(self.path, self.path.with_name(f"{self.path.name}.{day}-{second}-{fraction}"))
         rotated = sorted(self.path.parent.glob(f"{self.path.name}.*"))
         for path in rotated[:-_KEPT_ROTATIONS]:
             path.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
-PATIENCE = 5.0
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)

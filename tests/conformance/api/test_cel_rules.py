@@ -32,7 +32,7 @@ async def test_rules_are_held_on_create_and_update(api: Rig, ns: str) -> None:
     made = await api.call("POST", CRDS, crd(group, *rules))
     assert (made.status, made.warnings) == (201, [])
     path = f"/apis/{group}/v1/namespaces/{ns}/widgets"
-    await eventually(lambda: _served(api, path), timeout=10)
+    await eventually(lambda: _served(api, path))
     big = await api.call("POST", path, widget("a", f"{group}/v1", size=10))
     assert (big.status, big.reason) == (422, "Invalid")
     assert big.message.startswith(f'Widget.{group} "a" is invalid: spec: Invalid value: ')

@@ -156,7 +156,7 @@ async def test_names_of_one_group_belong_to_who_came_first(api: Rig, group: str)
         conditions = (await api.get(f"{CRDS}/gadgets.{group}")).get("status", {}).get("conditions") or []
         return any(c["type"] == "NamesAccepted" and c["status"] == "False" for c in conditions)
 
-    await eventually(refused, timeout=10)
+    await eventually(refused)
     assert (await api.call("GET", f"/apis/{group}/v1/gadgets")).status == 404
     await api.delete(f"{CRDS}/gadgets.{group}")
 
@@ -178,7 +178,7 @@ async def test_deleting_a_definition_deletes_its_objects_first(api: Rig, group: 
     async def gone() -> bool:
         return (await api.call("GET", f"{CRDS}/widgets.{group}")).status == 404
 
-    await eventually(gone, timeout=10)
+    await eventually(gone)
     assert (await api.call("GET", widgets(group, ns))).status == 404
 
 
@@ -191,7 +191,7 @@ async def test_a_held_object_holds_its_definition(api: Rig, group: str, ns: str)
     async def marked() -> bool:
         return "deletionTimestamp" in (await api.get(f"{widgets(group, ns)}/a"))["metadata"]
 
-    await eventually(marked, timeout=10)
+    await eventually(marked)
     refused = await api.call("POST", widgets(group, ns), widget("b", f"{group}/v1"))
     assert (refused.status, refused.reason) == (403, "Forbidden")
     await api.patch(f"{widgets(group, ns)}/a", {"metadata": {"finalizers": None}})
@@ -199,7 +199,7 @@ async def test_a_held_object_holds_its_definition(api: Rig, group: str, ns: str)
     async def gone() -> bool:
         return (await api.call("GET", f"{CRDS}/widgets.{group}")).status == 404
 
-    await eventually(gone, timeout=10)
+    await eventually(gone)
 
 
 async def test_a_changed_definition_is_in_force_at_once(api: Rig, group: str, ns: str) -> None:
@@ -212,4 +212,4 @@ async def test_a_changed_definition_is_in_force_at_once(api: Rig, group: str, ns
         body = widget(f"w-{uuid.uuid4().hex[:6]}", f"{group}/v1", mood="fine")
         return (await api.call("POST", widgets(group, ns), body, fieldValidation="Strict")).status == 201
 
-    await eventually(known, timeout=10)
+    await eventually(known)

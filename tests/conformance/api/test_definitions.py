@@ -43,7 +43,7 @@ async def define(api: Rig) -> Define:
         async def served() -> bool:
             return (await api.call("GET", f"{path}/things")).status == 200
 
-        await eventually(served, timeout=10)
+        await eventually(served)
         return path
 
     return defined
@@ -378,7 +378,7 @@ async def test_the_schema_of_a_custom_kind_is_published(api: Rig, ns: str) -> No
         paths = (await api.get("/openapi/v3"))["paths"]
         return paths.get(f"apis/{group}/v1")
 
-    entry: Any = await eventually(published, timeout=10)
+    entry: Any = await eventually(published)
     schemas = (await api.get(entry["serverRelativeURL"]))["components"]["schemas"]
     (schema,) = [each for name, each in schemas.items() if name.endswith(".v1.Widget")]
     assert schema["properties"]["spec"]["properties"]["size"]["type"] == "integer"

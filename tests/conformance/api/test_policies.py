@@ -66,7 +66,7 @@ async def test_a_policy_refuses_what_its_expression_does_not_allow(api: Rig, ns:
     async def refused() -> bool:
         return (await attempt(api, ns, replicas=6)).status == 422
 
-    await eventually(refused, timeout=10)
+    await eventually(refused)
     answer = await attempt(api, ns, replicas=6)
     assert answer.reason == "Invalid"
     assert answer.message == (
@@ -89,7 +89,7 @@ async def test_a_binding_may_only_warn(api: Rig, ns: str, name: str) -> None:
         said = f"Validation failed for ValidatingAdmissionPolicy '{name}' with binding '{name}': at most 5"
         return answer.status == 201 and any(said in warning for warning in answer.warnings)
 
-    await eventually(warned, timeout=10)
+    await eventually(warned)
 
 
 async def test_parameters_come_from_an_object(api: Rig, ns: str, name: str) -> None:
@@ -101,14 +101,14 @@ async def test_parameters_come_from_an_object(api: Rig, ns: str, name: str) -> N
     async def refused() -> bool:
         return (await attempt(api, ns, replicas=4)).status == 403
 
-    await eventually(refused, timeout=10)
+    await eventually(refused)
     assert (await attempt(api, ns, replicas=3)).status == 201
     await api.delete(f"/api/v1/namespaces/{ns}/configmaps/limits")
 
     async def nothing_to_compare_with() -> bool:
         return "no params found" in (await attempt(api, ns, replicas=3)).json.get("message", "")
 
-    await eventually(nothing_to_compare_with, timeout=10)
+    await eventually(nothing_to_compare_with)
 
 
 async def test_match_conditions_narrow_a_policy(api: Rig, ns: str, name: str) -> None:
@@ -120,7 +120,7 @@ async def test_match_conditions_narrow_a_policy(api: Rig, ns: str, name: str) ->
     async def refused() -> bool:
         return (await api.call("POST", path, deployment("other"), dryRun="All")).status == 422
 
-    await eventually(refused, timeout=10)
+    await eventually(refused)
     assert (await attempt(api, ns)).status == 201
 
 

@@ -99,9 +99,9 @@ async def test_a_refusal_says_who_cannot_do_what_where(api: Rig, ns: str, method
 async def test_a_binding_grants_and_its_removal_takes_away(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("list", "configmaps"))
-    await eventually(lambda: _may(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may(api, maps(ns), token))
     await api.delete(f"{RBAC}/namespaces/{ns}/rolebindings/granted")
-    await eventually(lambda: _may_not(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may_not(api, maps(ns), token))
 
 
 async def _may(api: Rig, path: str, token: str, **query: Any) -> bool:
@@ -117,7 +117,7 @@ async def test_a_rule_with_names_allows_these_objects_and_lists_of_just_them(api
     await api.create(maps(ns), config_map("mine"))
     await api.create(maps(ns), config_map("other"))
     await grant(api, ns, rule("get list", "configmaps", resourceNames=["mine"]))
-    await eventually(lambda: _may(api, f"{maps(ns)}/mine", token), timeout=5)
+    await eventually(lambda: _may(api, f"{maps(ns)}/mine", token))
     assert await _may(api, maps(ns), token, fieldSelector="metadata.name=mine")
     assert await _may_not(api, f"{maps(ns)}/other", token)
     assert await _may_not(api, maps(ns), token)
@@ -128,7 +128,7 @@ async def test_a_subresource_is_a_right_of_its_own(api: Rig, ns: str) -> None:
     path = f"/apis/apps/v1/namespaces/{ns}/deployments"
     await api.create(path, deployment("web"))
     await grant(api, ns, rule("get", "deployments/scale", "apps"))
-    await eventually(lambda: _may(api, f"{path}/web/scale", token), timeout=5)
+    await eventually(lambda: _may(api, f"{path}/web/scale", token))
     assert await _may_not(api, f"{path}/web", token)
 
 
@@ -136,7 +136,7 @@ async def test_a_subresource_is_a_right_of_its_own(api: Rig, ns: str) -> None:
 async def test_a_cluster_role_can_be_bound_in_one_namespace(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await api.create(f"{RBAC}/namespaces/{ns}/rolebindings", binding("v", ns, "view", kind="ClusterRole"))
-    await eventually(lambda: _may(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may(api, maps(ns), token))
     assert await _may_not(api, f"/api/v1/namespaces/{ns}/secrets", token)
     assert await _may_not(api, maps("default"), token)
 
@@ -149,9 +149,9 @@ async def test_a_role_with_the_right_label_becomes_part_of_view(api: Rig, ns: st
     part["metadata"]["labels"] = {f"{GROUP}/aggregate-to-view": "true"}
     await api.create(f"{RBAC}/clusterroles", part)
     for whole in ("view", "edit", "admin"):
-        await eventually(lambda whole=whole: _has_rule(api, whole, group), timeout=5)  # type: ignore[misc]
+        await eventually(lambda whole=whole: _has_rule(api, whole, group))  # type: ignore[misc]
     await api.delete(f"{RBAC}/clusterroles/{name}")
-    await eventually(lambda: _lacks_rule(api, "admin", group), timeout=5)
+    await eventually(lambda: _lacks_rule(api, "admin", group))
 
 
 async def _has_rule(api: Rig, name: str, group: str) -> bool:
@@ -168,7 +168,7 @@ async def test_nobody_grants_what_he_does_not_have(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("create list", "roles rolebindings", GROUP), rule("get", "pods"))
     roles = f"{RBAC}/namespaces/{ns}/roles"
-    await eventually(lambda: _may(api, roles, token), timeout=5)
+    await eventually(lambda: _may(api, roles, token))
     assert (await api.call("POST", roles, role("mine", rule("get", "pods")), token=token)).status == 201
     more = await api.call("POST", roles, role("more", rule("get list", "pods secrets")), token=token)
     groups = f'"system:serviceaccounts" "system:serviceaccounts:{ns}" "system:authenticated"'
@@ -195,7 +195,7 @@ async def test_the_verbs_escalate_and_bind_lift_that(api: Rig, ns: str) -> None:
         rule("bind", "clusterroles", GROUP, resourceNames=["view"]),
     )
     roles, bindings = f"{RBAC}/namespaces/{ns}/roles", f"{RBAC}/namespaces/{ns}/rolebindings"
-    await eventually(lambda: _may(api, f"{roles}/granted", token), timeout=5)
+    await eventually(lambda: _may(api, f"{roles}/granted", token))
     assert (await api.call("POST", roles, role("more", rule("*", "*")), token=token)).status == 201
     assert (await api.call("POST", bindings, binding("v", ns, "view", kind="ClusterRole"), token=token)).status == 201
     assert (await api.call("POST", bindings, binding("e", ns, "edit", kind="ClusterRole"), token=token)).status == 403
@@ -233,7 +233,7 @@ async def test_a_token_dies_with_its_account_even_if_one_of_that_name_comes_back
     token = await account(api, ns)
     assert await _may(api, "/api", token)
     await api.delete(f"/api/v1/namespaces/{ns}/serviceaccounts/robot")
-    await eventually(lambda: _unknown(api, token), timeout=15)
+    await eventually(lambda: _unknown(api, token))
     await account(api, ns)
     assert await _unknown(api, token)
 
@@ -274,13 +274,13 @@ async def test_a_secret_of_the_old_kind_is_filled_and_its_token_works_until_it_g
     await account(api, ns)
     secrets = f"/api/v1/namespaces/{ns}/secrets"
     await api.create(secrets, token_secret("robot"))
-    await eventually(lambda: _filled(api, f"{secrets}/kept"), timeout=10)
+    await eventually(lambda: _filled(api, f"{secrets}/kept"))
     secret = await api.get(f"{secrets}/kept")
     assert base64.b64decode(secret["data"]["namespace"]).decode() == ns
     token = base64.b64decode(secret["data"]["token"]).decode()
     assert await _may(api, "/api", token)
     await api.delete(f"{secrets}/kept")
-    await eventually(lambda: _unknown(api, token), timeout=15)
+    await eventually(lambda: _unknown(api, token))
 
 
 def token_secret(name: str) -> Obj:
@@ -301,9 +301,9 @@ async def test_a_secret_of_an_account_that_goes_goes_too(api: Rig, ns: str) -> N
     await account(api, ns)
     secrets = f"/api/v1/namespaces/{ns}/secrets"
     await api.create(secrets, token_secret("robot"))
-    await eventually(lambda: _filled(api, f"{secrets}/kept"), timeout=10)
+    await eventually(lambda: _filled(api, f"{secrets}/kept"))
     await api.delete(f"/api/v1/namespaces/{ns}/serviceaccounts/robot")
-    await eventually(lambda: _absent(api, f"{secrets}/kept"), timeout=15)
+    await eventually(lambda: _absent(api, f"{secrets}/kept"))
 
 
 async def _absent(api: Rig, path: str) -> bool:
@@ -320,7 +320,7 @@ async def test_a_token_bound_to_a_pod_names_it(api: Rig, ns: str) -> None:
     wrong = await request_token(api, ns, boundObjectRef={**reference, "uid": str(uuid.uuid4())})
     assert (wrong.status, wrong.reason) == (409, "Conflict")
     await api.delete(f"/api/v1/namespaces/{ns}/secrets/s")
-    await eventually(lambda: _unknown(api, token), timeout=15)
+    await eventually(lambda: _unknown(api, token))
 
 
 def access(kind: str, **spec: Any) -> Obj:
@@ -330,7 +330,7 @@ def access(kind: str, **spec: Any) -> Obj:
 async def test_access_reviews_answer_as_the_api_would(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("list", "configmaps"))
-    await eventually(lambda: _may(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may(api, maps(ns), token))
     path = "/apis/authorization.k8s.io/v1"
     attributes = {"verb": "list", "resource": "configmaps", "namespace": ns}
     other = await api.create(
@@ -363,7 +363,7 @@ async def test_access_reviews_answer_as_the_api_would(api: Rig, ns: str) -> None
 async def test_the_rules_that_hold_for_me_are_listed(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("list", "configmaps"))
-    await eventually(lambda: _may(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may(api, maps(ns), token))
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     answer = await api.call("POST", path, access("SelfSubjectRulesReview", namespace=ns), token=token)
     status = expect(answer, 201)["status"]
@@ -407,7 +407,7 @@ async def test_a_binding_cannot_be_turned_to_another_role(api: Rig, ns: str) -> 
 async def test_rights_in_a_namespace_do_not_reach_another(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("*", "*", "*"))
-    await eventually(lambda: _may(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may(api, maps(ns), token))
     assert await _may_not(api, maps("default"), token)
     assert (await api.call("POST", "/api/v1/namespaces", namespace("mine"), token=token)).status == 403
 
@@ -415,7 +415,7 @@ async def test_rights_in_a_namespace_do_not_reach_another(api: Rig, ns: str) -> 
 async def test_what_creates_needs_the_right_to_create(api: Rig, ns: str) -> None:
     token = await account(api, ns)
     await grant(api, ns, rule("get list patch update", "configmaps"), rule("update", "leases", "coordination.k8s.io"))
-    await eventually(lambda: _may(api, maps(ns), token), timeout=5)
+    await eventually(lambda: _may(api, maps(ns), token))
     apply = {"content_type": "application/apply-patch+yaml", "fieldManager": "robot", "token": token}
     new = await api.call("PATCH", f"{maps(ns)}/a", config_map("a"), **apply)
     assert (new.status, 'cannot create resource "configmaps"' in new.message) == (403, True)
@@ -431,7 +431,7 @@ async def test_reading_pods_is_not_enough_to_enter_one(api: Rig, ns: str, stream
     token = await account(api, ns)
     await grant(api, ns, rule("get", "pods/*"), rule("get", f"pods/{stream}"), rule("list", "pods"))
     pods = f"/api/v1/namespaces/{ns}/pods"
-    await eventually(lambda: _may(api, pods, token), timeout=5)
+    await eventually(lambda: _may(api, pods, token))
     answer = await api.call("GET", f"{pods}/a/{stream}", token=token, command="ls")
     assert answer.status in (400, 403)
     if api.ours:  # an older kube-apiserver lets `get` suffice, and finds that this is no WebSocket

@@ -95,7 +95,7 @@ async def test_a_definition_gets_the_name_it_waited_for(api: Rig, ns: str) -> No
     rival["metadata"]["name"] = f"gadgets.{group}"
     rival["spec"]["names"] = {"plural": "gadgets", "kind": "Gadget", "shortNames": ["wd"]}
     expect(await api.call("POST", CRDS, rival), 201)
-    await eventually(lambda: _accepted(api, f"gadgets.{group}", "False"), timeout=10)
+    await eventually(lambda: _accepted(api, f"gadgets.{group}", "False"))
     assert (await api.call("GET", f"/apis/{group}/v1/gadgets")).status == 404
     await api.delete(f"{CRDS}/widgets.{group}")
     await eventually(lambda: _accepted(api, f"gadgets.{group}", "True"), timeout=30)

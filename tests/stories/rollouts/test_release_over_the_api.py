@@ -158,10 +158,10 @@ async def test_two_releases_approved_and_a_third_aborted(cluster: Cluster) -> No
     await cluster.set_version("mocka", "canary")
     await cluster.set_version("mockb", "canary")
     for name in rollouts:
-        await eventually(lambda name=name: _is(cluster, name, ("Progressing", "StepPaused")), 20)
+        await eventually(lambda name=name: _is(cluster, name, ("Progressing", "StepPaused")))
     assert len(await cluster.canaries()) == 2
     for name in rollouts:
-        await eventually(lambda name=name: _is_recorded(cluster, name), 20)
+        await eventually(lambda name=name: _is_recorded(cluster, name))
     first = (await cluster.get(VIRTUAL_SERVICE, "vs-mocka"))["spec"]["http"][0]
     assert first["match"] == [{"headers": {"my-request-id": {"exact": "canary"}}}]
     assert dig(await cluster.get(DEPLOYMENT, "mocka-base"), "spec", "paused") is True
@@ -170,7 +170,7 @@ async def test_two_releases_approved_and_a_third_aborted(cluster: Cluster) -> No
     for name in rollouts:
         await cluster.client.patch(ROLLOUT, name, NAMESPACE, ready, subresource="status", manager=verbs_of("alice"))
     for name in rollouts:
-        await eventually(lambda name=name: _is(cluster, name, ("Healthy", "Completed")), 20)
+        await eventually(lambda name=name: _is(cluster, name, ("Healthy", "Completed")))
     await eventually(lambda: _told(cluster, ", approved by alice"))
     assert not any("managedFields" in obj["metadata"] for obj in cluster.manager.view().list(DEPLOYMENT, NAMESPACE))
     assert await cluster.canaries() == []
@@ -179,10 +179,10 @@ async def test_two_releases_approved_and_a_third_aborted(cluster: Cluster) -> No
     assert not dig(await cluster.get(DEPLOYMENT, "mocka-base"), "spec", "paused")
 
     await cluster.set_version("mockb", "canary2")
-    await eventually(lambda: _is(cluster, "rollouts-b", ("Progressing", "StepPaused")), 20)
+    await eventually(lambda: _is(cluster, "rollouts-b", ("Progressing", "StepPaused")))
     revision = dig(await cluster.get(ROLLOUT, "rollouts-b"), "status", "canaryStatus", "canaryRevision")
     await cluster.client.patch(ROLLOUT, "rollouts-b", NAMESPACE, {"metadata": {"annotations": {ABORT: revision}}})
-    await eventually(lambda: _is(cluster, "rollouts-b", ("Healthy", "Completed")), 20)
+    await eventually(lambda: _is(cluster, "rollouts-b", ("Healthy", "Completed")))
     env = dig(await cluster.get(DEPLOYMENT, "mockb-base"), "spec", "template", "spec", "containers", 0, "env")
     assert env[0] == {"name": "version", "value": "canary"}
     assert await cluster.canaries() == []
@@ -206,11 +206,11 @@ async def test_a_rollout_deleted_mid_release_leaves_nothing_of_ours(cluster: Clu
     await eventually(lambda: _is(cluster, "rollouts-a", ("Healthy", "Completed")))
     await eventually(lambda: _available(cluster))
     await cluster.set_version("mocka", "canary")
-    await eventually(lambda: _is(cluster, "rollouts-a", ("Progressing", "StepTrafficRouting")), 20)
+    await eventually(lambda: _is(cluster, "rollouts-a", ("Progressing", "StepTrafficRouting")))
     message = dig(await cluster.get(ROLLOUT, "rollouts-a"), "status", "message")
     assert "TrafficRouting default/mocka-tr not found" in message
     await cluster.client.delete(ROLLOUT, "rollouts-a", NAMESPACE)
-    await eventually(lambda: _gone(cluster, "rollouts-a"), 20)
+    await eventually(lambda: _gone(cluster, "rollouts-a"))
     assert await cluster.canaries() == []
 
 
@@ -221,11 +221,11 @@ async def test_a_rollout_removed_by_force_takes_its_whole_chain_along(cluster: C
     await eventually(lambda: _available(cluster))
     stable = {name_of(pod) for pod in (await cluster.client.list(POD, NAMESPACE)).items}
     await cluster.set_version("mocka", "canary")
-    await eventually(lambda: _is(cluster, "rollouts-a", ("Progressing", "StepTrafficRouting")), 20)
+    await eventually(lambda: _is(cluster, "rollouts-a", ("Progressing", "StepTrafficRouting")))
     await cluster.client.patch(ROLLOUT, "rollouts-a", NAMESPACE, {"metadata": {"finalizers": []}})
     await cluster.client.delete(ROLLOUT, "rollouts-a", NAMESPACE)
-    await eventually(lambda: _gone(cluster, "rollouts-a"), 20)
-    await eventually(lambda: _left(cluster, stable), 20)
+    await eventually(lambda: _gone(cluster, "rollouts-a"))
+    await eventually(lambda: _left(cluster, stable))
 
 
 async def _left(cluster: Cluster, stable: set[str]) -> bool:

@@ -93,19 +93,19 @@ def test_a_missing_extra_is_told_with_what_installs_it(tmp_path: Path) -> None:
 
 async def test_a_ready_cluster_is_announced_and_stopped_by_a_signal(tmp_path: Path, cluster: type[Cluster]) -> None:
     task, words = await serving(tmp_path)
-    await eventually(lambda: '"ready"' in words.getvalue(), 5, "ready")
+    await eventually(lambda: '"ready"' in words.getvalue(), 30, "ready")
     assert DataDir(tmp_path).running() == Running(**json.loads(words.getvalue().splitlines()[1])["ready"])
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert cluster.told[1:] == ["started", "stopped"]
 
 
 async def test_a_signal_during_the_start_ends_it(tmp_path: Path, cluster: type[Cluster]) -> None:
     cluster.on_start = staticmethod(lambda: asyncio.Event().wait())
     task, words = await serving(tmp_path)
-    await eventually(lambda: "starting" in words.getvalue(), 5, "it starts")
+    await eventually(lambda: "starting" in words.getvalue(), 30, "it starts")
     os.kill(os.getpid(), signal.SIGINT)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert cluster.told[1:] == ["stopped"]
     assert '"ready"' not in words.getvalue()
 
@@ -113,9 +113,9 @@ async def test_a_signal_during_the_start_ends_it(tmp_path: Path, cluster: type[C
 async def test_a_closed_lifeline_ends_it(tmp_path: Path, cluster: type[Cluster]) -> None:
     reader, writer = os.pipe()
     task, words = await serving(tmp_path, reader)
-    await eventually(lambda: '"ready"' in words.getvalue(), 5, "ready")
+    await eventually(lambda: '"ready"' in words.getvalue(), 30, "ready")
     os.close(writer)
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert cluster.told[-1] == "stopped"
 
 
@@ -123,7 +123,7 @@ async def test_a_part_that_dies_ends_it_with_its_reason(tmp_path: Path, cluster:
     cluster.death = GraylaneError("Envoy cannot be started again")
     task, _ = await serving(tmp_path)
     with pytest.raises(GraylaneError, match="Envoy cannot"):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     assert cluster.told[-1] == "stopped"
 
 
@@ -134,7 +134,7 @@ async def test_a_failed_start_is_stopped_and_told(tmp_path: Path, cluster: type[
     cluster.on_start = staticmethod(broken)
     task, _ = await serving(tmp_path)
     with pytest.raises(UserError, match="no loopback"):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
     assert cluster.told[-1] == "stopped"
 
 

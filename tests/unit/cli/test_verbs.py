@@ -180,7 +180,7 @@ async def test_an_abort_leaves_its_annotation_and_waits_for_the_end(server: Serv
     async def is_asked_for() -> bool:
         return "graylane.dev/abort" in annotations_of(await rollout(server, "rollouts-a"))
 
-    await eventually(is_asked_for, 5, "the abort annotation")
+    await eventually(is_asked_for, 30, "the abort annotation")
     conditions = [
         {"type": "Succeeded", "status": "False", "reason": "Aborted", "message": "aborted by request"},
         {"type": "Progressing", "status": "False", "reason": "Completed", "message": "cancelled"},

@@ -59,12 +59,12 @@ async def checker() -> AsyncIterator[Checker]:
 async def test_http_succeeds_from_200_to_399_and_follows_nothing(
     site: Site, checker: Checker, status: int, good: bool
 ) -> None:
-    found = await checker.check(HttpGet(site.port, f"/{status}"), 5)
+    found = await checker.check(HttpGet(site.port, f"/{status}"), 30)
     assert found == (Result(True) if good else Result(False, f"HTTP probe failed with statuscode: {status}"))
 
 
 async def test_http_sends_the_headers_that_are_asked_for(site: Site, checker: Checker) -> None:
-    await checker.check(HttpGet(site.port, "/200", headers=(("Host", "shop.example"), ("X-Probe", "yes"))), 5)
+    await checker.check(HttpGet(site.port, "/200", headers=(("Host", "shop.example"), ("X-Probe", "yes"))), 30)
     assert site.headers is not None
     assert (site.headers["Host"], site.headers["X-Probe"]) == ("shop.example", "yes")
     assert site.headers["User-Agent"].startswith("kube-probe/")
@@ -73,14 +73,14 @@ async def test_http_sends_the_headers_that_are_asked_for(site: Site, checker: Ch
 async def test_http_that_takes_too_long_or_is_not_there_fails(site: Site, checker: Checker) -> None:
     slow = await checker.check(HttpGet(site.port, "/slow"), 0.05)
     assert "context deadline exceeded" in slow.message
-    nobody = await checker.check(HttpGet(1, "/"), 5)
+    nobody = await checker.check(HttpGet(1, "/"), 30)
     assert nobody.message.startswith('Get "http://127.0.0.1:1/": ')
 
 
 async def test_tcp_succeeds_when_somebody_listens(site: Site, checker: Checker) -> None:
-    assert await checker.check(TcpSocket(site.port), 5) == Result(True)
+    assert await checker.check(TcpSocket(site.port), 30) == Result(True)
     assert await listening("127.0.0.1", site.port)
-    refused = await checker.check(TcpSocket(1), 5)
+    refused = await checker.check(TcpSocket(1), 30)
     assert refused.message.startswith("dial tcp 127.0.0.1:1: connect: ")
 
 

@@ -115,7 +115,7 @@ async def test_following_shows_new_lines_over_a_rotation_and_ends_with_the_conta
             await asyncio.sleep(0.12)  # slower than the reader looks, so that no rotation goes unseen
     alive = False
     writer.close()
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert seen.decode().split() == [str(number) for number in range(40)]
     assert len(list(log.parent.iterdir())) <= 5
 

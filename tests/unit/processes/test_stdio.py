@@ -20,7 +20,7 @@ from graylane.cluster.processes.table import ProcessTable
 from graylane.testing.waiting import eventually
 
 ENV = {"PATH": os.environ["PATH"], "PS1": "$ "}
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 class Screen:
