@@ -28,7 +28,7 @@ SECTION = re.compile(r"^## (\w+)\n\n((?:\|.*\n)+)", re.MULTILINE)
 ROW = re.compile(r"^\| (`.+) \| ([MSC]) \| (?:(refused)|(?:`(tests/[\w/]+\.py)`: )?`(test_\w+)`) \|$", re.MULTILINE)
 FIELD = re.compile(r"`([^`]+)`([^`]*?)(?:, (?=`)|$)")
 SENDS = re.compile(
-    r"\b(who|ask|enter|raw|reached|get|https|heard|served|spoken|tunnelled|failures_before|open_connection)\("
+    r"\b(who|ask|enter|raw|reached|get|https|heard|served|spoken|tunnelled|failures_before|open_connection|everyone|at_once)\("
 )
 POLICY = re.compile(r"^(subsets\[\]\.)?trafficPolicy(\.portLevelSettings\[\])?\.")
 DEEP = ("configPatches[].patch.value", "configPatches[].match")  # what is below is judged by `filters`
