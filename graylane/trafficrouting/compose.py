@@ -20,12 +20,11 @@ from graylane.trafficrouting import routes
 from graylane.trafficrouting.lua.script import LuaError, Runner, Script
 from graylane.trafficrouting.observe import Target
 from graylane.trafficrouting.providers import ingress
-from graylane.trafficrouting.providers.custom import Contribution, script_input
+from graylane.trafficrouting.providers.custom import Contribution, require_texts, script_input, script_output
 from graylane.trafficrouting.providers.ingress import Derived
 from graylane.trafficrouting.routes import Data
 
 _REMEMBERED_RUNS = 1024
-_SEEN = ("spec", "labels", "annotations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,7 @@ class Composer:
             return None
         wish = target.own[min(target.own)]
         annotations = await self._once(target.script, ingress.script_input(annotations_of(derived.bare), wish))
+        require_texts(target.script, "annotations", annotations)
         return ingress.dressed(derived.bare, annotations, target.own)
 
     async def _fold(self, target: Target, original: Data, wishes: dict[str, Contribution]) -> Data:
@@ -116,7 +116,7 @@ class Composer:
             if target.script is None:
                 raise LuaError(str(target.ref), 0, "its script is gone")
             result = await self._once(target.script, script_input(data, wishes[key]))
-            data = {name: result[name] for name in _SEEN if result.get(name) or (name == "spec" and name in result)}
+            data = script_output(target.script, data, result)
         return data
 
     async def _once(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """customNetworkRefs: any object, rewritten by a Lua script.
 
 Pure. In: what a TrafficRouting wants of one object (`Contribution`) and the object's original. Out: the `obj` that
-scripts see, the interface documented in docs/lua.md; and which kinds define what others point at.
+scripts see, the interface documented in docs/lua.md; what they may return; and which kinds define what others point at.
 """
 
 from __future__ import annotations
@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from graylane.trafficrouting.lua.script import LuaError, Script
+
 # Subset definitions come before the routes that point at them, and go after them.
 _DEFINITIONS = frozenset({("networking.istio.io", "DestinationRule")})
 _NO_WEIGHT = -1
+_SEEN = ("spec", "labels", "annotations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,31 @@ def script_input(data: Mapping[str, Any], wish: Contribution) -> dict[str, Any]:
         "namespace": wish.namespace,
     }
     return {name: value for name, value in obj.items() if value is not None}
+
+
+def script_output(script: Script, data: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a script's result counts. Raises `LuaError` for one that would empty the object, or cannot be stored.
+
+    OpenKruise refuses them too, but for a missing spec in 0.6, which empties the user's object.
+    """
+    if isinstance(data.get("spec"), dict) and not isinstance(result.get("spec"), dict):
+        raise LuaError(
+            script.name, 0, "no spec was returned; return obj.data, or a table with spec, labels, annotations"
+        )
+    for field in ("labels", "annotations"):
+        require_texts(script, field, result.get(field) or {})
+    return {name: result[name] for name in _SEEN if result.get(name) or (name == "spec" and name in result)}
+
+
+def require_texts(script: Script, field: str, values: Any) -> None:
+    """Raises `LuaError` that names the entry of labels or annotations which is no text."""
+    entries = values.items() if isinstance(values, dict) else [("", values)]
+    for name, value in entries:
+        if not (name and isinstance(value, str)):
+            where = f"{field}[{name!r}]" if name else field
+            raise LuaError(
+                script.name, 0, f"{where} is no text; labels and annotations map texts to texts: tostring(…)"
+            )
 
 
 def weights(wish: Contribution) -> tuple[int, int]:

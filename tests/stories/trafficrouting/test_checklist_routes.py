@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from graylane.model.kinds import CONFIG_MAP, CRD, DESTINATION_RULE, TRAFFIC_ROUTING, VIRTUAL_SERVICE, Kind
 from graylane.model.meta import Obj, annotations_of
 from graylane.model.trafficrouting import ORIGINAL
@@ -148,6 +150,28 @@ async def test_row_77_any_kind_with_a_script_is_routed() -> None:
     stage.hold("r")
     await stage.settle(seconds=3)
     assert stage.spec(foo, "f") == {"to": "canary"}
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("return {}", "no spec was returned; return obj.data, or a table with spec, labels, annotations"),
+        ("return {spec = 5}", "no spec was returned; return obj.data, or a table with spec, labels, annotations"),
+        (
+            "obj.data.labels = {lane = 1} return obj.data",
+            "labels['lane'] is no text; labels and annotations map texts to texts: tostring(…)",
+        ),
+    ],
+)
+async def test_a_script_that_returns_no_object_is_refused_and_empties_nothing(source: str, complaint: str) -> None:
+    stage = Stage().usual()
+    name = "lua.traffic.routing.VirtualService.networking.istio.io"
+    stage.put(CONFIG_MAP, config_map({name: source}))
+    await stage.settle()
+    assert complaint in stage.message()
+    stage.hold("r")
+    await stage.settle(seconds=3)
+    assert stage.spec(VIRTUAL_SERVICE, "vs-mocka") == virtual_service()["spec"]
 
 
 async def test_row_95_a_header_modifier_is_in_the_generated_rule_alone() -> None:
