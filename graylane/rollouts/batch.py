@@ -19,6 +19,7 @@ from graylane.model.meta import (
     controller_of,
     dig,
     finalizers_of,
+    format_time,
     generation_of,
     is_deleting,
     labels_of,
@@ -145,7 +146,12 @@ def _status(facts: Facts, obj: Obj) -> Obj:
         "observedWorkloadReplicas": facts.stable.replicas if facts.stable else 0,
         "stableRevision": release.stable_revision,
         "updateRevision": release.canary_revision,
-        "canaryStatus": {"currentBatch": _batch(facts), "batchState": _batch_state(facts), **counts},
+        "canaryStatus": {
+            "currentBatch": _batch(facts),
+            "batchState": _batch_state(facts),
+            **counts,
+            **_ready(facts, obj),
+        },
     }
     return (obj.get("status") or {}) | status
 
@@ -161,6 +167,17 @@ def _batch_state(facts: Facts) -> str:
         return "Ready"
     canary = facts.canary
     return "Verifying" if canary and canary.replicas >= facts.target and canary.updated >= facts.target else "Upgrading"
+
+
+def _ready(facts: Facts, obj: Obj) -> Obj:
+    """Since when the batch is ready: told where the step pauses, and kept as long as it is."""
+    release, told = facts.release, dig(obj, "status", "canaryStatus", default={})
+    if _batch_state(facts) != "Ready":
+        return {}
+    if release.state is StepState.PAUSED and release.since:
+        return {"batchReadyTime": format_time(release.since)}
+    kept = told.get("currentBatch") == _batch(facts) and told.get("batchReadyTime")
+    return {"batchReadyTime": kept} if kept else {}
 
 
 def told_at(facts: Facts) -> datetime | None:

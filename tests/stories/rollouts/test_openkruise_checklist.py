@@ -155,7 +155,8 @@ def test_row_34_a_batch_release_of_the_rollouts_name_records_the_release() -> No
     status = batch(stage)["status"]
     assert (status["phase"], status["observedGeneration"]) == ("Progressing", batch(stage)["metadata"]["generation"])
     counts = {"updatedReplicas": 1, "updatedReadyReplicas": 1}
-    assert status["canaryStatus"] == {"currentBatch": 0, "batchState": "Ready"} | counts
+    since = stage.status("canaryStatus", "lastUpdateTime")
+    assert status["canaryStatus"] == {"currentBatch": 0, "batchState": "Ready", "batchReadyTime": since} | counts
     stage.approve().settle()
     assert batch(stage)["spec"]["releasePlan"]["batchPartition"] == 1
     assert batch(stage)["status"]["canaryStatus"]["currentBatch"] == 1
