@@ -26,6 +26,7 @@ from graylane.cluster.network import claim
 from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.network.plan import PodNetwork
 from graylane.cluster.workloads import controllers as workloads
+from graylane.cluster.workloads.autoscaling.controller import Autoscaler, asking
 from graylane.cluster.workloads.collector import Collector
 from graylane.errors import GraylaneError
 from graylane.install import install_crds, install_objects
@@ -259,6 +260,7 @@ def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
         gatewayapi.controller(),
         meshconfig.controller(),
         *workloads.controllers(),
+        Autoscaler(asking(manager.client)).controller(),
         *rollouts.controllers(),
         *routing,
     ]

@@ -94,7 +94,14 @@ class Applier:
         except (Conflict, NotFound):
             await self._refresh(effect.kind, effect.key)
             raise
-        self._learn_or_forget(effect.kind, result)
+        except ApiError as error:
+            if is_refusal(error):
+                await self._suffer(effect.consequences(error.message))
+            raise
+        if effect.subresource == "scale":  # whose answer is not the object
+            await self._refresh(effect.kind, effect.key)
+        else:
+            self._learn_or_forget(effect.kind, result)
 
     async def _replace(self, effect: Replace) -> None:
         try:

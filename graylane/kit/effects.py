@@ -29,14 +29,15 @@ class Create:
     kept: Callable[[str], Patch] | None = None
 
     def consequences(self, words: str) -> tuple[Effect, ...]:
-        """What to do about a refusal, before anybody tries again."""
-        told = replace(self.refused, message=f"{self.refused.message}{words}") if self.refused else None
-        return tuple(effect for effect in (told, self.kept and self.kept(words)) if effect is not None)
+        return _consequences(self, words)
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """PATCH one object. Set `metadata.resourceVersion` in `patch` to make it conditional on what was read."""
+    """PATCH one object. Set `metadata.resourceVersion` in `patch` to make it conditional on what was read.
+
+    `refused` and `kept` are as for `Create`.
+    """
 
     kind: Kind
     key: Key
@@ -44,6 +45,11 @@ class Patch:
     type: PatchType = PatchType.MERGE
     subresource: str = ""
     reason: str = ""
+    refused: Event | None = None
+    kept: Callable[[str], Patch] | None = None
+
+    def consequences(self, words: str) -> tuple[Effect, ...]:
+        return _consequences(self, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,12 @@ class Event:
     type: str
     reason: str
     message: str
+
+
+def _consequences(effect: Create | Patch, words: str) -> tuple[Effect, ...]:
+    """What to do about a refusal, before anybody tries again."""
+    told = replace(effect.refused, message=f"{effect.refused.message}{words}") if effect.refused else None
+    return tuple(each for each in (told, effect.kept and effect.kept(words)) if each is not None)
 
 
 Effect = Create | Patch | Replace | Delete | Bind | Event

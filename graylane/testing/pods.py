@@ -58,6 +58,7 @@ class FakeKubelet:
         if old is not None and old["status"] == entry["status"]:
             entry = old
         status = {"phase": "Running" if now >= due else "Pending", "conditions": [*conditions, entry]}
+        status["startTime"] = dig(pod, "status", "startTime", default=format_time(now))
         if not dig(pod, "status", "podIP"):
             self.addresses += 1
             status["podIP"] = f"127.20.{self.addresses // 250}.{self.addresses % 250 + 1}"

@@ -34,7 +34,17 @@ def _hpa_down(obj: Obj) -> Obj:
     for metric in dig(obj, "spec", "metrics", default=[]):
         if dig(metric, "resource", "name") == "cpu":
             spec["targetCPUUtilizationPercentage"] = dig(metric, "resource", "target", "averageUtilization")
-    return {**obj, "spec": spec}
+    return {**obj, "spec": spec, "status": _hpa_status_down(obj.get("status") or {})}
+
+
+def _hpa_status_down(status: Obj) -> Obj:
+    """v1 has neither conditions nor metrics but this one."""
+    kept: Obj = {k: v for k, v in status.items() if k not in ("currentMetrics", "conditions")}
+    for metric in status.get("currentMetrics") or []:
+        percent = dig(metric, "resource", "current", "averageUtilization")
+        if dig(metric, "resource", "name") == "cpu" and percent is not None:
+            kept["currentCPUUtilizationPercentage"] = percent
+    return kept
 
 
 def _hpa_up(obj: Obj) -> Obj:

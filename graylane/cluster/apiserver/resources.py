@@ -137,8 +137,10 @@ BUILT_IN: tuple[Resource, ...] = (
     _row("apps/v1", "ControllerRevision", "controllerrevisions", acts=_DATA),
     _row("batch/v1", "Job", "jobs", sub="status", cats="all", acts=_YES, gen=True),
     _row("batch/v1", "CronJob", "cronjobs", "cj", sub="status", cats="all", gen=True),
-    _row("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all"),
-    _row("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all", stored="v2"),  # noqa: E501
+    _row("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all",
+         acts=_YES),
+    _row("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all",
+         acts=_YES, stored="v2"),
     _row("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", sub="status", gen=True),
     # network
     _row("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", acts=_YES, gen=True),

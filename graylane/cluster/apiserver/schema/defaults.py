@@ -18,6 +18,13 @@ from graylane.model.meta import Obj, name_of
 
 _QUARTER: Obj = {"maxUnavailable": "25%", "maxSurge": "25%"}
 _ONE_BY_ONE: Obj = {"maxUnavailable": 1, "maxSurge": 0}
+_ALL_AT_ONCE: Obj = {"type": "Percent", "value": 100, "periodSeconds": 15}
+_SCALE_DOWN: Obj = {"selectPolicy": "Max", "policies": [_ALL_AT_ONCE]}
+_SCALE_UP: Obj = {
+    "stabilizationWindowSeconds": 0,
+    "selectPolicy": "Max",
+    "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}, _ALL_AT_ONCE],
+}
 _CPU: Obj = {
     "type": "Resource",
     "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
@@ -191,7 +198,13 @@ def _autoscaler(obj: Obj) -> Obj:
         return sub(obj, "spec", given({"targetCPUUtilizationPercentage": 80}))
     if not obj["spec"].get("metrics"):
         obj = {**obj, "spec": {**obj["spec"], "metrics": [_CPU]}}
-    return obj
+    return sub(obj, "spec", lambda spec: at(spec, "behavior", _behavior))
+
+
+def _behavior(behavior: Obj) -> Obj:
+    """Whoever says something of one direction gets the rest written out; only the window down stays open."""
+    behavior = sub(behavior, "scaleUp", given(_SCALE_UP))
+    return sub(behavior, "scaleDown", given(_SCALE_DOWN))
 
 
 def _volumes(spec: Obj) -> Obj:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graylane.cluster.apiserver.schema.fielderror import FieldError
-from graylane.cluster.apiserver.schema.validate import config, definitions, events, pods, services, storage, workloads
+from graylane.cluster.apiserver.schema.validate import (
+    autoscaling,
+    config,
+    definitions,
+    events,
+    pods,
+    services,
+    storage,
+    workloads,
+)
 from graylane.cluster.apiserver.schema.validate.checks import Errors
 from graylane.model.meta import Obj
 
@@ -41,7 +50,7 @@ _TABLE: dict[tuple[str, str], Check] = {
     ("batch", "CronJob"): workloads.cron_job,
     ("discovery.k8s.io", "EndpointSlice"): services.endpoint_slice,
     ("networking.k8s.io", "Ingress"): services.ingress,
-    ("autoscaling", "HorizontalPodAutoscaler"): config.autoscaler,
+    ("autoscaling", "HorizontalPodAutoscaler"): autoscaling.autoscaler,
     ("policy", "PodDisruptionBudget"): config.disruption_budget,
     (_RBAC, "Role"): config.role,
     (_RBAC, "ClusterRole"): config.role,

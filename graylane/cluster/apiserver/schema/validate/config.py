@@ -1,4 +1,4 @@
-"""ConfigMaps, Secrets, roles, autoscalers, budgets, leases and priority classes.
+"""ConfigMaps, Secrets, roles, budgets, leases and priority classes.
 
 Pure. In: the new object and, on update, the old one. Out: field errors. Follows Kubernetes 1.32.
 """
@@ -109,19 +109,6 @@ def _subject(subject: Obj, path: str) -> Errors:
     yield from one_of(subject, "kind", path, ("ServiceAccount", "User", "Group"))
     if subject.get("kind") == "ServiceAccount":
         yield from needed(subject, "namespace", path)
-
-
-def autoscaler(new: Obj, old: Obj | None) -> Errors:
-    spec = new.get("spec") or {}
-    least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
-    if least is not None and least < 1:
-        yield invalid("spec.minReplicas", least, "must be greater than or equal to 1")
-    if most < 1:
-        yield required("spec.maxReplicas", "must be set and greater than 0")
-    if least is not None and most < least:
-        yield invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
-    for name in ("kind", "name"):
-        yield from needed(spec.get("scaleTargetRef") or {}, name, "spec.scaleTargetRef")
 
 
 def disruption_budget(new: Obj, old: Obj | None) -> Errors:

@@ -1,0 +1,1 @@
+"""HorizontalPodAutoscaler: what pods use, turned into how many there should be."""

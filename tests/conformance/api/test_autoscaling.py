@@ -1,0 +1,122 @@
+"""HorizontalPodAutoscalers as the API keeps them: what is filled in, what is refused, and their size through v1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from graylane.testing.api.rig import Rig
+
+Obj = dict[str, Any]
+TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a"}
+ALL = {"type": "Percent", "value": 100, "periodSeconds": 15}
+FOUR = {"type": "Pods", "value": 4, "periodSeconds": 15}
+
+
+def autoscaler(**spec: object) -> Obj:
+    return {"metadata": {"name": "a"}, "spec": {"scaleTargetRef": TARGET, "maxReplicas": 3} | spec}
+
+
+def path(ns: str, version: str = "v2") -> str:
+    return f"/apis/autoscaling/{version}/namespaces/{ns}/horizontalpodautoscalers"
+
+
+@pytest.mark.parametrize(
+    ("said", "filled"),
+    [
+        (None, None),
+        (
+            {},
+            {
+                "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [FOUR, ALL]},
+                "scaleDown": {"selectPolicy": "Max", "policies": [ALL]},
+            },
+        ),
+        (
+            {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [FOUR]}},
+            {
+                "scaleUp": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [FOUR, ALL]},
+                "scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [FOUR]},
+            },
+        ),
+    ],
+)
+async def test_a_behavior_is_written_out(api: Rig, ns: str, said: Obj | None, filled: Obj | None) -> None:
+    made = await api.create(path(ns), autoscaler(**({} if said is None else {"behavior": said})))
+    assert made["spec"].get("behavior") == filled
+
+
+def resource(**target: object) -> Obj:
+    return {"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"} | target}}]}
+
+
+def source(kind: str, field: str, **more: object) -> Obj:
+    return {"metrics": [{"type": kind, field: {"target": {"type": "Value"}} | more}]}
+
+
+def down(**rules: object) -> Obj:
+    return {"behavior": {"scaleDown": rules}}
+
+
+WRONG: list[tuple[Obj, set[str]]] = [
+    ({"minReplicas": 4}, {"spec.maxReplicas"}),
+    ({"minReplicas": 0}, {"spec.minReplicas", "spec.metrics"}),
+    ({"metrics": [{"type": ""}]}, {"spec.metrics[0].type"}),
+    ({"metrics": [{"type": "Pigeons"}]}, {"spec.metrics[0].type"}),
+    ({"metrics": [{"type": "Resource"}]}, {"spec.metrics[0].resource"}),
+    (resource(), {"spec.metrics[0].resource.target.averageUtilization"}),
+    (resource(averageUtilization=0), {"spec.metrics[0].resource.target.averageUtilization"}),
+    (resource(averageUtilization=5, averageValue="1"), {"spec.metrics[0].resource.target.averageValue"}),
+    (resource(averageValue="-1"), {"spec.metrics[0].resource.target.averageValue"}),
+    (resource(averageUtilization=5, type="Pigeons"), {"spec.metrics[0].resource.target.type"}),
+    (source("Pods", "pods", metric={"name": "a"}), {"spec.metrics[0].pods.target.averageValue"}),
+    (source("External", "external", metric={"name": "a"}), {"spec.metrics[0].external.target.averageValue"}),
+    (
+        source("Object", "object", metric={"name": ""}, describedObject={"kind": "a", "name": "", "apiVersion": "v1"}),
+        {
+            "spec.metrics[0].object.metric.name",
+            "spec.metrics[0].object.describedObject.name",
+            "spec.metrics[0].object.target.averageValue",
+        },
+    ),
+    (down(stabilizationWindowSeconds=-1), {"spec.behavior.scaleDown.stabilizationWindowSeconds"}),
+    (down(stabilizationWindowSeconds=3601), {"spec.behavior.scaleDown.stabilizationWindowSeconds"}),
+    (down(selectPolicy="Mean"), {"spec.behavior.scaleDown.selectPolicy"}),
+    (down(policies=[]), {"spec.behavior.scaleDown.policies"}),
+    (
+        down(policies=[{"type": "Pigeons", "value": 0, "periodSeconds": 0}]),
+        {f"spec.behavior.scaleDown.policies[0].{name}" for name in ("type", "value", "periodSeconds")},
+    ),
+    (
+        down(policies=[{"type": "Pods", "value": 1, "periodSeconds": 1801}]),
+        {"spec.behavior.scaleDown.policies[0].periodSeconds"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "fields"), WRONG, ids=[str(number) for number, _ in enumerate(WRONG)])
+async def test_every_mistake_is_named_by_its_field(api: Rig, ns: str, change: Obj, fields: set[str]) -> None:
+    answer = await api.call("POST", path(ns), autoscaler(**change))
+    assert (answer.status, answer.reason) == (422, "Invalid"), answer.body
+    assert {cause["field"] for cause in answer.json["details"]["causes"]} == fields, answer.message
+
+
+async def test_v1_shows_the_use_of_the_cpu_and_no_conditions(api: Rig, ns: str) -> None:
+    await api.create(path(ns), autoscaler(metrics=resource(averageUtilization=60)["metrics"]))
+    status = {
+        "currentReplicas": 2,
+        "desiredReplicas": 3,
+        "currentMetrics": [
+            {
+                "type": "Resource",
+                "resource": {"name": "cpu", "current": {"averageUtilization": 70, "averageValue": "7m"}},
+            }
+        ],
+        "conditions": [{"type": "AbleToScale", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+    }
+    await api.patch(f"{path(ns)}/a/status", {"status": status})
+    assert (await api.get(f"{path(ns)}/a"))["status"] == status
+    older = await api.get(f"{path(ns, 'v1')}/a")
+    assert older["spec"]["targetCPUUtilizationPercentage"] == 60
+    assert older["status"] == {"currentReplicas": 2, "desiredReplicas": 3, "currentCPUUtilizationPercentage": 70}
