@@ -189,7 +189,8 @@ class _Channel:
         `earlier` are changes it has not spoken about yet: its complaint may be about those.
         """
         changed = flight.changed
-        named = [each for each in {*changed, *earlier} if self.type.whole and _names(reason, each)]
+        newest = {each.name: each for each in (*earlier, *changed)}
+        named = [each for each in newest.values() if self.type.whole and _names(reason, each)]
         culprits = named or (list(changed) if len(changed) == 1 else [])
         if not culprits:
             self.suspects.extend(changed)
@@ -406,6 +407,6 @@ class Session:
         channel.flight = _Flight(f"{self._epoch}/{serial}{UUID(int=self._nonce)}", sent, changed)
         if channel.type is Type.CLUSTER:
             self._expect_endpoints((*changed, *self._unsettled))
-            self._unsettled = tuple({*self._unsettled, *changed})
+            self._unsettled = tuple({each.name: each for each in (*self._unsettled, *changed)}.values())
         resources = tuple(sent.values())
         return Response(channel.type, version_of(resources), channel.flight.nonce, resources)

@@ -246,6 +246,23 @@ def test_a_refused_resource_that_changes_is_sent_again() -> None:
     assert "n" in found.has[Type.LISTENER]
 
 
+def test_a_cluster_refused_in_every_form_it_takes_is_offered_once_in_each() -> None:
+    found = envoy(*BASE)
+    told: list[str] = []
+
+    def refuses(each: Resource) -> bool:
+        told.extend([each.version] if each.name == "bad" else [])
+        assert len(told) <= 8, "offered again and again"
+        return each.name == "bad"
+
+    found.refuses = refuses
+    for number in range(8):
+        found.session.publish(snapshot(2 + number, *BASE, cluster("bad", str(number))))
+        found.run()
+    assert told == [cluster("bad", str(number)).version for number in range(8)]
+    assert found.session.reports()[-1] == Live(9)
+
+
 def test_what_was_refused_and_comes_back_is_refused_again() -> None:
     """So it is found when of several suspects one after the other is let in."""
     found = envoy(*BASE)
