@@ -21,6 +21,7 @@ from graylane.cluster import pki
 from graylane.cluster.apiserver.config import SERVICE_CIDR
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
+from graylane.cluster.envoy.trial import Trial
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
 from graylane.cluster.network import claim
 from graylane.cluster.network.keeper import Keeper
@@ -206,7 +207,8 @@ class Cluster:
             system_roots=authorities.of_this_machine(),
             ledger=str(self.config.data_dir.resolve() / "envoy" / "ledger") if self.config.ledger else "",
         )
-        mesh = Mesh(config, manager, Post(NODE_NAME, self.config.node_ip))
+        trial = Trial(self.config.data_dir / "envoy")
+        mesh = Mesh(config, manager, Post(NODE_NAME, self.config.node_ip), trial)
         self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way
         await mesh.start()
         return mesh

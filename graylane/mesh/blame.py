@@ -15,6 +15,9 @@ from graylane.model.meta import Obj
 _HEAD = re.compile(r"Error adding/updating (?:listener|cluster)\(s\) ")
 _NAME = re.compile(r"(?:^|\n)[^\s:]+_\d+(?:@[^\s:]+)?: |(?:^|, )outbound\|[^\s:]+: ")
 _CONSTRAINT = re.compile(r"Proto constraint validation failed \((.*?)\)\s*(?:\n|$)", re.DOTALL)
+# Begins a message shown in full, in one of several ways, by chance. Of a large one the end, which says why, is cut off.
+_DUMP = re.compile(r"goo\.gle/debug\w*\s*")
+_CUT_OFF = "a value is not allowed"
 _FIELD = re.compile(r"(?:^|\.)(\w+)(?:\[\d+\])?: ")
 _LUA = re.compile(r'\[string "(?P<start>.+?)(?:\.\.\.)?"\]:(?P<line>\d+): ')
 _SCRIPT = re.compile(r"(?P<patch>spec\.configPatches\[\d+\]):(?P<line>\d+): ")
@@ -22,13 +25,16 @@ _CODE = ("inlineCode", "inline_code", "inlineString", "inline_string")
 _SHORTEST = 3
 
 
-def complaint(why: str) -> str:
-    """Envoy names every listener and cluster that has the same fault; one of them is enough."""
-    text = _NAME.split(_HEAD.sub("", why, count=1))
+def complaint(why: str, name: str = "") -> str:
+    """Envoy names every listener and cluster that has a fault: what it says of `name`, or of the first."""
+    own = re.search(rf"(?:^|[\s,]){re.escape(name)}: ", why) if name else None
+    text = _NAME.split(why[own.end() :] if own else _HEAD.sub("", why, count=1))
     first = next((part for part in text if part.strip()), why)
     found = _CONSTRAINT.search(first)
+    if found is None and _DUMP.match(first):
+        return _CUT_OFF
     said = found[1].rpartition(" | caused by ")[2] if found else first
-    return " ".join(said.split())
+    return " ".join(_DUMP.sub("", said).split())
 
 
 def field_of(obj: Obj, said: str) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from graylane.chain.requests import Dye
 from graylane.kit import Change, Manager
 from graylane.mesh import meshconfig, status
+from graylane.mesh.blame import complaint
 from graylane.mesh.bootstrap import BootstrapOffer
 from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.debug.istiod import Post
@@ -31,6 +32,7 @@ from graylane.mesh.filters.code import marked
 from graylane.mesh.filters.patches import bootstraps
 from graylane.mesh.findings import Finding, failed, unsupported
 from graylane.mesh.inputs import Inputs, MeshConfig, Source
+from graylane.mesh.inquiry import Inquiry, Trial
 from graylane.mesh.ledger.pipe import Pipe
 from graylane.mesh.memo import Memo
 from graylane.mesh.quarantine import Quarantine
@@ -51,7 +53,7 @@ from graylane.model.kinds import (
     TRAFFIC_ROUTING,
     Kind,
 )
-from graylane.model.meta import Key, Obj, generation_of
+from graylane.model.meta import Key, Obj, generation_of, uid_of
 
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
@@ -72,8 +74,14 @@ class _Published:
 class Mesh:
     """Start it next to a running `manager`; Envoy then connects to `xds_port` on loopback."""
 
-    def __init__(self, config: MeshConfig, manager: Manager, post: Post | None = None) -> None:
-        """`post`: where to answer questions, and to be found as Service `istiod`; None for nowhere."""
+    def __init__(
+        self, config: MeshConfig, manager: Manager, post: Post | None = None, trial: Trial | None = None
+    ) -> None:
+        """`post`: where to answer questions, and to be found as Service `istiod`; None for nowhere.
+
+        `trial` asks an Envoy that serves nobody; without one, fields that Envoy's complaints do not give away are not
+        named.
+        """
         self._manager = manager
         self._config = config
         self._store = Store(config)
@@ -86,6 +94,7 @@ class Mesh:
         self._presence = Presence(manager, post) if post else None
         self._lanes: dict[Key, frozenset[str]] = {}
         self._writer = StatusWriter(manager)
+        self._inquiry = Inquiry(trial, self._find, self._store.as_last_asked, self._tell_refusal)
         self._published: dict[int, _Published] = {}
         self._live: Compiled | None = None
         self._blocked: dict[Source, str] = {}
@@ -115,6 +124,7 @@ class Mesh:
         self._manager.listen(CONFIG_MAP, self._on_config_map)
         self._manager.listen(TRAFFIC_ROUTING, self._on_routing)
         self._writer.start()
+        self._inquiry.start()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_patience())]
 
     async def stop(self) -> None:
@@ -126,6 +136,7 @@ class Mesh:
         if self._presence:
             await self._presence.stop()
         await self._debug.stop()
+        await self._inquiry.stop()
         await self._writer.stop()
         await self._server.stop()
         if self._pipe:
@@ -133,8 +144,10 @@ class Mesh:
 
     def _on_change(self, kind: Kind, change: Change) -> None:
         self._store.take(kind, change.key, change.old, change.new)
-        if change.new is None:
+        if change.new is None or (change.old is not None and uid_of(change.old) != uid_of(change.new)):
             self._told.pop((kind.kind, change.key), None)
+            self._quarantine.forget(kind.kind, change.key)
+            self._inquiry.forget(self._quarantine.guilty)
             if kind is ENVOY_FILTER:
                 self._failed.pop(change.key, None)
         if self._store.dirty:
@@ -183,6 +196,7 @@ class Mesh:
 
     async def _compile(self) -> None:
         admitted = self._quarantine.admitted(self._store.inputs())
+        self._inquiry.forget(self._quarantine.guilty)
         self._serial += 1
         try:
             compiled = compile(admitted, self._memo, self._serial)
@@ -191,6 +205,7 @@ class Mesh:
             _LOG.exception("compiling the mesh failed")
             if self._quarantine.failed(admitted, f"it cannot be compiled: {type(error).__name__}: {error}"):
                 self._wake.set()
+            self._inquire()
             return
         self._published[self._serial] = _Published(compiled, admitted, self._store.terminating)
         await self._server.publish(compiled.snapshot)
@@ -202,8 +217,19 @@ class Mesh:
             self._unblock(report.resource)
         elif "bind" in report.reason and report.resource.type is Type.LISTENER:
             self._block(report.resource, report.reason)
-        elif self._quarantine.refused(report.resource, report.instead, report.reason):
-            self._wake.set()
+        else:
+            why = complaint(report.reason, report.resource.name)
+            if self._quarantine.refused(report.resource, report.instead, why):
+                self._wake.set()
+            self._inquire()
+
+    def _inquire(self) -> None:
+        for source, why in self._quarantine.guilty.items():
+            self._inquiry.ask(source, self._quarantine.evidence.get(source), why)
+
+    def _find(self, source: Source) -> tuple[Kind, Obj] | None:
+        obj = self._manager.view().get(_KIND_OF[source.kind], *source.key)
+        return (_KIND_OF[source.kind], obj) if obj is not None else None
 
     def _block(self, listener: Resource, reason: str) -> None:
         """An address is taken: no fault of the object's, so it stays, and the address is tried again."""
@@ -241,7 +267,15 @@ class Mesh:
             if not told and source not in unsure:
                 self._tell(_KIND_OF[source.kind], source, self._acknowledged(live, source))
         for source, why in bad.items():
-            self._tell(_KIND_OF[source.kind], source, status.kept_out(source, why))
+            self._tell(_KIND_OF[source.kind], source, self._kept_out(source, why))
+
+    def _kept_out(self, source: Source, why: str) -> Verdict:
+        part = self._inquiry.of(source)
+        return status.kept_out(source, part.said, part.path) if part else status.kept_out(source, why)
+
+    def _tell_refusal(self, source: Source) -> None:
+        if why := self._quarantine.guilty.get(source):
+            self._tell(_KIND_OF[source.kind], source, self._kept_out(source, why))
 
     def _acknowledged(self, live: Compiled, source: Source) -> Verdict:
         verdict = status.acknowledged(live, source)

@@ -20,24 +20,25 @@ C = TypeVar("C", bound=Config)
 
 
 class Quarantine:
-    """`guilty` says why each is kept out."""
+    """`guilty` says why each is kept out, `evidence` what of it was refused, if anything of it came to be."""
 
     def __init__(self) -> None:
         self.guilty: dict[Source, str] = {}
+        self.evidence: dict[Source, Resource | None] = {}
         self._suspects: dict[Source, str] = {}
         self._trial: Source | None = None
         self._last_good = Inputs()
 
     def refused(self, resource: Resource, instead: Resource | None, reason: str) -> bool:
         """Whether the inputs must be compiled again, with somebody left out. `instead` is what Envoy goes on with."""
-        return self._accuse(resource.sources - (instead.sources if instead else frozenset()), reason)
+        return self._accuse(resource.sources - (instead.sources if instead else frozenset()), reason, resource)
 
     def failed(self, inputs: Inputs, reason: str) -> bool:
         """The same for `inputs` (as admitted) that could not even be compiled: whatever is new in them is suspect."""
         known = {each.source for each in self._last_good.configs}
-        return self._accuse(frozenset(each.source for each in inputs.configs) - known, reason)
+        return self._accuse(frozenset(each.source for each in inputs.configs) - known, reason, None)
 
-    def _accuse(self, fresh: frozenset[Source], reason: str) -> bool:
+    def _accuse(self, fresh: frozenset[Source], reason: str, resource: Resource | None) -> bool:
         candidates = fresh - self.guilty.keys() - (self._suspects.keys() - {self._trial})
         if self._trial in candidates:
             candidates = frozenset((self._trial,))
@@ -45,12 +46,20 @@ class Quarantine:
             return False
         if len(candidates) == 1:
             (culprit,) = candidates
-            self.guilty[culprit] = reason
+            self.guilty[culprit], self.evidence[culprit] = reason, resource
             self._suspects.pop(culprit, None)
         else:
             self._suspects.update(dict.fromkeys(candidates, reason))
         self._trial = None
         return True
+
+    def forget(self, kind: str, key: Key) -> None:
+        """An object went. One that comes in its place, of the same name and in its first state, is another."""
+        for known in (self.guilty, self.evidence, self._suspects):
+            for source in [source for source in known if (source.kind, source.key) == (kind, key)]:
+                del known[source]
+        if self._trial not in self._suspects:
+            self._trial = None
 
     def live(self, inputs: Inputs) -> bool:
         """`inputs` (as admitted) is what Envoy has now. Whether to compile again, with the next suspect let in."""
@@ -79,6 +88,7 @@ class Quarantine:
             return inputs
         present = self._sources(inputs)
         self.guilty = {source: why for source, why in self.guilty.items() if source in present}
+        self.evidence = {source: each for source, each in self.evidence.items() if source in present}
         self._suspects = {source: why for source, why in self._suspects.items() if source in present}
         if self._trial not in self._suspects:
             self._trial = None

@@ -74,19 +74,22 @@ def waiting(compiled: Compiled, source: Source, why: str) -> Verdict:
     return Verdict(source.generation, Reason.WAITING, message, compiled.plan.findings.get(source, ()))
 
 
-def kept_out(source: Source, why: str) -> Verdict:
+def kept_out(source: Source, why: str, field: str = "") -> Verdict:
+    """`field` is what was found to be at fault; otherwise it is looked for in what Envoy says."""
     said = complaint(why)
-    message = f"Envoy refused this configuration: {said}"
-    return Verdict(source.generation, Reason.REFUSED, message, (refused(said),), said)
+    verdict = Verdict(source.generation, Reason.REFUSED, f"Envoy refused this configuration: {said}", (refused(said),))
+    return _blaming(verdict, field, said) if field else replace(verdict, refusal=said)
+
+
+def _blaming(verdict: Verdict, field: str, why: str) -> Verdict:
+    said = f"{field}: {why}"
+    return replace(verdict, message=f"Envoy refused {said}", findings=(refused(said),))
 
 
 def _with_field(verdict: Verdict, obj: Obj) -> Verdict:
     """The refusal with the field that is at fault, where the complaint gives it away."""
     field = field_of(obj, verdict.refusal) if verdict.refusal else ""
-    if not field:
-        return verdict
-    said = f"{field}: {verdict.refusal}"
-    return replace(verdict, message=f"Envoy refused {said}", findings=(refused(said),))
+    return _blaming(verdict, field, verdict.refusal) if field else verdict
 
 
 def status_patch(obj: Obj, verdict: Verdict, now: datetime) -> Obj | None:

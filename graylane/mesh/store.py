@@ -123,6 +123,10 @@ class Store:
         self.dirty = False
         return self._inputs
 
+    def as_last_asked(self) -> Inputs:
+        """What `inputs` gave last."""
+        return self._inputs
+
     def _rebuilt(self) -> Inputs:
         old, stale = self._inputs, self._stale
         return Inputs(

@@ -16,6 +16,7 @@ import yaml
 
 from graylane.client import ApiClient, ApiConfig
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
+from graylane.cluster.envoy.trial import Trial
 from graylane.errors import NotFound
 from graylane.install import install_crds
 from graylane.kit import Manager, running
@@ -164,7 +165,9 @@ async def mesh_rig(directory: Path, *, envoy: bool = True) -> AsyncIterator[Mesh
         await install_crds(client)
         manager = Manager(client)
         manager.add(meshconfig.controller())
-        mesh = Mesh(MeshConfig(access_log="", ledger=str(directory / "ledger")), manager)
+        mesh = Mesh(
+            MeshConfig(access_log="", ledger=str(directory / "ledger")), manager, trial=Trial(directory / "trial")
+        )
         await mesh.start()
         stack.push_async_callback(mesh.stop)
         await stack.enter_async_context(running(manager))

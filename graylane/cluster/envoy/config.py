@@ -6,7 +6,6 @@ is left out, and so is all that others want once Envoy has kept ending with it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import os
@@ -20,14 +19,13 @@ from graylane.cluster.envoy.amendments import Document, Offer, choose
 from graylane.cluster.envoy.binary import command_line, envoy_version, validation
 from graylane.cluster.envoy.bootstrap import Bootstrap, bootstrap_document
 from graylane.cluster.envoy.gateway import Gateway
+from graylane.cluster.envoy.trial import complaint
 from graylane.cluster.processes.child import Launch
 from graylane.errors import GraylaneError
 
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
-_PATIENCE_SECONDS = 20
 _MOST_ENDS = 3
 _KEEPS_ENDING = "Envoy kept ending with it"
-_PREFIX = "error initializing configuration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +101,8 @@ def _write(path: Path, document: Document) -> Path:
 
 async def _fault(command: tuple[str, ...]) -> str:
     """What Envoy says against a bootstrap, in a line."""
-    pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    process = await asyncio.create_subprocess_exec(*command, stdout=nothing, stderr=pipe)
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            _, said = await process.communicate()
-    except TimeoutError:
-        return f"Envoy did not say within {_PATIENCE_SECONDS} s whether it would start with it"
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-    last = lines[-1] if lines else f"exit code {process.returncode}"
-    return last.partition(_PREFIX)[2].partition("': ")[2] or last.lstrip(": ") if process.returncode else ""
+    said = (await complaint(command)).splitlines()
+    return said[-1].lstrip(": ") if said else ""
 
 
 def admin_socket(data_dir: Path) -> Path:

@@ -30,7 +30,7 @@ from graylane.mesh.encode.protos import (
 from graylane.mesh.filters.merge import merge
 from graylane.mesh.filters.patches import Patch
 from graylane.mesh.findings import Finding
-from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution
+from graylane.mesh.inputs import NO_ENDPOINTS, Block, Endpoint, Protocol, Resolution, Source
 from graylane.mesh.numbers import MOST, natural
 from graylane.mesh.snapshot import Resource, Through, Type, resource
 from graylane.mesh.table import PASSTHROUGH, SELF
@@ -230,16 +230,25 @@ def _outlier(message: Any, block: Block) -> None:
     message.common_lb_config.healthy_panic_threshold.value = float(block.get("minHealthPercent") or 0)
 
 
-def assignment(name: str, endpoints: tuple[Endpoint, ...], port: str, doors: frozenset[str] = frozenset()) -> Resource:
+def assignment(
+    name: str,
+    endpoints: tuple[Endpoint, ...],
+    port: str,
+    doors: frozenset[str] = frozenset(),
+    sources: frozenset[Source] = frozenset(),
+) -> Resource:
     """Always sent, even when empty: a cluster without it keeps everything behind it waiting.
 
     `doors` are the inbound listeners that stand before some of these, which are called directly where there is none.
+    `sources` are the objects that list them, if any do.
     """
-    found = _assigned(name, endpoints, port, {})
-    return replace(found, through=Through(doors, partial(_assigned, name, endpoints, port))) if doors else found
+    build = partial(_assigned, name, endpoints, port, sources)
+    return replace(build({}), through=Through(doors, build)) if doors else build({})
 
 
-def _assigned(name: str, endpoints: tuple[Endpoint, ...], port: str, doors: Mapping[str, str]) -> Resource:
+def _assigned(
+    name: str, endpoints: tuple[Endpoint, ...], port: str, sources: frozenset[Source], doors: Mapping[str, str]
+) -> Resource:
     message = endpoint_pb2.ClusterLoadAssignment()
     fill(message, name, endpoints, port)
     for entry in (entry for group in message.endpoints for entry in group.lb_endpoints if doors):
@@ -250,7 +259,7 @@ def _assigned(name: str, endpoints: tuple[Endpoint, ...], port: str, doors: Mapp
             # With another version it is another endpoint: no connection is kept to a listener as it was.
             internal.server_listener_name, internal.endpoint_id = where, f"{called}#{doors[where]}"
             entry.metadata.filter_metadata["envoy.lb"]["hash_key"] = called  # as when it is called directly
-    return resource(Type.ENDPOINTS, name, message)
+    return resource(Type.ENDPOINTS, name, message, sources)
 
 
 def fill(message: Any, name: str, endpoints: tuple[Endpoint, ...], port: str) -> None:

@@ -90,7 +90,8 @@ def _before(doors: Resources, plan: Plan, spec: ClusterSpec) -> Iterable[str]:
 
 
 def _assignment(plan: Plan, spec: ClusterSpec, through: frozenset[str]) -> Resource:
-    return clusters.assignment(spec.name, plan.picked(spec), spec.port.name, through)
+    sources = spec.service.sources if spec.service.listed is not None else frozenset[Source]()
+    return clusters.assignment(spec.name, plan.picked(spec), spec.port.name, through, sources)
 
 
 def _large(plan: Plan, memo: Memo) -> frozenset[str]:

@@ -44,11 +44,20 @@ def routes(*regexes: str) -> Any:
         ),
         (NO_FILE, "Invalid path: /no/such.pem"),
         ("invalid perl operator: (?>", "invalid perl operator: (?>"),
+        ('goo.gle/debugonly    \nname: "t"\nvirtual_hosts {\n  name: "a"\n  dom', "a value is not allowed"),
+        ("Invalid duration: goo.gle/debugproto  \nseconds: -1\n", "Invalid duration: seconds: -1"),
         ("Only unique values for domains are permitted", "Only unique values for domains are permitted"),
     ],
 )
 def test_a_complaint_is_one_line_said_once(why: str, said: str) -> None:
     assert complaint(why) == said
+
+
+def test_of_several_complaints_the_one_about_a_resource_is_told() -> None:
+    why = "Error adding/updating cluster(s) mine: malformed IP address: x, outbound|80||b: no, yours: not that"
+    assert complaint(why, "mine") == "malformed IP address: x"
+    assert complaint(why, "outbound|80||b") == "no, yours: not that"
+    assert complaint(complaint(why, "mine"), "mine") == complaint(why, "mine")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,15 @@ def test_a_changed_object_gets_another_chance() -> None:
     assert quarantine.guilty == {}
 
 
+def test_an_object_that_is_made_anew_has_no_past() -> None:
+    quarantine, bad = Quarantine(), service("a")
+    quarantine.refused(table(bad), None, "bad")
+    quarantine.refused(table(service("b"), service("c")), None, "bad")
+    quarantine.forget("VirtualService", bad.source.key)
+    quarantine.forget("VirtualService", service("b").source.key)
+    assert kept(quarantine.admitted(inputs(service("a"), service("b"), service("c")))) == [("a", 1), ("b", 1)]
+
+
 def test_several_suspects_are_held_back_and_let_in_one_at_a_time() -> None:
     quarantine = Quarantine()
     found = [service(name) for name in "abc"]
