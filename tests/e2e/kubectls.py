@@ -8,6 +8,7 @@ well, which is put beside the environment's own when it is first asked for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import os
@@ -60,9 +61,10 @@ def _install(requirement: str, home: Path) -> None:
     """In a folder of its own first: whoever installs at the same time finds all of it or nothing."""
     with tempfile.TemporaryDirectory(dir=home.parent, ignore_cleanup_errors=True) as made:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries=0", "--target", made]
-        done = subprocess.run([*pip, requirement], capture_output=True, timeout=90, check=False)
-        if done.returncode == 0 and not home.exists():
-            Path(made).rename(home)
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run([*pip, requirement], capture_output=True, timeout=90, check=True)
+            if not home.exists():
+                Path(made).rename(home)
 
 
 @dataclass(frozen=True, slots=True)
