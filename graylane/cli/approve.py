@@ -1,7 +1,7 @@
 """`graylane approve`: let paused releases go on.
 
-Shell. In: Rollouts. Out: one line each. The approval is bound to the revision and step that were read, or to those
-named with --revision and --step; a release that has moved on meanwhile is not approved.
+Shell. In: Rollouts. Out: one line each, or the object. The approval is bound to the revision and step that were read,
+or to those named with --revision and --step; a release that has moved on meanwhile is not approved.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from graylane.cli.options import Context, Kubeconfig, Namespace, Rollouts, Scope
+from graylane.cli.options import Changed, Context, Kubeconfig, Namespace, Rollouts, Scope, Shape
 
 
 def command(
@@ -21,6 +21,7 @@ def command(
     ] = 0,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the releases have ended.")] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long --wait waits for each release.")] = 300,
+    output: Changed = Shape.TEXT,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespace = "",
@@ -31,4 +32,4 @@ def command(
     from graylane.cli.releasing import approve
 
     wish = Wish(approve, tuple(rollouts), revision, step)
-    run_async(carry_out(wish, Scope(kubeconfig, context, namespace), timeout if wait else None))
+    run_async(carry_out(wish, Scope(kubeconfig, context, namespace), timeout if wait else None, output))

@@ -21,6 +21,15 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
+class Shape(StrEnum):
+    """How objects that were changed are printed on stdout: `text` is a line for each, `name` names each."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One namespace of one cluster, as far as the user said; None and "" mean that we find it out."""
@@ -46,6 +55,7 @@ Namespace = Annotated[
     str, typer.Option("--namespace", "-n", metavar="NAME", help="Default: the context's namespace.", show_default=False)
 ]
 Output = Annotated[Format, typer.Option("--output", "-o", help="How to print the result.")]
+Changed = Annotated[Shape, typer.Option("--output", "-o", help="What to print: a line, the object, or its name.")]
 Data = Annotated[
     Path | None,
     typer.Option(

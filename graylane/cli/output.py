@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from graylane.cli.options import Format
+from graylane.cli.options import Format, Shape
+from graylane.model.meta import Obj, name_of
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 _WORDS = {  # words of the status view that carry a judgement
@@ -67,6 +68,30 @@ def dump(value: Any, form: Format) -> str:
     import yaml
 
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()
+
+
+class Objects:
+    """Objects that were changed, printed one after the other as kubectl does: JSON as it is, YAML parted by `---`."""
+
+    def __init__(self, shape: Shape, kind: str) -> None:
+        self._shape = shape
+        self._kind = kind  # as kubectl names it: `deployment.apps`
+        self._several = False
+
+    def show(self, obj: Obj, says: str) -> None:
+        """`says` is the line for people."""
+        if self._shape is Shape.YAML and self._several:
+            print("---")
+        self._several = True
+        print(self._text(obj, says), flush=True)
+
+    def _text(self, obj: Obj, says: str) -> str:
+        if self._shape is Shape.TEXT:
+            return says
+        if self._shape is Shape.NAME:
+            return f"{self._kind}/{name_of(obj)}"
+        metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+        return dump({**obj, "metadata": metadata}, Format(self._shape))
 
 
 def dump_line(value: Any) -> str:

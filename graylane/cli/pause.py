@@ -1,19 +1,24 @@
 """`graylane pause`: hold releases where they are (`spec.strategy.paused`).
 
-Shell. In: Rollouts. Out: one line each.
+Shell. In: Rollouts. Out: one line each, or the object.
 """
 
 from __future__ import annotations
 
-from graylane.cli.options import Context, Kubeconfig, Namespace, Rollouts, Scope
+from graylane.cli.options import Changed, Context, Kubeconfig, Namespace, Rollouts, Scope, Shape
 
 
 def command(
-    rollouts: Rollouts, kubeconfig: Kubeconfig = None, context: Context = None, namespace: Namespace = ""
+    rollouts: Rollouts,
+    output: Changed = Shape.TEXT,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespace = "",
 ) -> None:
     """Hold releases where they are; `resume` lets them go on."""
     from graylane.cli.connect import run_async
     from graylane.cli.release_verbs import Wish, carry_out
     from graylane.cli.releasing import pause
 
-    run_async(carry_out(Wish(pause, tuple(rollouts)), Scope(kubeconfig, context, namespace)))
+    wish = Wish(pause, tuple(rollouts))
+    run_async(carry_out(wish, Scope(kubeconfig, context, namespace), shape=output))

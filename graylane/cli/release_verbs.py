@@ -1,7 +1,7 @@
 """Carries out one release verb on several Rollouts: all are checked before any is changed.
 
-Shell. In: a verb from `releasing.py`, names, a scope. Out: one line per Rollout. A patch that meets a newer version is
-tried again only if the revision and the step are still those that were decided on.
+Shell. In: a verb from `releasing.py`, names, a scope. Out: one line per Rollout, or the Rollout itself. A patch that
+meets a newer version is tried again only if the revision and the step are still those that were decided on.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from orjson import dumps, loads
 from graylane.cli.connect import connect
 from graylane.cli.exits import Refused
 from graylane.cli.naming import rollout_named
-from graylane.cli.options import Scope
-from graylane.cli.output import progress
+from graylane.cli.options import Scope, Shape
+from graylane.cli.output import Objects, progress
 from graylane.cli.releasing import Seen, Verb, parse_name
 from graylane.cli.watching import until
 from graylane.client import ApiClient
@@ -23,6 +23,7 @@ from graylane.model.kinds import ROLLOUT
 from graylane.model.managers import verbs_of
 from graylane.model.meta import Key, Obj, condition, dig, name_of
 
+_KIND = "rollout.rollouts.kruise.io"
 _TRIES = 5
 
 
@@ -40,18 +41,26 @@ class Wish:
     afterwards: str = ""
 
 
-async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None) -> None:
+async def carry_out(wish: Wish, scope: Scope, wait_seconds: float | None = None, shape: Shape = Shape.TEXT) -> None:
+    """Of who waits, objects are printed as they are in the end."""
+    shown, in_the_end = Objects(shape, _KIND), wait_seconds is not None and shape is not Shape.TEXT
     async with connect(scope) as (client, namespace):
         read = [await rollout_named(client, parse_name(name), namespace) for name in wish.names]
         for rollout in read:
             _check(wish, rollout)
+        changed = []
         for rollout in read:
-            print(await _change(client, wish, rollout), flush=True)
+            now, says = await _change(client, wish, rollout)
+            changed.append(now)
+            if in_the_end:
+                progress(says)
+            else:
+                shown.show(now, says)
         if wish.afterwards:
             progress(wish.afterwards)
         if wait_seconds is not None:
-            for rollout in read:
-                await _wait(client, Key(namespace, name_of(rollout)), wait_seconds)
+            for rollout in changed:
+                shown.show(*await _wait(client, rollout, wait_seconds))
 
 
 async def grant(client: ApiClient, namespace: str, wish: Wish) -> list[str]:
@@ -59,7 +68,7 @@ async def grant(client: ApiClient, namespace: str, wish: Wish) -> list[str]:
     read = [await rollout_named(client, name, namespace) for name in wish.names]
     for rollout in read:
         _check(wish, rollout)
-    return [await _change(client, wish, rollout) for rollout in read]
+    return [(await _change(client, wish, rollout))[1] for rollout in read]
 
 
 def _check(wish: Wish, rollout: Obj) -> None:
@@ -71,13 +80,14 @@ def _check(wish: Wish, rollout: Obj) -> None:
     wish.verb(rollout)
 
 
-async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> str:
+async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> tuple[Obj, str]:
+    """What it is now, and the line that says what was done."""
     decided, manager = Seen.of(rollout), verbs_of(await _user(client))
     key = Key(rollout["metadata"]["namespace"], name_of(rollout))
     for _ in range(_TRIES):
         change = wish.verb(rollout)
         try:
-            await client.patch(
+            changed = await client.patch(
                 ROLLOUT, key.name, key.namespace, change.patch, subresource=change.subresource, manager=manager
             )
         except Conflict:
@@ -88,7 +98,7 @@ async def _change(client: ApiClient, wish: Wish, rollout: Obj) -> str:
                     f"step {Seen.of(rollout).step}; look at it with `graylane status {key.name}` and decide again"
                 ) from None
             continue
-        return change.says
+        return changed, change.says
     raise Conflict(f'rollout "{key.name}" changes too fast to be patched; try again')
 
 
@@ -102,13 +112,14 @@ async def _user(client: ApiClient) -> str:
     return str(dig(loads(answer), "status", "userInfo", "username", default=""))
 
 
-async def _wait(client: ApiClient, key: Key, seconds: float) -> None:
+async def _wait(client: ApiClient, rollout: Obj, seconds: float) -> tuple[Obj, str]:
     """Until the release has ended, one way or the other."""
-    final = await until(client, ROLLOUT, key, _is_over, seconds, f"the end of rollout {key.name}'s release")
+    name = name_of(rollout)
+    final = await until(client, ROLLOUT, rollout, _is_over, seconds, f"the end of rollout {name}'s release")
     succeeded = condition(final, "Succeeded") or {}
     word = "succeeded" if succeeded.get("status") == "True" else "was rolled back"
     detail = succeeded.get("message") or dig(final, "status", "message", default="")
-    print(f"rollout.rollouts.kruise.io/{key.name} {word}: {detail}", flush=True)
+    return final, f"{_KIND}/{name} {word}: {detail}"
 
 
 def _is_over(rollout: Obj) -> bool:

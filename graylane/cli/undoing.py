@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graylane.cli.exits import Refused
 from graylane.model.meta import Obj, annotations_of, controller_of, dig, name_of, uid_of
-from graylane.model.patches import create_merge_patch
+from graylane.model.patches import create_merge_patch, merge_patch
 from graylane.model.revisions import (
     DEPLOYMENT_REVISION,
     bare_template,
@@ -24,12 +24,22 @@ from graylane.model.rollout import IN_PROGRESSING, Phase
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """`patch` is None where the template is already the wanted one. `afterwards`: what follows, or is left to do."""
+    """`patch` of the `present` Deployment is None where its template is already the wanted one. `afterwards`: what
+    follows, or is left to do."""
 
-    deployment: str
+    present: Obj
     revision: int
     patch: Obj | None
     afterwards: str
+
+    @property
+    def deployment(self) -> str:
+        return name_of(self.present)
+
+    def rehearsed(self) -> Obj:
+        """The Deployment as it would be."""
+        found: Obj = merge_patch(self.present, self.patch or {})
+        return found
 
     @property
     def says(self) -> str:
@@ -45,12 +55,12 @@ def undo(rollout: Obj, deployment: Obj, replica_sets: Iterable[Obj], to_revision
     template = bare_template(template_of(target))
     old = template_of(deployment)
     if revision_of(old) == revision_of(template):
-        return Undo(name_of(deployment), number_of(target), None, _left(rollout, deployment))
+        return Undo(deployment, number_of(target), None, _left(rollout, deployment))
     change = {
         "metadata": {"resourceVersion": deployment["metadata"]["resourceVersion"]},
         "spec": {"template": create_merge_patch(old, template)},
     }
-    return Undo(name_of(deployment), number_of(target), change, _left(rollout, deployment) or _next(rollout))
+    return Undo(deployment, number_of(target), change, _left(rollout, deployment) or _next(rollout))
 
 
 def number_of(replica_set: Obj) -> int:

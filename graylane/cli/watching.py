@@ -1,6 +1,6 @@
 """Waits for one object to become what we want, woken by the API, never by a clock.
 
-Shell. In: a client, an object's key, a predicate, a deadline. Out: the object as it then is, or `GaveUp` with what it
+Shell. In: a client, an object, a predicate, a deadline. Out: the object as it then is, or `GaveUp` with what it
 said last.
 """
 
@@ -13,26 +13,25 @@ from graylane.cli.exits import GaveUp
 from graylane.client import ApiClient
 from graylane.errors import Gone, Unavailable
 from graylane.model.kinds import Kind
-from graylane.model.meta import Key, Obj, dig, rv_of
+from graylane.model.meta import Key, Obj, dig, key_of, rv_of
 
 _RECONNECT_SECONDS = 0.5
 
 
-async def until(client: ApiClient, kind: Kind, key: Key, done: Callable[[Obj], bool], seconds: float, what: str) -> Obj:
-    """Raises `NotFound` when the object goes away meanwhile."""
-    last: list[Obj] = []
+async def until(client: ApiClient, kind: Kind, obj: Obj, done: Callable[[Obj], bool], seconds: float, what: str) -> Obj:
+    """`obj` is what we know of it. Raises `NotFound` when the object goes away meanwhile."""
+    last = [obj]
     try:
         async with asyncio.timeout(seconds):
-            return await _follow(client, kind, key, done, last)
+            return await _follow(client, kind, key_of(obj), done, last)
     except TimeoutError as error:
-        message = dig(last[-1], "status", "message", default="no status") if last else "not read yet"
+        message = dig(last[0], "status", "message", default="no status")
         raise GaveUp(f"waited {seconds:g} s for {what}; it says: {message}") from error
 
 
 async def _follow(client: ApiClient, kind: Kind, key: Key, done: Callable[[Obj], bool], last: list[Obj]) -> Obj:
     while True:
-        obj = await client.get(kind, key.name, key.namespace)
-        last.append(obj)
+        last[:] = [obj := await client.get(kind, key.name, key.namespace)]
         if done(obj):
             return obj
         fields = f"metadata.name={key.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import pytest
@@ -131,9 +132,14 @@ async def test_several_are_undone_at_once_or_none(server: Server, capsys: pytest
     deployment = await server.client.get(DEPLOYMENT, "api", "default")
     await server.client.create(REPLICA_SET, _replica_set(deployment, 1))
     assert await asyncio.to_thread(run, ["undo", "web", "rollout/api", "--dry-run", *options]) == 0
+    assert await asyncio.to_thread(run, ["undo", "web", "--dry-run", "-o", "json", *options]) == 0
+    dry = capsys.readouterr().out.split("\n", 2)
+    assert dry[1] == "deployment.apps/api rolled back to revision 1 (dry run)"
+    assert image(json.loads(dry[2])) == "v1", "what it would be"
+    assert image(await server.client.get(DEPLOYMENT, "web", "default")) == "v2"
     assert await asyncio.to_thread(run, ["undo", "web", "rollout/api", *options]) == 0
     told = capsys.readouterr()
-    assert told.out.splitlines()[2:] == [
+    assert told.out.splitlines() == [
         "deployment.apps/web rolled back to revision 1",
         "deployment.apps/api rolled back to revision 1",
     ]

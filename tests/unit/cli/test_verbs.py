@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli.conftest import Server
 from graylane.cli import release_verbs
@@ -218,6 +219,39 @@ async def test_pause_and_resume_are_a_pair(server: Server) -> None:
     assert await typed("resume", "rollouts-a", *kubeconfig) == 0
 
 
+async def test_what_was_changed_is_printed_as_kubectl_prints_it(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await applied(server)
+    both, kubeconfig = ("rollouts-a", "rollouts-b"), ("--kubeconfig", str(server.kubeconfig))
+    await pause_release(server, *both)
+
+    async def told(*words: str) -> str:
+        assert await typed(*words, *kubeconfig) == 0
+        return capsys.readouterr().out
+
+    assert (await told("pause", *both, "-o", "name")).split() == [f"rollout.rollouts.kruise.io/{name}" for name in both]
+    resumed = json.loads(await told("resume", "rollouts-a", "-o", "json"))
+    assert (resumed["kind"], resumed["spec"]["strategy"]["paused"]) == ("Rollout", False)
+    assert "managedFields" not in resumed["metadata"]
+    documents = list(yaml.safe_load_all(await told("approve", *both, "-o", "yaml")))
+    assert [dig(each, "status", "canaryStatus", "currentStepState") for each in documents] == ["StepReady"] * 2
+    aborted = asyncio.create_task(told("abort", "rollouts-a", "--wait", "-o", "json"))
+    await eventually(lambda: annotation_of(server, "rollouts-a"))
+    await server.client.patch(ROLLOUT, "rollouts-a", "default", {"status": OVER}, subresource="status")
+    assert json.loads(await aborted)["status"]["phase"] == "Healthy", "of who waits, what it is in the end"
+
+
+OVER = {
+    "phase": "Healthy",
+    "conditions": [{"type": "Succeeded", "status": "False", "reason": "Aborted", "message": "aborted"}],
+}
+
+
+async def annotation_of(server: Server, name: str) -> bool:
+    return "graylane.dev/abort" in annotations_of(await rollout(server, name))
+
+
 async def test_a_rollout_that_does_not_exist_is_named(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     kubeconfig = ("--kubeconfig", str(server.kubeconfig))
     for verb in ("approve", "abort", "status"):
@@ -228,7 +262,7 @@ async def test_a_rollout_that_does_not_exist_is_named(server: Server, capsys: py
 async def test_a_stream_of_documents_is_one_json_to_a_line(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     await applied(server)
     await pause_release(server, "rollouts-a")
-    command = ("status", "-w", "-o", "json", "--until", "paused", "--timeout", "20")
+    command = ("status", "-w", "-o", "json", "--until", "paused", "--timeout", "60")
     watching = asyncio.create_task(typed(*command, "--kubeconfig", str(server.kubeconfig)))
     told = Told(capsys)
     await eventually(lambda: "rollouts-b" in told.text, 30, "a first document")
@@ -258,7 +292,7 @@ async def test_a_release_that_is_deleted_ends_the_wait_for_it(
 ) -> None:
     await applied(server)
     await pause_release(server, "rollouts-a")
-    command = ("status", "rollouts-a", "--until", "done", "--timeout", "20", "--kubeconfig", str(server.kubeconfig))
+    command = ("status", "rollouts-a", "--until", "done", "--timeout", "60", "--kubeconfig", str(server.kubeconfig))
     watching = asyncio.create_task(typed(*command))
     told = Told(capsys)
     await eventually(lambda: "rollouts-a" in told.text, 30, "a first look")
@@ -305,7 +339,7 @@ async def test_watching_ends_when_every_release_waits(server: Server, capsys: py
     await applied(server)
     await pause_release(server, "rollouts-a")
     watching = asyncio.create_task(
-        typed("status", "--until", "paused", "--timeout", "20", "--kubeconfig", str(server.kubeconfig))
+        typed("status", "--until", "paused", "--timeout", "60", "--kubeconfig", str(server.kubeconfig))
     )
     await pause_release(server, "rollouts-b")
     assert await watching == 0
@@ -364,7 +398,7 @@ async def test_rights_in_one_namespace_are_enough_to_follow_its_chain(
     await applied(server)
     await pause_release(server, "rollouts-a", "rollouts-b")
     stranger = await account_of_one_namespace(server)
-    assert await typed("status", "--until", "paused", "--timeout", "20", "--kubeconfig", str(stranger)) == 0
+    assert await typed("status", "--until", "paused", "--timeout", "60", "--kubeconfig", str(stranger)) == 0
     assert re.search("release rollouts-b .* waiting.*: approval", capsys.readouterr().out)
 
 
