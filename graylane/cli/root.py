@@ -15,9 +15,10 @@ import typer
 from typer.core import TyperGroup
 
 from graylane import __version__
+from graylane.cli import usage
 from graylane.cli.exits import Exit, code_of, line_of
 from graylane.cli.logs import DEBUG, debugging
-from graylane.errors import GraylaneError
+from graylane.errors import GraylaneError, UserError
 
 VERBS = (
     "up",
@@ -61,6 +62,11 @@ class Verbs(TyperGroup):
         except BrokenPipeError:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (keeps the interpreter's own flush at exit quiet)
             return Exit.DONE
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            raise UserError(usage.no_verb(args[0], VERBS))
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
@@ -113,12 +119,15 @@ def run(arguments: list[str]) -> int:
     debug = debugging()
     arguments = [argument for argument in arguments if argument != _DEBUG]
     try:
-        return int(_root().main(arguments, prog_name="graylane", standalone_mode=True) or 0)
+        code = _root().main(arguments or ["--help"], prog_name="graylane", standalone_mode=False)
+        return code if isinstance(code, int) else Exit.DONE
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except Exception as error:
+        if wrong := usage.line_of(error):
+            error = UserError(wrong)
         return _tell(error, debug)
 
 

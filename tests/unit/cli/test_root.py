@@ -53,9 +53,33 @@ def test_the_root_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Exit codes" in text
 
 
-def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["aprove"]) == Exit.USAGE
-    assert "aprove" in capsys.readouterr().err
+MISTYPED = {
+    "aprove rollouts-a": "there is no verb aprove; did you mean approve?",
+    "frobnicate": "there is no verb frobnicate; see `graylane --help`",
+    "status --untl paused": "status has no option --untl; did you mean --until?",
+    "up --gateway-prt 30090": "up has no option --gateway-prt; did you mean --gateway-port?",
+    "status -z": "status has no option -z; see `graylane status --help`",
+    "--hepl": "there is no option --hepl; did you mean --help?",
+    "approve": "approve: missing argument 'ROLLOUT'; see `graylane approve --help`",
+    "history -o wide": (
+        "history: invalid value for '--output' / '-o': 'wide' is not one of 'text', 'json', 'yaml'; "
+        "see `graylane history --help`"
+    ),
+}
+
+
+@pytest.mark.parametrize("typed", MISTYPED)
+def test_what_is_mistyped_is_answered_in_one_line_with_what_was_meant(
+    typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(typed.split()) == Exit.USAGE
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"graylane: {MISTYPED[typed]}\n")
+
+
+def test_who_types_no_verb_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == Exit.DONE
+    assert "  approve " in capsys.readouterr().out
 
 
 def test_an_error_is_one_line_without_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
