@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from graylane.cli import logs
+from graylane.cli import addresses, logs
 from graylane.cli.background import PipeReporter, Reporter, start
 from graylane.cli.datadir import DataDir, Running, default_data
 from graylane.cli.examples import scenario
@@ -138,6 +138,8 @@ async def _start(cluster: Cluster, manifests: list[Manifest], data: DataDir, rep
         await _apply(cluster, manifests, reporter)
     own = Process.own()
     running = Running(own.pid, own.started, str(cluster.kubeconfig_path), cluster.gateway_url)
+    config = cluster.config
+    addresses.keep(data.path, addresses.Addresses(config.node_ip, config.api_port, config.gateway_port))
     data.announce(running)
     reporter.ready(running)
 

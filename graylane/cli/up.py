@@ -15,7 +15,7 @@ import typer
 
 from graylane.cli.options import Data
 
-API_PORT, GATEWAY_PORT = 6443, 30080
+_LAST = "as the last time here, at first"
 
 
 class PodNetwork(StrEnum):
@@ -63,11 +63,20 @@ def command(
         list[Path] | None,
         typer.Option("--filename", "-f", metavar="FILE", help="Apply this file or folder; - is standard input."),
     ] = None,
-    api_port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes a free one.")] = API_PORT,
+    api_port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help=f"Default: {_LAST} 6443; 0 takes a free one."),
+    ] = None,
     gateway_port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="30000 to 32767; 0 takes a free one.")
-    ] = GATEWAY_PORT,
-    node_ip: Annotated[str, typer.Option(metavar="IP", help="The node's own address, of 127.0.0.0/8.")] = "127.0.0.1",
+        int | None,
+        typer.Option(
+            metavar="PORT", min=0, max=65535, help=f"Default: {_LAST} 30080; 30000 to 32767, 0 takes a free one."
+        ),
+    ] = None,
+    node_ip: Annotated[
+        str | None,
+        typer.Option(metavar="IP", help=f"The node's own address, of 127.0.0.0/8; default: {_LAST} 127.0.0.1."),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A YAML file that maps images to commands.")
     ] = None,
@@ -86,16 +95,20 @@ def command(
     lifeline_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start or resume the embedded cluster; prints its kubeconfig and the gateway's URL."""
-    from graylane.cli import serve
+    from graylane.cli import addresses, serve
     from graylane.cli.datadir import DataDir, default_data
+    from graylane.cli.output import progress
 
     place = DataDir((data or default_data()).absolute())
+    where, kept = addresses.chosen(place.path, node_ip, api_port, gateway_port)
+    if kept:
+        progress(kept)
     options = UpOptions(
         place.path,
         tuple(filename or ()),
-        api_port,
-        gateway_port,
-        node_ip,
+        where.api_port,
+        where.gateway_port,
+        where.node_ip,
         images,
         pod_network.value,
         ledger is Switch.ON,

@@ -34,11 +34,9 @@ class Up:
 
     def start(self, *arguments: str) -> None:
         """Returns when `up` says that it is ready."""
-        command = [*GRAYLANE, "up", "--data", str(self.data), f"--node-ip={self.node_ip}", *arguments]
-        ports = self._ports()
-        self.process = subprocess.Popen(
-            [*command, *ports], stdout=subprocess.PIPE, stderr=self._log().open("a"), text=True
-        )
+        first = [f"--node-ip={self.node_ip}", "--api-port=0", "--gateway-port=0"] if self.running is None else []
+        command = [*GRAYLANE, "up", "--data", str(self.data), *first, *arguments]  # later it is where it was
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log().open("a"), text=True)
         assert self.process.stdout is not None
         self.output = ""
         for line in self.process.stdout:
@@ -47,13 +45,6 @@ class Up:
                 break
         self.running = DataDir(self.data).running()
         assert self.running is not None, f"up did not start:\n{self.output}\n{self._log().read_text()}"
-
-    def _ports(self) -> list[str]:
-        """Free ones at first; the same again later, as a person who types `up` twice has them."""
-        if self.running is None:
-            return ["--api-port=0", "--gateway-port=0"]
-        api = json.loads(self.kubectl("config", "view", "-o", "json"))["clusters"][0]["cluster"]["server"]
-        return [f"--api-port={api.rpartition(':')[2]}", f"--gateway-port={self.gateway.rpartition(':')[2]}"]
 
     def _log(self) -> Path:
         return self.data.with_suffix(".stderr")

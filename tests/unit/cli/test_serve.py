@@ -36,6 +36,7 @@ class Cluster:
     told: list[str] = []
 
     def __init__(self, config: Any) -> None:
+        self.config = config
         self.told.append(f"api {config.api_port} gateway {config.gateway_port}")
 
     async def start(self, progress: Callable[[str], None]) -> None:
@@ -64,7 +65,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> type[Cluster]:
 def _config(
     data: Path, node_ip: str, api_port: int, gateway_port: int, images: Path | None, _network: str, _ledger: bool
 ) -> SimpleNamespace:
-    return SimpleNamespace(api_port=api_port, gateway_port=gateway_port)
+    return SimpleNamespace(node_ip=node_ip, api_port=api_port, gateway_port=gateway_port)
 
 
 def options(tmp_path: Path) -> UpOptions:
