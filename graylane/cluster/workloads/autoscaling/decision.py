@@ -80,7 +80,8 @@ def decide(facts: Facts, readings: Readings) -> Decision:
     """The next size of the target."""
     if isinstance(facts.scale, str):
         return _no_scale(facts, facts.scale)
-    memory = (facts.memory or Memory((Note(facts.now, facts.scale.wanted),))).settled(facts.scale.wanted)
+    first, behavior = Memory((Note(facts.now, facts.scale.wanted),)), dig(facts.autoscaler, "spec", "behavior")
+    memory = (facts.memory or first).settled(facts.scale.wanted, behavior)
     look = _Look(facts, facts.scale.wanted, memory).saying(
         Condition(ABLE, "True", "SucceededGetScale", "the HPA controller was able to get the target's current scale")
     )

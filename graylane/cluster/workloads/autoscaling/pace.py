@@ -70,14 +70,23 @@ class Memory:
     taken: tuple[Note, ...] = ()
     asked: Asked | None = None
 
-    def settled(self, current: int) -> Memory:
-        """Once the size asked for is there, it counts as a change."""
-        asked = self.asked
-        if asked is None or asked.after != current:
-            return replace(self, asked=None)
+    def settled(self, current: int, behavior: Obj | None) -> Memory:
+        """Once the size asked for is there, it counts as a change; where there is no behavior, nobody counts."""
+        asked, idle = self.asked, replace(self, asked=None)
+        if asked is None or asked.after != current or behavior is None:
+            return idle
+        change = Note(asked.at, abs(asked.after - asked.before))
         if asked.after > asked.before:
-            return replace(self, asked=None, added=(*self.added, Note(asked.at, asked.after - asked.before)))
-        return replace(self, asked=None, taken=(*self.taken, Note(asked.at, asked.before - asked.after)))
+            return replace(idle, added=_stored(self.added, change, behavior.get("scaleUp")))
+        return replace(idle, taken=_stored(self.taken, change, behavior.get("scaleDown")))
+
+
+def _stored(notes: tuple[Note, ...], new: Note, rules: Obj | None) -> tuple[Note, ...]:
+    """In the place of one that its own direction has no more use for, as in Kubernetes, whatever the other has."""
+    periods = [policy["periodSeconds"] for policy in (rules or {}).get("policies") or ()]
+    oldest = new.at - timedelta(seconds=max(periods, default=15))
+    stale = [index for index, note in enumerate(notes) if note.at < oldest]
+    return (*notes[: stale[-1]], new, *notes[stale[-1] + 1 :]) if stale else (*notes, new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +200,7 @@ def _allowed(policy: Obj, wish: Wish, memory: Memory, sign: int) -> int:
 
 
 def _kept(memory: Memory, wish: Wish, behavior: Obj) -> Memory:
-    """With this recommendation, and without what no window or period reaches back to."""
+    """With this recommendation, and without those that no window reaches back to."""
     oldest = wish.now - max(_window_up(behavior), _window_down(behavior))
-    recommended = tuple(note for note in memory.recommended if note.at >= oldest)
-    return replace(
-        memory,
-        recommended=(*recommended, Note(wish.now, wish.proposed)),
-        added=_within(memory.added, wish.now - _longest(behavior.get("scaleUp"), behavior.get("scaleDown"))),
-        taken=_within(memory.taken, wish.now - _longest(behavior.get("scaleUp"), behavior.get("scaleDown"))),
-    )
-
-
-def _within(notes: tuple[Note, ...], oldest: datetime) -> tuple[Note, ...]:
-    return tuple(note for note in notes if note.at >= oldest)
-
-
-def _longest(*rules: Obj | None) -> timedelta:
-    periods = [policy["periodSeconds"] for each in rules for policy in (each or {}).get("policies") or ()]
-    return timedelta(seconds=max(periods, default=15))
+    recent = tuple(note for note in memory.recommended if note.at >= oldest)
+    return replace(memory, recommended=(*recent, Note(wish.now, wish.proposed)))
