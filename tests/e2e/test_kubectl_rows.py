@@ -471,7 +471,7 @@ async def test_nodes_are_cordoned_tainted_and_drained(kubectl: Kubectl, cluster:
 @every_kubectl
 async def test_what_is_not_served_is_refused_by_name(kubectl: Kubectl) -> None:
     await kubectl.apply(pod("p"))
-    assert "Metrics API not available" in await kubectl.fails("top", "pods")
+    assert "metrics not available yet" in await kubectl.fails("top", "pods")  # nobody runs it
     assert "pods/ephemeralcontainers" in await kubectl.fails("debug", "p", "--image=x:1")
     assert "doesn't have a resource type" in await kubectl.fails("get", "volcanoes")
     assert "doesn't have a resource type" in await kubectl.fails("get", "componentstatuses")

@@ -471,8 +471,6 @@ async def test_what_is_not_served_is_refused_by_name(kubectl: Kubectl, web: Obj)
     assert debug.code == 1
     assert "does not serve pods/ephemeralcontainers" in debug.err
     assert "use kubectl exec" in debug.err
-    top = await kubectl.run("top", "pods")
-    assert "Metrics API not available" in top.err
 
 
 async def test_a_client_that_speaks_only_spdy_is_told_which_one_to_use(rig: Rig, web: Obj) -> None:
