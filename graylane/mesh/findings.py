@@ -82,8 +82,16 @@ def no_workloads(selector: Mapping[str, str]) -> Finding:
     return not_found("selector", ",".join(f"{name}={value}" for name, value in sorted(selector.items())))
 
 
+_OTHER_PROTOCOL = "is taken with another protocol"
+
+
 def conflict(port: int, holder: str) -> Finding:
-    return Finding("IST0145", "ERROR", f"Conflict with gateway {holder}: port {port} is taken with another protocol")
+    return Finding("IST0145", "ERROR", f"Conflict with gateway {holder}: port {port} {_OTHER_PROTOCOL}")
+
+
+def is_of_port(message: str) -> bool:
+    """Whether a conflict's sentence is about the port as a whole, not about a host on it."""
+    return message.endswith(_OTHER_PROTOCOL)
 
 
 def host_conflict(port: int, host: str, holder: str) -> Finding:

@@ -51,6 +51,8 @@ from graylane.model.meta import (
 MIRROR = "kubernetes.io/config.mirror"
 SPOOF_GUARD = "graylane.dev/spoof-guard"
 TRANSLATED = "graylane.dev/translated-from"
+AGE = "graylane.dev/as-old-as"
+"""Of what was made of other objects: their age, by which it comes before others or after them."""
 SERVICE_NAME = "kubernetes.io/service-name"
 EXPORT_TO = "networking.istio.io/exportTo"
 
@@ -202,7 +204,7 @@ def _config(obj: Obj, kind: str) -> dict[str, Any]:
     spec = obj.get("spec") or {}
     return {
         "source": _source(obj, kind),
-        "created": str(dig(obj, "metadata", "creationTimestamp", default="")),
+        "created": annotations_of(obj).get(AGE) or str(dig(obj, "metadata", "creationTimestamp", default="")),
         "export_to": tuple(map(str, spec.get("exportTo") or ())),
         "spec": spec,
     }

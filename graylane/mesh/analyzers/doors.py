@@ -19,7 +19,8 @@ _ROUTES = ("ROUTE_CONFIGURATION", "HTTP_ROUTE")
 
 def gateways(inputs: Inputs) -> Found:
     for gateway in inputs.gateways:
-        yield from _same_ports(inputs, gateway)
+        if not gateway.translated:  # of listeners the mesh says which is not opened
+            yield from _same_ports(inputs, gateway)
         yield from _unserved_ports(inputs, gateway)
 
 

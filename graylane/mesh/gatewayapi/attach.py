@@ -25,9 +25,9 @@ _NO_PARENT = "NoMatchingParent"
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One of a route's parentRefs. `places` are listeners with the hosts on them.
+    """One of a route's parentRefs. `places` are listeners with those hosts of the route that meet theirs.
 
-    `parent` is a Service or ServiceEntry in the mesh, `hosts` are what it is called there.
+    `parent` is a Service or ServiceEntry in the mesh, `hosts` are what it is called there. `told` refuses nothing.
     """
 
     ref: Obj
@@ -35,6 +35,7 @@ class Attachment:
     parent: Key | None = None
     hosts: tuple[str, ...] = ()
     problem: Problem | None = None
+    told: Problem | None = None
 
 
 def is_ours(view: View, gateway: Obj) -> bool:
@@ -60,11 +61,13 @@ def attachments(view: View, route: Obj) -> Iterator[Attachment]:
 
 
 def _in_mesh(parent: Obj | None, ref: Obj, key: Key, names: tuple[str, ...], number: str) -> Attachment:
+    name = f"parent {ref.get('kind')} {key}"
+    if parent is None:
+        return Attachment(ref, parent=key, problem=Problem(_NO_PARENT, f"{name} not found"))
     ports = [port.get(number) for port in dig(parent, "spec", "ports", default=[])]
-    if parent is None or (ref.get("port") and ref["port"] not in ports):
-        told = f"parent {ref.get('kind')} {key} with such a port not found"
-        return Attachment(ref, parent=key, problem=Problem(_NO_PARENT, told))
-    return Attachment(ref, parent=key, hosts=names)
+    absent = ref.get("port") and ref["port"] not in ports
+    told = Problem(_NO_PARENT, f"{name} has no port {ref['port']}: no request meets this route") if absent else None
+    return Attachment(ref, parent=key, hosts=names, told=told)
 
 
 def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
@@ -75,7 +78,7 @@ def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
     ]
     if not named:
         return Attachment(ref, problem=Problem(_NO_PARENT, f"no listener of {key_of(gateway)} has this name and port"))
-    met = [(listener, entry) for listener, entry in named if any(_shared(listener, route))]
+    met = [(listener, entry) for listener, entry in named if any(_met(listener, route))]
     if not met:
         told = f"no hostnames matched parent hostname {named[0][0].hostname!r}"
         return Attachment(ref, problem=Problem("NoMatchingListenerHostname", told))
@@ -87,7 +90,7 @@ def _at_gateway(view: View, route: Obj, ref: Obj, gateway: Obj) -> Attachment:
     if not fitting:
         told = f"no listener of {key_of(gateway)} that has its host takes {kind_of(route).kind}s"
         return Attachment(ref, problem=Problem("NotAllowedByListeners", told))
-    places = tuple((listener, host) for listener in fitting for host in _shared(listener, route))
+    places = tuple((listener, host) for listener in fitting for host in _met(listener, route))
     return Attachment(ref, places)
 
 
@@ -102,8 +105,8 @@ def _admits(view: View, route: Obj, gateway: Obj, entry: Obj) -> bool:
     return namespace_of(route) == namespace_of(gateway)
 
 
-def _shared(listener: Listener, route: Obj) -> Iterator[str]:
+def _met(listener: Listener, route: Obj) -> Iterator[str]:
     for name in dig(route, "spec", "hostnames", default=["*"]):
         host = str(name)
         if hosts.matches(listener.hostname, host):
-            yield hosts.narrower(listener.hostname, host)
+            yield host

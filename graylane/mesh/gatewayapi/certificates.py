@@ -32,11 +32,13 @@ def terminated(view: View, gateway: Obj, entry: Obj) -> tuple[dict[str, Any], Pr
     if (group, kind) != (SECRET.group, SECRET.kind):
         return {}, Problem(_BAD, f"certificateRef of group {group!r} kind {kind!r}: only a Secret holds a certificate")
     key = Key(str(ref.get("namespace") or namespace_of(gateway)), str(ref["name"]))
+    fault = _fault(view, key)
+    if fault:
+        return {}, Problem(_BAD, fault)
     if not may_refer(view, KUBE_GATEWAY, namespace_of(gateway), SECRET, key):
         told = f"certificateRef {key} not accessible to a Gateway in namespace {namespace_of(gateway)!r}"
         return {}, Problem("RefNotPermitted", f"{told} (missing a ReferenceGrant?)")
-    fault = _fault(view, key)
-    return {"mode": mode, "credentialName": f"{KUBERNETES_GATEWAY}{key}"}, Problem(_BAD, fault) if fault else None
+    return {"mode": mode, "credentialName": f"{KUBERNETES_GATEWAY}{key}"}, None
 
 
 def not_acted_on(entry: Obj) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from graylane.mesh.gatewayapi.attach import CLASS, CONTROLLER
 from graylane.mesh.gatewayapi.objects import FROM, LABEL, Wanted, wanted
 from graylane.mesh.gatewayapi.routes import ROUTES
 from graylane.mesh.gatewayapi.status import statuses
-from graylane.mesh.read import SPOOF_GUARD
+from graylane.mesh.read import AGE, SPOOF_GUARD
 from graylane.model.kinds import (
     GATEWAY,
     GATEWAY_CLASS,
@@ -94,9 +94,9 @@ def _made(view: View, found: Wanted) -> Iterator[Effect]:
 def _changes(kind: Kind, old: Obj, new: Obj) -> Iterator[tuple[str, Obj]]:
     if not _is_as_wanted(kind, old, new):
         yield "spec", _change(kind, old, new)
-    before, after = (annotations_of(each).get(SPOOF_GUARD) for each in (old, new))
+    before, after = ({name: annotations_of(each).get(name) for name in (SPOOF_GUARD, AGE)} for each in (old, new))
     if before != after:
-        yield "metadata", {"annotations": {SPOOF_GUARD: after}}
+        yield "metadata", {"annotations": {name: value for name, value in after.items() if value != before[name]}}
 
 
 def _is_as_wanted(kind: Kind, old: Obj, new: Obj) -> bool:

@@ -1,12 +1,11 @@
 """The listeners of a Gateway: which can be opened, and why others cannot.
 
-Pure. In: a `View`, a Gateway. Out: `Listener`s. Those that contradict each other are all kept closed: the API has no
-winner among them.
+Pure. In: a `View`, a Gateway. Out: `Listener`s. Which of those that contradict each other is served, the mesh decides
+as for Gateways of Istio: the oldest, of one Gateway the first by name.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,7 +35,6 @@ class Listener:
     tls: dict[str, Any] = field(default_factory=dict)
     problem: Problem | None = None
     unresolved: Problem | None = None
-    conflict: bool = False
     takes: tuple[Kind, ...] = ROUTES
     unknown: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -47,7 +45,7 @@ class Listener:
 
 
 def listeners(view: View, gateway: Obj) -> tuple[Listener, ...]:
-    return _without_conflicts([_read(view, gateway, entry) for entry in dig(gateway, "spec", "listeners", default=[])])
+    return tuple(_read(view, gateway, entry) for entry in dig(gateway, "spec", "listeners", default=[]))
 
 
 def _read(view: View, gateway: Obj, entry: Obj) -> Listener:
@@ -76,24 +74,3 @@ def _read(view: View, gateway: Obj, entry: Obj) -> Listener:
 def _served(asked: Obj) -> Kind | None:
     named = (asked.get("group", HTTP_ROUTE.group), asked.get("kind"))
     return next((kind for kind in ROUTES if (kind.group, kind.kind) == named), None)
-
-
-def _without_conflicts(found: list[Listener]) -> tuple[Listener, ...]:
-    candidates = [each for each in found if each.problem is None]
-    spoken: dict[int, set[str]] = {}
-    for each in candidates:
-        spoken.setdefault(each.port, set()).add(each.protocol)
-    named = Counter((each.port, each.hostname) for each in candidates)
-    return tuple(_judged(each, spoken.get(each.port, set()), named[each.port, each.hostname]) for each in found)
-
-
-def _judged(listener: Listener, spoken: set[str], named: int) -> Listener:
-    if listener.problem is not None:
-        return listener
-    if len(spoken) > 1:
-        told = f"port {listener.port} is asked for with protocols {' and '.join(sorted(spoken))}"
-        return replace(listener, problem=Problem("ProtocolConflict", told), conflict=True)
-    if named > 1:
-        told = f"port {listener.port} has another listener for host {listener.hostname}"
-        return replace(listener, problem=Problem("HostnameConflict", told), conflict=True)
-    return listener

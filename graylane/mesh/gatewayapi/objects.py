@@ -16,10 +16,10 @@ from graylane.mesh.gatewayapi.listeners import Listener, listeners
 from graylane.mesh.gatewayapi.ports import selector_of, service
 from graylane.mesh.gatewayapi.routes import RouteId, routes
 from graylane.mesh.gatewayapi.rules import Rank, Rule, Translated, translated
-from graylane.mesh.read import SPOOF_GUARD, TRANSLATED
+from graylane.mesh.read import AGE, SPOOF_GUARD, TRANSLATED
 from graylane.model.hashing import short_hash
-from graylane.model.kinds import GATEWAY, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
-from graylane.model.meta import Key, Obj, annotations_of, namespace_of
+from graylane.model.kinds import GATEWAY, GRPC_ROUTE, KUBE_GATEWAY, SERVICE, VIRTUAL_SERVICE, Kind
+from graylane.model.meta import Key, Obj, annotations_of, dig, namespace_of
 
 LABEL = TRANSLATED
 FROM = "gateway-api"
@@ -48,6 +48,7 @@ class _Host:
 
     name: Key
     binding: Rule
+    age: str = ""
     ranked: list[tuple[Rank, Rule]] = field(default_factory=list)
     routes: list[RouteId] = field(default_factory=list)
 
@@ -58,17 +59,23 @@ def wanted(view: View) -> Wanted:
         if is_ours(view, gateway):
             _open(view, gateway, found)
     hosts: dict[tuple[Any, ...], _Host] = {}
-    for key, route in routes(view):
+    for key, route in sorted(routes(view), key=_older):
         found.attached[key] = list(attachments(view, route))
         for attachment in found.attached[key]:
             _place(view, key, route, attachment, found, hosts)
     for host in hosts.values():
         target = (VIRTUAL_SERVICE, host.name)
         ordered = [rule for _, rule in sorted(host.ranked, key=lambda each: each[0])]
-        found.objects[target] = _object(*target, {**host.binding, "http": ordered})
+        found.objects[target] = _aged(_object(*target, {**host.binding, "http": ordered}), host.age)
         for key in host.routes:
             found.of_route[key].add(target)
     return found
+
+
+def _older(route: tuple[RouteId, Obj]) -> tuple[bool, str, Key]:
+    """HTTPRoutes first; the first for a host gives its age to what they become together."""
+    (kind, key), obj = route
+    return kind == GRPC_ROUTE, _created(obj), key
 
 
 def _open(view: View, gateway: Obj, found: Wanted) -> None:
@@ -76,7 +83,8 @@ def _open(view: View, gateway: Obj, found: Wanted) -> None:
     for listener in every:
         if listener.opens:
             target = (GATEWAY, _gateway_name(listener))
-            found.objects[target] = _guarded(_object(*target, _opened(view, gateway, listener)), gateway)
+            made = _aged(_object(*target, _opened(view, gateway, listener)), _created(gateway))
+            found.objects[target] = _guarded(made, gateway)
             found.of_listener[listener.gateway, listener.name] = target
     for key, spec in filter(None, [service(view, gateway, every)]):
         found.objects[SERVICE, key] = _object(SERVICE, key, spec)
@@ -91,7 +99,7 @@ def _place(
         return
     for listener, _ in attachment.places:
         found.counts[listener.gateway, listener.name].add(key)
-    if result.refused is not None or not result.rules:
+    if not result.rules:
         return
     for place in _places(route, attachment):
         host = hosts.setdefault((place.name,), place)
@@ -101,23 +109,29 @@ def _place(
 
 
 def _places(route: Obj, attachment: Attachment) -> list[_Host]:
+    age = _created(route)
     if attachment.parent is not None:
-        return [_in_mesh(route, attachment.parent, host) for host in attachment.hosts]
-    return [_at_listener(listener, host) for listener, host in attachment.places if listener.opens]
+        port = attachment.ref.get("port")
+        return [_in_mesh(route, attachment.parent, host, port, age) for host in attachment.hosts]
+    return [_at_listener(listener, host, age) for listener, host in attachment.places if listener.opens]
 
 
-def _at_listener(listener: Listener, host: str) -> _Host:
+def _at_listener(listener: Listener, host: str, age: str) -> _Host:
+    """One for each host that routes write: it is the mesh that finds where it meets the listener's."""
     gateway = _gateway_name(listener)
     name = _short(f"{listener.gateway.name}-{listener.name}-{short_hash([host])}")
-    return _Host(Key(gateway.namespace, name), {"hosts": [host], "gateways": [str(gateway)]})
+    return _Host(Key(gateway.namespace, name), {"hosts": [host], "gateways": [str(gateway)]}, age)
 
 
-def _in_mesh(route: Obj, parent: Key, host: str) -> _Host:
-    """A route next to its Service is everybody's; one from elsewhere is its own namespace's, and wins there."""
+def _in_mesh(route: Obj, parent: Key, host: str, port: int | None, age: str) -> _Host:
+    """A route next to its Service is everybody's; one from elsewhere is its own namespace's, and wins there.
+
+    As in Istio those for one port are apart from those for all: of the two the older speaks for the host.
+    """
     namespace = namespace_of(route)
     scope = {} if namespace == parent.namespace else {"exportTo": ["."]}
-    name = _short(f"{parent.name}-mesh-{short_hash([host])}")
-    return _Host(Key(namespace, name), {"hosts": [host], "gateways": ["mesh"], **scope})
+    name = _short(f"{parent.name}-mesh-{short_hash([host, *([str(port)] if port else [])])}")
+    return _Host(Key(namespace, name), {"hosts": [host], "gateways": ["mesh"], **scope}, age)
 
 
 def _for_port(rules: tuple[tuple[Rank, Rule], ...], attachment: Attachment) -> list[tuple[Rank, Rule]]:
@@ -147,7 +161,19 @@ def _opened(view: View, gateway: Obj, listener: Listener) -> Rule:
 def _guarded(obj: Obj, gateway: Obj) -> Obj:
     """The spoof guard is asked for where the Gateway is written."""
     guard = annotations_of(gateway).get(SPOOF_GUARD)
-    return obj if guard is None else {**obj, "metadata": {**obj["metadata"], "annotations": {SPOOF_GUARD: guard}}}
+    return obj if guard is None else _annotated(obj, SPOOF_GUARD, guard)
+
+
+def _created(obj: Obj) -> str:
+    return str(dig(obj, "metadata", "creationTimestamp", default=""))
+
+
+def _aged(obj: Obj, age: str) -> Obj:
+    return _annotated(obj, AGE, age) if age else obj
+
+
+def _annotated(obj: Obj, name: str, value: str) -> Obj:
+    return {**obj, "metadata": {**obj["metadata"], "annotations": {**annotations_of(obj), name: value}}}
 
 
 def _object(kind: Kind, key: Key, spec: Rule) -> Obj:

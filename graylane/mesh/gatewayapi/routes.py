@@ -32,7 +32,7 @@ def kind_of(route: Obj) -> Kind:
 
 def _of_http(spec: Obj) -> Obj:
     rules = spec.get("rules") or [{}]
-    return {**spec, "rules": [{**rule, "matches": list(map(_match, rule.get("matches") or [{}]))} for rule in rules]}
+    return {**spec, "rules": [{**rule, "matches": list(map(_match, rule.get("matches") or ()))} for rule in rules]}
 
 
 def _match(match: Obj) -> Obj:
@@ -46,9 +46,9 @@ def _path(method: Obj) -> Obj:
     if not service and not name:
         return {}
     if method.get("type") == "RegularExpression":
-        return {"type": "RegularExpression", "value": f"/{service or _ANY}/{name or _ANY}"}
+        return {"type": "RegularExpression", "value": f"/{service or _ANY}/{name or '.+'}"}
     if service and name:
         return {"type": "Exact", "value": f"/{service}/{name}"}
     if service:
-        return {"type": "PathPrefix", "value": f"/{service}"}
+        return {"type": "PathPrefix", "value": f"/{service}/"}
     return {"type": "RegularExpression", "value": f"/{_ANY}/{re.escape(name)}"}

@@ -2,7 +2,8 @@
 
 Pure. In: a `View`, an HTTPRoute. Out: `Translated`. Each match is a rule of its own, since the more specific one wins
 whatever the order it is written in: exact path, then longer prefix, then expression; a method; more headers; more query
-parameters; the older route. A path prefix is of whole path elements: `/foo` means `/foo` and what is below `/foo/`.
+parameters; an HTTPRoute before a GRPCRoute; the older route. A path prefix is of whole path elements: `/foo` means
+`/foo` and what is below `/foo/`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graylane.kit.cache import View
-from graylane.mesh.gatewayapi.backends import Backends, backends, destination, unusable
+from graylane.mesh.gatewayapi.backends import BAD_FILTER, HEADERS, Backends, backends, destination, edits, unusable
 from graylane.mesh.gatewayapi.grants import Problem
 from graylane.mesh.gatewayapi.routes import kind_of
 from graylane.mesh.table import REDIRECT_PREFIX
@@ -24,43 +25,45 @@ Rule = dict[str, Any]
 Rank = tuple[Any, ...]
 _PATH_RANKS = {"Exact": 3, "PathPrefix": 2, "RegularExpression": 1}
 _GRPC = ".grpc"
-_HEADERS = {"RequestHeaderModifier": "request", "ResponseHeaderModifier": "response"}
+_LOST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """`refused` keeps the whole route out; with `unresolved` the rest of it works."""
+    """Without rules `unresolved` keeps the whole route out, else the rest of it works; `told` is for people alone."""
 
     rules: tuple[tuple[Rank, Rule], ...]
-    refused: Problem | None = None
     unresolved: Problem | None = None
+    told: Problem | None = None
 
 
 def translated(view: View, route: Obj, *, at_gateway: bool) -> Translated:
     found: list[tuple[Rank, Rule]] = []
     unresolved: Problem | None = None
+    told: Problem | None = None
     for index, rule in enumerate(dig(route, "spec", "rules", default=[])):
-        refused = _unsupported(rule)
-        if refused is not None:
-            return Translated((), refused)
         led = backends(view, route, list(rule.get("backendRefs") or ()), at_gateway=at_gateway)
-        unresolved = led.problem or _mirror_problem(view, route, rule, at_gateway=at_gateway) or unresolved
+        fatal = _fatal(view, route, rule, at_gateway=at_gateway) or led.fatal
+        if fatal is not None:
+            return Translated((), fatal)
+        unresolved, told = led.problem or unresolved, led.told or told
         base = {
             "name": f"{namespace_of(route)}.{name_of(route)}.{index}{_GRPC if kind_of(route) == GRPC_ROUTE else ''}",
-            **_action(view, route, rule, led, at_gateway),
+            **_action(route, rule, led),
         }
         for number, match in enumerate(rule.get("matches") or [{}]):
-            rank = _rank(route, match, index, number)
+            rank = _rank(route, rule, match, index, number)
             found += [(rank, each) for each in _with_match(base, rule, match)]
-    return Translated(tuple(found), None, unresolved)
+    return Translated(tuple(found), unresolved, told)
 
 
-def _rank(route: Obj, match: Obj, index: int, number: int) -> Rank:
-    path = match.get("path") or {}
-    meta = (dig(route, "metadata", "creationTimestamp", default=""), namespace_of(route), name_of(route))
+def _rank(route: Obj, rule: Obj, match: Obj, index: int, number: int) -> Rank:
+    is_grpc = kind_of(route) == GRPC_ROUTE
+    path = match.get("path") or ({} if is_grpc else {"value": "/"})
+    meta = (is_grpc, dig(route, "metadata", "creationTimestamp", default=""), namespace_of(route), name_of(route))
     return (
-        -_PATH_RANKS[path.get("type") or "PathPrefix"],
-        -len(path.get("value") or "/"),
+        is_grpc and not rule.get("matches"),
+        *_path_rank(path),
         not match.get("method"),
         -len(match.get("headers") or ()),
         -len(match.get("queryParams") or ()),
@@ -68,6 +71,13 @@ def _rank(route: Obj, match: Obj, index: int, number: int) -> Rank:
         index,
         number,
     )
+
+
+def _path_rank(path: Obj) -> tuple[int, int]:
+    """A call of any service and method comes after those that an expression names."""
+    if not path:
+        return 0, 0
+    return -_PATH_RANKS[path.get("type") or "PathPrefix"], -len(path.get("value") or "/")
 
 
 def _with_match(base: Rule, rule: Obj, match: Obj) -> Iterator[Rule]:
@@ -80,33 +90,28 @@ def _with_match(base: Rule, rule: Obj, match: Obj) -> Iterator[Rule]:
             conditions[target] = {str(each["name"]): _condition(each) for each in match[field]}
     path = match.get("path") or {}
     how, value = path.get("type") or "PathPrefix", str(path.get("value") or "/")
+    new = _new_prefix(rule)
     if how != "PathPrefix" or value.rstrip("/") == "":
         kind = {"Exact": "exact", "RegularExpression": "regex", "PathPrefix": "prefix"}[how]
-        uri = {kind: value if how != "PathPrefix" else "/"}
-        yield _replacing(base, rule, [{"uri": uri, **conditions}], below=True)
+        yield _replacing(base, [{"uri": {kind: value if how != "PathPrefix" else "/"}, **conditions}], new)
         return
     itself = {"uri": {"exact": value.rstrip("/")}, **conditions}
     below = {"uri": {"prefix": value.rstrip("/") + "/"}, **conditions}
-    if _new_prefix(rule) is None:
+    if new is None:
         yield {**base, "match": [itself, below]}
         return
-    yield _replacing(base, rule, [itself], below=False)
-    yield _replacing(base, rule, [below], below=True)
+    yield _replacing(base, [itself], new, whole=True)
+    yield _replacing(base, [below], new if "redirect" in base else new.rstrip("/"), more="/")
 
 
-def _replacing(base: Rule, rule: Obj, matches: list[Rule], *, below: bool) -> Rule:
-    new = _new_prefix(rule)
+def _replacing(base: Rule, matches: list[Rule], new: str | None, *, whole: bool = False, more: str = "") -> Rule:
+    """As in Istio a redirect puts what is written in the prefix's place, even if that makes two slashes of one."""
     if new is None:
         return {**base, "match": matches}
-    bare = new.rstrip("/")
-    uri = f"{bare}/" if below else bare or "/"
     if "redirect" in base:
-        return {
-            **base,
-            "match": matches,
-            "redirect": {**base["redirect"], "uri": f"{REDIRECT_PREFIX}{uri}" if below else uri},
-        }
-    return {**base, "match": matches, "rewrite": {**base.get("rewrite", {}), "uri": uri}}
+        uri = new if whole else f"{REDIRECT_PREFIX}{new}{more}"
+        return {**base, "match": matches, "redirect": {**base["redirect"], "uri": uri}}
+    return {**base, "match": matches, "rewrite": {**base.get("rewrite", {}), "uri": f"{new}{more}"}}
 
 
 def _new_prefix(rule: Obj) -> str | None:
@@ -114,7 +119,8 @@ def _new_prefix(rule: Obj) -> str | None:
         for action in ("urlRewrite", "requestRedirect"):
             path = dig(filter, action, "path", default={})
             if path.get("type") == "ReplacePrefixMatch":
-                return str(path.get("replacePrefixMatch") or "/")
+                new = str(path.get("replacePrefixMatch") or "/")
+                return new if action == "requestRedirect" else new.removesuffix("/") or "/"
     return None
 
 
@@ -122,63 +128,35 @@ def _condition(entry: Obj) -> Rule:
     return {"regex" if entry.get("type") == "RegularExpression" else "exact": str(entry["value"])}
 
 
-def _action(view: View, route: Obj, rule: Obj, led: Backends, at_gateway: bool) -> Rule:
+def _action(route: Obj, rule: Obj, led: Backends) -> Rule:
     found: Rule = {}
     mirrors = []
     for filter in rule.get("filters") or ():
         kind = str(filter.get("type"))
-        if kind in _HEADERS:
-            found.setdefault("headers", {})[_HEADERS[kind]] = _edits(filter)
+        if kind in HEADERS:
+            found.setdefault("headers", {})[HEADERS[kind]] = edits(filter)
         elif kind == "URLRewrite":
             found["rewrite"] = _rewrite(filter["urlRewrite"])
         elif kind == "RequestRedirect":
             return {**found, "redirect": _redirect(filter["requestRedirect"])}
         elif kind == "RequestMirror":
-            ref = filter["requestMirror"]["backendRef"]
-            if unusable(view, route, ref, at_gateway=at_gateway) is None:
-                mirrors.append({"destination": destination(route, ref)})
+            mirrors.append({"destination": destination(route, filter["requestMirror"]["backendRef"])})
     if not led.routes:
         edited = {"headers": found["headers"]} if "headers" in found else {}
-        return {**edited, "directResponse": {"status": _lost_status(route)}}
+        return {**edited, "directResponse": {"status": _LOST}}
     if found.get("rewrite") == {}:
         del found["rewrite"]
     if mirrors:
         found["mirrors"] = mirrors
-    return {**found, **_forward(led, route, rule), **_timeout(rule)}
+    return {**found, **_forward(led), **_timeout(rule)}
 
 
-def _lost_status(route: Obj) -> int:
-    """What a backend that cannot be had costs: a 500, and of gRPC, whose clients read 503 so, UNAVAILABLE."""
-    return 503 if kind_of(route) == GRPC_ROUTE else 500
-
-
-def _forward(led: Backends, route: Obj, rule: Obj) -> Rule:
+def _forward(led: Backends) -> Rule:
     """Requests that fall to a backend that cannot be had are answered with an error, in its share."""
-    found: Rule = {"route": [{**entry, **_own_headers(rule, entry)} for entry in led.routes]}
+    found: Rule = {"route": list(led.routes)}
     if led.lost:
         share = round(100 * led.lost / led.total, 4)
-        found["fault"] = {"abort": {"httpStatus": _lost_status(route), "percentage": {"value": share}}}
-    return found
-
-
-def _own_headers(rule: Obj, entry: Obj) -> Rule:
-    """Header filters of the backend itself."""
-    port = entry["destination"]["port"]["number"]
-    name = entry["destination"]["host"].partition(".")[0]
-    for ref in rule.get("backendRefs") or ():
-        if ref["name"] == name and ref.get("port") == port and ref.get("filters"):
-            return {"headers": {_HEADERS[str(each["type"])]: _edits(each) for each in ref["filters"]}}
-    return {}
-
-
-def _edits(filter: Obj) -> Rule:
-    block = filter.get("requestHeaderModifier") or filter.get("responseHeaderModifier") or {}
-    found: Rule = {}
-    for operation in ("set", "add"):
-        if block.get(operation):
-            found[operation] = {str(each["name"]): str(each["value"]) for each in block[operation]}
-    if block.get("remove"):
-        found["remove"] = list(block["remove"])
+        found["fault"] = {"abort": {"httpStatus": _LOST, "percentage": {"value": share}}}
     return found
 
 
@@ -214,19 +192,14 @@ def _timeout(rule: Obj) -> Rule:
     return next(({"timeout": text} for text in given if text and seconds(str(text))), {})
 
 
-def _unsupported(rule: Obj) -> Problem | None:
+def _fatal(view: View, route: Obj, rule: Obj, *, at_gateway: bool) -> Problem | None:
+    """Filters that take the whole route with them: what is not supported, in Istio 1.23 also copies to nowhere."""
     for filter in rule.get("filters") or ():
         kind = str(filter.get("type"))
-        if kind not in (*_HEADERS, "URLRewrite", "RequestRedirect", "RequestMirror"):
-            return Problem("UnsupportedValue", f"unsupported filter type {kind!r}")
-    for ref in rule.get("backendRefs") or ():
-        for filter in ref.get("filters") or ():
-            if filter.get("type") not in _HEADERS:
-                return Problem("UnsupportedValue", f"unsupported filter type {filter.get('type')!r} of a backend")
+        if kind not in (*HEADERS, "URLRewrite", "RequestRedirect", "RequestMirror"):
+            return Problem(BAD_FILTER, f"unsupported filter type {kind!r}")
+        ref = dig(filter, "requestMirror", "backendRef")
+        lost = unusable(view, route, ref, at_gateway=at_gateway) if ref else None
+        if lost is not None:
+            return lost
     return None
-
-
-def _mirror_problem(view: View, route: Obj, rule: Obj, *, at_gateway: bool) -> Problem | None:
-    refs = (dig(filter, "requestMirror", "backendRef") for filter in rule.get("filters") or ())
-    found = (unusable(view, route, ref, at_gateway=at_gateway) for ref in refs if ref)
-    return next((problem for problem in found if problem), None)

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from graylane.kit import Patch
 from graylane.kit.cache import View
+from graylane.mesh.findings import is_of_port
 from graylane.mesh.gatewayapi.attach import CONTROLLER, Attachment, is_ours
 from graylane.mesh.gatewayapi.grants import Problem
 from graylane.mesh.gatewayapi.listeners import Listener, listeners
@@ -24,6 +25,7 @@ from graylane.model.meta import Condition, Obj, condition, dig, generation_of, k
 
 RECONCILED = "Reconciled"
 _TAKEN = "IST0145"
+_PORT, _HOST = "PortUnavailable", "HostnameConflict"
 _SERVED = " and ".join(kind.kind for kind in ROUTES)
 _FINE = "No errors found"
 _WAITS = Condition("", "False", "Pending", "not every proxy has acknowledged it yet")
@@ -72,7 +74,8 @@ def _gateway(view: View, gateway: Obj, found: Wanted, now: datetime) -> Obj:
 
 
 def _accepted(view: View, gateway: Obj, every: tuple[Listener, ...], found: Wanted) -> Condition:
-    bad = [each.name for each in every if not each.opens or _refusal(view, found, each)]
+    """As in Istio a Gateway is accepted, whatever its listeners refer to, but for those that are not served at all."""
+    bad = [each.name for each in every if each.problem or _refusal(view, found, each)]
     if not bad:
         return Condition("Accepted", "True", "Accepted", "Resource accepted")
     some = "True" if len(bad) < len(every) else "False"
@@ -115,7 +118,7 @@ def _of_listener(view: View, gateway: Obj, listener: Listener, found: Wanted) ->
     resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", _FINE)
     if refused is not None:
         accepted = Condition("Accepted", "False", refused.reason, refused.message)
-    if refused is not None and listener.conflict:
+    if refused is not None and refused.reason == _HOST:
         conflicted = Condition("Conflicted", "True", refused.reason, refused.message)
     if closed is not None:
         programmed = Condition("Programmed", "False", "Invalid", closed.message)
@@ -148,8 +151,9 @@ def _refusal(view: View, found: Wanted, listener: Listener) -> Problem | None:
         return None
     for each in dig(obj, "status", "validationMessages", default=[]):
         if each.get("level") == "ERROR":
-            taken = dig(each, "type", "code") == _TAKEN
-            return Problem("PortUnavailable" if taken else "Invalid", str(each.get("message")))
+            message = str(each.get("message"))
+            taken = _PORT if is_of_port(message) else _HOST
+            return Problem(taken if dig(each, "type", "code") == _TAKEN else "Invalid", message)
     return None
 
 
@@ -179,15 +183,16 @@ def _parent(
 
 def _of_route(view: View, key: RouteId, attachment: Attachment, found: Wanted) -> list[Condition]:
     result = found.translations[key, attachment.parent is None]
-    refused: Problem | None = attachment.problem or result.refused
+    told = attachment.told or result.told
     accepted = Condition("Accepted", "True", "Accepted", "Route was valid")
-    if refused is not None:
-        accepted = Condition("Accepted", "False", refused.reason, refused.message)
-    resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", "All references resolved")
+    if attachment.problem is not None:
+        accepted = Condition("Accepted", "False", attachment.problem.reason, attachment.problem.message)
+    resolved = Condition("ResolvedRefs", "True", "ResolvedRefs", told.message if told else "All references resolved")
     if result.unresolved is not None:
         resolved = Condition("ResolvedRefs", "False", result.unresolved.reason, result.unresolved.message)
     live = all(_as_wanted(view, found, target) for target in found.of_route[key])
     reconciled = Condition(RECONCILED, "True", "Acknowledged", "every proxy is up to date")
+    refused = attachment.problem or (None if result.rules else result.unresolved)
     if refused is not None:
         reconciled = Condition(RECONCILED, "False", "Rejected", refused.message)
     elif not live:

@@ -60,6 +60,7 @@ BAD = [
     ("{name: web, port: 80}]", "{name: web, port: 81}]", "GRL0003", "HTTPRoute default/web", "BackendNotFound"),
     ("name: front}]", "name: front, port: 8}]", "GRL0003", "HTTPRoute default/web", "NoMatchingParent"),
     ("protocol: HTTP}", "protocol: TCP}", "GRL0003", "Gateway default/front", "listener 'web' is not opened"),
+    ("80, protocol", "443, protocol", "IST0145", "Gateway default/front", "'web' is not opened: Conflict with gateway"),
     ("[{name: cert}]", "[{name: a}, {name: b}]", "GRL0003", "Gateway default/front", "exactly 1 certificateRef"),
 ]
 
@@ -87,6 +88,13 @@ def test_a_rule_that_is_not_used_is_the_routes_and_told_once_for_all_listeners()
         ("IST0130", ROUTE, "HTTPRoute rule #2 not used (all its matches are those of rules before it)."),
         ("IST0131", ROUTE, "HTTPRoute rule #2 match #0 is not used (another rule has the same match)."),
     }
+
+
+def test_two_listeners_for_one_host_go_together_where_they_speak_http() -> None:
+    assert (
+        found(GOOD.replace("  - {name: secure", "  - {name: more, port: 80, protocol: HTTP}\n  - {name: secure"))
+        == set()
+    )
 
 
 def test_an_istio_gateway_may_have_the_name_of_one_of_the_gateway_api() -> None:
