@@ -19,11 +19,12 @@ from functools import partial
 from pathlib import Path
 
 from graylane.chain.requests import Dye
-from graylane.kit import Change, Manager
+from graylane.kit import Change, Event, Manager
 from graylane.mesh import meshconfig, status
 from graylane.mesh.blame import complaint
 from graylane.mesh.bootstrap import BootstrapOffer
 from graylane.mesh.compiler import Compiled, compile
+from graylane.mesh.crashes import CrashGuard, End, changing, end_of
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
 from graylane.mesh.debug.server import DebugServer
@@ -36,6 +37,7 @@ from graylane.mesh.inquiry import Inquiry, Trial
 from graylane.mesh.ledger.pipe import Pipe
 from graylane.mesh.memo import Memo
 from graylane.mesh.quarantine import Quarantine
+from graylane.mesh.read import MIRROR
 from graylane.mesh.snapshot import Resource, Type
 from graylane.mesh.status import Reason, Verdict
 from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
@@ -53,7 +55,7 @@ from graylane.model.kinds import (
     TRAFFIC_ROUTING,
     Kind,
 )
-from graylane.model.meta import Key, Obj, generation_of, uid_of
+from graylane.model.meta import Key, Obj, annotations_of, dig, generation_of, key_of, uid_of
 
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
@@ -86,6 +88,9 @@ class Mesh:
         self._config = config
         self._store = Store(config)
         self._quarantine = Quarantine()
+        self._crashes = CrashGuard()
+        self._ends: dict[Key, str] = {}
+        self._connections = self._guarded = 0
         self._memo = Memo()
         self._debug = DebugServer(lambda: self._server.logs, config.named, keeps_ledger=bool(config.ledger))
         self._pipe = Pipe(Path(config.ledger), self._on_lines) if config.ledger else None
@@ -147,11 +152,50 @@ class Mesh:
         if change.new is None or (change.old is not None and uid_of(change.old) != uid_of(change.new)):
             self._told.pop((kind.kind, change.key), None)
             self._quarantine.forget(kind.kind, change.key)
+            self._crashes.forget(kind.kind, change.key)
             self._inquiry.forget(self._quarantine.guilty)
             if kind is ENVOY_FILTER:
                 self._failed.pop(change.key, None)
+        if change.new is not None and kind is POD:
+            self._on_pod(change.new)
+        elif change.new is not None and change.old is None and (why := status.why_left_out(change.new)):
+            self._crashes.restore(Source(kind.kind, *change.key, generation_of(change.new)), why)
         if self._store.dirty:
             self._wake.set()
+
+    def _on_pod(self, pod: Obj) -> None:
+        """The mirror pod of Envoy tells how the last one ended."""
+        if MIRROR not in annotations_of(pod):
+            return
+        end, key = end_of(pod), key_of(pod)
+        known, self._ends[key] = self._ends.get(key), end.instance if end else ""
+        if end is not None and known not in (None, end.instance):
+            self._on_end(end)
+
+    def _on_end(self, end: End) -> None:
+        given = self._newest()
+        current = self._server.connections > self._connections and self._server.greeted >= self._guarded
+        self._connections = self._server.connections
+        at_hand = changing(end.listener, given.plan.edits.listeners) if given else frozenset[Source]()
+        culprit = self._crashes.ended(end, at_hand, self._manager.clock.now(), current=current)
+        if culprit is not None:
+            self._guarded = self._serial + 1
+            self._wake.set()
+            if found := self._find(culprit):
+                message = status.left_out(culprit, self._crashes.out[culprit]).message
+                self._writer.tell(Event(*found, "Warning", Reason.LEFT_OUT.value, message))
+        for source in (*self._crashes.out, *self._crashes.doubted):
+            self._tell_state(source)
+
+    def _newest(self) -> Compiled | None:
+        return self._published[max(self._published)].compiled if self._published else self._live
+
+    def _tell_state(self, source: Source) -> None:
+        """What is to be said of an object, whether Envoy has acknowledged it or not."""
+        if why := self._crashes.out.get(source):
+            self._tell(_KIND_OF[source.kind], source, status.left_out(source, why))
+        elif self._live is not None and source in self._live.plan.findings:
+            self._tell(_KIND_OF[source.kind], source, self._acknowledged(self._live, source))
 
     def _on_config_map(self, change: Change) -> None:
         """What cannot be read is told by `meshconfig`'s controller; until it can, what held before goes on."""
@@ -195,7 +239,7 @@ class Mesh:
                 _LOG.exception("publishing the mesh failed")
 
     async def _compile(self) -> None:
-        admitted = self._quarantine.admitted(self._store.inputs())
+        admitted = self._crashes.admitted(self._quarantine.admitted(self._store.inputs()))
         self._inquiry.forget(self._quarantine.guilty)
         self._serial += 1
         try:
@@ -208,7 +252,14 @@ class Mesh:
             self._inquire()
             return
         self._published[self._serial] = _Published(compiled, admitted, self._store.terminating)
+        self._crashes.served(admitted, self._manager.clock.now(), self._age)
         await self._server.publish(compiled.snapshot)
+
+    def _age(self, source: Source) -> int:
+        """Versions are numbers that grow, in the embedded API."""
+        found = self._find(source)
+        version = str(dig(found[1], "metadata", "resourceVersion")) if found else ""
+        return int(version) if version.isdigit() else 0
 
     def _on_report(self, report: Report) -> None:
         if isinstance(report, Live):
@@ -259,7 +310,7 @@ class Mesh:
         """Every object works as it is now, except those Envoy has a complaint about."""
         kept = {source: why for source, why in self._bootstrap.items() if why and source in live.plan.findings}
         bad = self._blocked | self._quarantine.guilty | kept
-        unsure = self._quarantine.held | bad.keys()
+        unsure = self._quarantine.held | bad.keys() | self._crashes.out.keys()
         for source, findings in live.plan.findings.items():
             known = self._told.get((source.kind, source.key))
             note = live.plan.notes.get(source, "")
@@ -268,6 +319,8 @@ class Mesh:
                 self._tell(_KIND_OF[source.kind], source, self._acknowledged(live, source))
         for source, why in bad.items():
             self._tell(_KIND_OF[source.kind], source, self._kept_out(source, why))
+        for source, why in self._crashes.out.items():
+            self._tell(_KIND_OF[source.kind], source, status.left_out(source, why))
 
     def _kept_out(self, source: Source, why: str) -> Verdict:
         part = self._inquiry.of(source)
@@ -282,6 +335,8 @@ class Mesh:
         failure = self._failed.get(source.key) if source.kind == ENVOY_FILTER.kind else None
         if failure is not None and failure[0] == source:
             verdict = replace(verdict, findings=(*verdict.findings, failure[1]))
+        if why := self._crashes.doubted.get(source):
+            verdict = status.doubted(verdict, why)
         found = [each for each in live.plan.inputs.envoy_filters if each.source == source]
         if any(True for _ in bootstraps(found, "")):
             return status.in_bootstrap(verdict, source in self._bootstrap)
@@ -322,6 +377,8 @@ class Mesh:
         """Say so when Envoy has not answered for a while; a lagging status must not look like a forgotten one."""
         while True:
             await asyncio.sleep(_PATIENCE_SECONDS)
+            if self._crashes.calm(self._manager.clock.now()):
+                self._wake.set()
             if not self._published:
                 continue
             oldest, newest = min(self._published), max(self._published)

@@ -40,6 +40,7 @@ _NAMES = {
     "GRL0003": "NotAccepted",
     "GRL0004": "CodeFailed",
     "GRL0005": "DestinationPortNotCalled",
+    "GRL0006": "EnvoyEnded",
     "GRL0101": "LanePromiseBroken",
     "GRL0102": "LaneNotProved",
 }
@@ -115,6 +116,14 @@ def refused(reason: str) -> Finding:
 
 def failed(why: str) -> Finding:
     return Finding("GRL0004", "ERROR", f"Its code failed on a request, which went on without it: {why}")
+
+
+def ended(why: str) -> Finding:
+    return Finding("GRL0006", "WARNING", why)
+
+
+def left_out(why: str) -> Finding:
+    return Finding("GRL0006", "ERROR", f"Left out until it is edited: {why}")
 
 
 Shape = Mapping[str, Any]

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from graylane.mesh import findings
 from graylane.mesh.blame import complaint, field_of
 from graylane.mesh.compiler import Compiled
 from graylane.mesh.findings import Finding, refused
 from graylane.mesh.inputs import Source
-from graylane.model.meta import Condition, Obj, condition, dig, set_condition
+from graylane.model.meta import Condition, Obj, condition, dig, generation_of, set_condition
 
 RECONCILED = "Reconciled"
 DRAINED = "graylane.dev/Drained"
@@ -27,6 +28,7 @@ class Reason(StrEnum):
     ACKNOWLEDGED = "Acknowledged"
     WAITING = "WaitingForProxies"
     REFUSED = "RefusedByProxy"
+    LEFT_OUT = "LeftOutAfterCrash"
     NEXT_START = "AtNextStart"
     NOT_ACTED_ON = "NotActedOn"
 
@@ -79,6 +81,22 @@ def kept_out(source: Source, why: str, field: str = "") -> Verdict:
     said = complaint(why)
     verdict = Verdict(source.generation, Reason.REFUSED, f"Envoy refused this configuration: {said}", (refused(said),))
     return _blaming(verdict, field, said) if field else replace(verdict, refusal=said)
+
+
+def left_out(source: Source, why: str) -> Verdict:
+    finding = findings.left_out(why)
+    return Verdict(source.generation, Reason.LEFT_OUT, finding.message, (finding,))
+
+
+def why_left_out(obj: Obj) -> str:
+    """What `left_out` once said of this state of an object, "" for nothing."""
+    said = condition(obj, RECONCILED) or {}
+    current = dig(obj, "status", "observedGeneration") == generation_of(obj)
+    return str(said.get("message")).partition(": ")[2] if current and said.get("reason") == Reason.LEFT_OUT else ""
+
+
+def doubted(verdict: Verdict, why: str) -> Verdict:
+    return replace(verdict, findings=(*verdict.findings, findings.ended(why)))
 
 
 def _blaming(verdict: Verdict, field: str, why: str) -> Verdict:

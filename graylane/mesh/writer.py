@@ -1,4 +1,4 @@
-"""Writes statuses, a few at a time, the latest word per object.
+"""Writes statuses, a few at a time, the latest word per object; events as they come.
 
 Shell. In: `(kind, key)` and a function that makes the patch from the object as it is now. Out: PATCHes of the status
 subresource. A write that raced another is made anew from the newer object; other failures are tried again later.
@@ -13,7 +13,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from graylane.errors import ApiError, Conflict, NotFound
-from graylane.kit import Manager
+from graylane.kit import Event, Manager
+from graylane.kit.events import EventRecorder
 from graylane.model.kinds import Kind
 from graylane.model.meta import Key, Obj
 
@@ -30,10 +31,20 @@ class StatusWriter:
         self._manager = manager
         self._wanted: dict[Target, Make] = {}
         self._queue: asyncio.Queue[Target] = asyncio.Queue()
+        self._recorder = EventRecorder(manager.client, manager.clock, "mesh")
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._work()) for _ in range(_WORKERS)]
+        self._tasks.append(asyncio.create_task(self._announce()))
+
+    def tell(self, event: Event) -> None:
+        self._events.put_nowait(event)
+
+    async def _announce(self) -> None:
+        while True:
+            await self._recorder.record(await self._events.get())
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -38,7 +38,10 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What is known of Envoy: since when it runs (None: it does not), whether it is ready, how it last ended."""
+    """What is known of Envoy: since when it runs (None: it does not), whether it is ready, how it last ended.
+
+    `last_words` are what its log said of that end.
+    """
 
     restarts: int = 0
     started_at: datetime | None = None
@@ -46,6 +49,12 @@ class Process:
     last_exit: int | None = None
     ended_at: datetime | None = None
     waits: str = ""
+    last_words: str = ""
+
+    @property
+    def last(self) -> int:
+        """The number of the one that ended last."""
+        return self.restarts - (self.started_at is not None)
 
 
 def service_object(gateway: Gateway) -> Obj:
@@ -141,6 +150,9 @@ def _container_status(gateway: Gateway, process: Process) -> Obj:
         reason = "Error" if process.last_exit else "Completed"
         finished = format_time(process.ended_at)
         ended = {"terminated": {"exitCode": process.last_exit, "reason": reason, "finishedAt": finished}}
+        ended["terminated"]["containerID"] = _instance(gateway, process.last)
+        if process.last_words:
+            ended["terminated"]["message"] = process.last_words
     if process.started_at is not None:
         state: Obj = {"running": {"startedAt": format_time(process.started_at)}}
     elif process.waits:
@@ -151,10 +163,14 @@ def _container_status(gateway: Gateway, process: Process) -> Obj:
         "name": CONTAINER,
         "image": gateway.image,
         "imageID": gateway.image,
-        "containerID": f"graylane://{gateway.pod_name}/{CONTAINER}/{process.restarts}",
+        "containerID": _instance(gateway, process.restarts),
         "ready": process.ready,
         "started": process.started_at is not None,
         "restartCount": process.restarts,
         "state": state,
         "lastState": ended,
     }
+
+
+def _instance(gateway: Gateway, number: int) -> str:
+    return f"graylane://{gateway.pod_name}/{CONTAINER}/{number}"

@@ -18,6 +18,7 @@ from graylane.cluster.envoy.amendments import Offer
 from graylane.cluster.envoy.binary import find_envoy
 from graylane.cluster.envoy.config import BootstrapFile, EnvoyConfig
 from graylane.cluster.envoy.gateway import CONTAINER, NAMESPACE, Process, restarts_of
+from graylane.cluster.envoy.lastwords import LastWords
 from graylane.cluster.envoy.presence import Presence
 from graylane.cluster.processes.child import Child, Launch
 from graylane.cluster.processes.logfiles import LogWriter, forget_older, instance_file, pod_directory
@@ -52,6 +53,7 @@ class EnvoySupervisor:
         self._ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._child: Child | None = None
+        self._words = LastWords()
 
     @property
     def ready(self) -> bool:
@@ -127,7 +129,13 @@ class EnvoySupervisor:
         forget_older(self._logs, CONTAINER, self._state.restarts)
         log = LogWriter(instance_file(self._logs, CONTAINER, self._state.restarts))
         log.write("stderr", f"starting {self.config.gateway.image}: {' '.join(launch.argv)}\n".encode())
-        self._child = self._processes.start(launch, self.config.node_id, log.write)
+        self._words = words = LastWords()
+
+        def take(stream: str, data: bytes) -> None:
+            log.write(stream, data)
+            words.feed(data)
+
+        self._child = self._processes.start(launch, self.config.node_id, take)
         self._child.gone.add_done_callback(lambda _: log.close())
         _raise_file_limit(self._child.pid)
 
@@ -141,7 +149,8 @@ class EnvoySupervisor:
             self._ready.clear()
         _LOG.warning("Envoy ended and is started again: exit_code=%s log=%s", exit.code, self._logs)
         now = self._clock.now()
-        await self._show(replace(self._state, started_at=None, ready=False, last_exit=exit.code, ended_at=now))
+        ended = replace(self._state, started_at=None, ready=False, last_exit=exit.code, ended_at=now)
+        await self._show(replace(ended, last_words=self._words.text))
 
     async def _become_ready(self) -> None:
         await self._presence.show(self._state)

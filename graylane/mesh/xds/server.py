@@ -40,6 +40,9 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
         self._streams: set[_Stream] = set()
         self._server: Any = None
         self.port = 0
+        self.connections = 0
+        self.greeted = 0
+        """The serial of the snapshot that there was for whoever connected last."""
 
     @property
     def connected(self) -> int:
@@ -87,6 +90,7 @@ class XdsServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
         stream = _Stream(context, self._on_report, self._epoch)
         stream.session.publish(self._snapshot)
         self._streams.add(stream)
+        self.connections, self.greeted = self.connections + 1, self._snapshot.serial
         _LOG.info("an Envoy connected", extra={"peer": context.peer()})
         tending = asyncio.create_task(stream.tend())
         try:
