@@ -13,7 +13,7 @@ from graylane.errors import BadRequest, Invalid
 from graylane.kit.cache import View
 from graylane.model.kinds import ROLLOUT
 from graylane.model.meta import Obj, annotations_of, dig, key_of, name_of
-from graylane.model.rollout import DEADLINE, ON_FAILURE, Phase, WorkloadRef
+from graylane.model.rollout import DEADLINE, ON_FAILURE, TRAFFIC_ROUTING_NAME, Phase, WorkloadRef
 from graylane.model.versions.rollout import decode
 from graylane.model.versions.rollout_conversion import V1BETA1
 from graylane.model.versions.rollout_v1alpha1 import rolling_style
@@ -46,7 +46,7 @@ def _only_metadata(obj: Obj, old: Obj) -> bool:
 
 def _read_annotations(obj: Obj) -> tuple[str, ...]:
     found = annotations_of(obj)
-    return (rolling_style(obj), found.get(DEADLINE, ""), found.get(ON_FAILURE, ""))
+    return (rolling_style(obj), *(found.get(name, "") for name in (TRAFFIC_ROUTING_NAME, DEADLINE, ON_FAILURE)))
 
 
 def _spec(obj: Obj) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _immutable(obj: Obj, old: Obj) -> Iterator[str]:
 def _immutable_in_v1beta1(new: Obj, old: Obj) -> Iterator[str]:
     style = "enableExtraWorkloadForCanary"
     if bool(new.get(style)) != bool(old.get(style)):
-        yield f"spec.strategy.canary.{style}: Forbidden: Rollout 'EnableExtraWorkloadForCanary' field is immutable"
+        yield f"spec.strategy.canary.{style}: Forbidden: Rollout {style} is immutable"
     if len(new.get("steps") or ()) != len(old.get("steps") or ()):
         yield "spec.strategy.canary.steps: Forbidden: Amount of Rollout steps are immutable"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from graylane.model.kinds import Kind
 from graylane.model.meta import Obj, annotations_of, controller_of, dig, labels_of, namespace_of
@@ -112,14 +111,13 @@ def script_input(annotations: Mapping[str, str], wish: Contribution) -> Obj:
     return {name: value for name, value in obj.items() if value is not None}
 
 
-def dressed(plain: Obj, annotations: Mapping[str, Any], wishes: Mapping[str, Contribution]) -> Obj:
+def dressed(plain: Obj, annotations: Mapping[str, str], wishes: Mapping[str, Contribution]) -> Obj:
     """With the script's annotations, and a note of what is ours in it and why."""
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in annotations.items()}
     note = {
         "for": {key: wishes[key].to_json() for key in sorted(wishes)},
-        "keys": {"labels": sorted(labels_of(plain)), "annotations": sorted(texts)},
+        "keys": {"labels": sorted(labels_of(plain)), "annotations": sorted(annotations)},
     }
-    metadata = plain["metadata"] | {"annotations": texts | {ADDED: json.dumps(note, sort_keys=True)}}
+    metadata = plain["metadata"] | {"annotations": dict(annotations) | {ADDED: json.dumps(note, sort_keys=True)}}
     return plain | {"metadata": metadata}
 
 
