@@ -2,7 +2,7 @@
 
 Pure. In: an admission request about a Rollout of either API version, a `View` of the others. Out: yes, or every reason
 why not. OpenKruise's rules on the object alone are the decoders'; those that need other objects (V15) or the old one
-(U1 to U3) are here.
+(U1 to U3), and the one that only v1alpha1 has (V8), are here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def validate_rollout(request: Obj, view: View) -> AdmissionResponse:
     if isinstance(old, dict) and _only_metadata(obj, old):
         return ALLOWED
     namespace = str(request.get("namespace") or dig(obj, "metadata", "namespace", default=""))
-    problems = [*_spec(obj), *_conflicts(obj, namespace, view)]
+    problems = [*_spec(obj), *_conflicts(obj, namespace, view), *_shrinking(obj, old or {})]
     if isinstance(old, dict):
         problems += _immutable(obj, old)
     return refused("; ".join(problems)) if problems else ALLOWED
@@ -54,6 +54,19 @@ def _spec(obj: Obj) -> Iterator[str]:
         decode(obj)
     except Invalid as error:
         yield error.message
+
+
+def _shrinking(obj: Obj, old: Obj) -> Iterator[str]:
+    """V8, where v1alpha1 writes the steps. In v1beta1 traffic may shrink, and such steps are not refused once there."""
+    canary = dig(obj, "spec", "strategy", "canary", default={})
+    steps = canary.get("steps") if isinstance(canary, dict) else None
+    if _is_beta(obj) or not isinstance(steps, list) or not canary.get("trafficRoutings"):
+        return
+    if steps == dig(old, "spec", "strategy", "canary", "steps"):
+        return
+    weights = [step["weight"] for step in steps if isinstance(step, dict) and isinstance(step.get("weight"), int)]
+    if weights != sorted(weights):
+        yield f"spec.strategy.canary.steps: Invalid value: {weights}: Steps.Weight must be a non decreasing sequence"
 
 
 def _conflicts(obj: Obj, namespace: str, view: View) -> Iterator[str]:

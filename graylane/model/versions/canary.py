@@ -139,13 +139,11 @@ def threshold_of(canary: Reader) -> int | str:
 
 
 def routes_of(canary: Reader, steps: tuple[Step, ...], named: str) -> Embedded | None:
-    """V8, V10 to V14. `named`: the TrafficRouting that the Rollout names besides, "" for none."""
+    """V10 to V14. `named`: the TrafficRouting that the Rollout names besides, "" for none."""
     routings = list(canary.items("trafficRoutings"))
     if not routings:
         return None
     weights = [step.weight for step in steps if step.weight is not None]
-    if weights != sorted(weights):
-        canary.wrong("steps", weights, "Steps.Weight must be a non decreasing sequence")
     if weights and not 0 <= max(weights) <= 100:
         canary.wrong("steps", max(weights), "a weight is a percentage of the traffic, from 0 to 100")
     if len(routings) > 1:

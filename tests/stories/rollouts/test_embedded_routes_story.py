@@ -54,6 +54,17 @@ def test_row_97_a_step_with_a_weight_gets_a_canary_service_by_hash_and_the_route
     assert stage.harms == []
 
 
+def test_a_later_step_may_have_a_smaller_share() -> None:
+    """As v1beta1 allows: more pods, fewer requests."""
+    stage = paused(replicas=3, steps=({"replicas": 1, "weight": 50}, {"replicas": 2, "weight": 20}))
+    assert stage.shares() == {"web": 50, "web-canary": 50}
+    stage.approve().settle()
+    assert stage.shares() == {"web": 80, "web-canary": 20}
+    stage.allowed.add("v2")
+    stage.approve().settle()
+    is_as_before(stage)
+
+
 def test_row_98_in_the_end_the_canary_service_is_gone_and_the_selector_is_the_users() -> None:
     stage = paused()
     stage.approve().settle()

@@ -105,16 +105,6 @@ REFUSED = {
         "spec.strategy.canary.steps[0].traffic",
         'traffic must be percentage with "0%" < traffic <= "100%"',
     ),
-    "V8": (
-        beta(
-            {
-                "steps": [{"replicas": 1, "traffic": "9%"}, {"replicas": 2, "traffic": "5%"}],
-                "trafficRoutings": [{"service": "web", "ingress": {"name": "web"}}],
-            }
-        ),
-        "spec.strategy.canary.steps",
-        "Steps.Weight must be a non decreasing sequence",
-    ),
 }
 
 

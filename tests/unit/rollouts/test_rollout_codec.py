@@ -95,11 +95,6 @@ REFUSED = {
     "V7 zero": (steps({"replicas": "0%"}), "steps[0].replicas", "replicas must be positive number"),
     "V7 below": (steps({"replicas": -1}), "steps[0].replicas", "replicas must be positive number"),
     "V7 text": (steps({"replicas": "many"}), "steps[0].replicas", "replicas must be positive number"),
-    "V8": (
-        manifest({"steps": [{"weight": 20}, {"weight": 10}], "trafficRoutings": [ROUTING]}),
-        "spec.strategy.canary.steps",
-        "Steps.Weight must be a non decreasing sequence",
-    ),
     "V9": (
         steps({"replicas": "50%"}, {"replicas": "20%"}),
         "steps[1].replicas",

@@ -221,6 +221,22 @@ def progressing(obj: dict[str, Any]) -> dict[str, Any]:
     return obj | {"status": {"phase": "Progressing"}}
 
 
+SHRINKING = {
+    "steps": [{"replicas": 1, "weight": 20}, {"replicas": 2, "weight": 10}],
+    "trafficRoutings": [{"service": "x", "ingress": {"name": "x"}}],
+}
+
+
+def test_v8_weights_that_shrink_are_refused_in_v1alpha1(world: World) -> None:
+    shrinking = rollout(spec={"strategy": {"canary": SHRINKING}})
+    assert "Steps.Weight must be a non decreasing sequence" in ask(world, shrinking)
+
+
+def test_a_rollout_whose_traffic_shrinks_in_v1beta1_can_be_edited_in_v1alpha1(world: World) -> None:
+    old = rollout(spec={"strategy": {"canary": SHRINKING}})
+    assert ask(world, merge_patch(old, {"spec": {"strategy": {"paused": True}}}), old) == ""
+
+
 def test_u1_to_u3_what_a_release_stands_on_is_immutable(world: World) -> None:
     old = progressing(rollout())
     style = {"metadata": {"annotations": {"rollouts.kruise.io/rolling-style": "partition"}}}
