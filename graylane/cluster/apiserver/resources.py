@@ -136,7 +136,7 @@ BUILT_IN: tuple[Resource, ...] = (
     _row("apps/v1", "DaemonSet", "daemonsets", "ds", sub="status", cats="all", acts=_YES, gen=True),
     _row("apps/v1", "ControllerRevision", "controllerrevisions", acts=_DATA),
     _row("batch/v1", "Job", "jobs", sub="status", cats="all", acts=_YES, gen=True),
-    _row("batch/v1", "CronJob", "cronjobs", "cj", sub="status", cats="all", gen=True),
+    _row("batch/v1", "CronJob", "cronjobs", "cj", sub="status", cats="all", acts=_YES, gen=True),
     _row("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all",
          acts=_YES),
     _row("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all",

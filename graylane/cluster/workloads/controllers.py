@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from graylane.cluster.workloads import daemonset, deployment, endpoints, job, legacy_endpoints, replicaset, statefulset
 from graylane.cluster.workloads.attraction import Attraction, label_selector, service_selector
+from graylane.cluster.workloads.cronjob import CronJobs
 from graylane.cluster.workloads.history import CONTROLLER_REVISION
 from graylane.cluster.workloads.job_pods import JOB_NAME
 from graylane.cluster.workloads.pods import is_finished
@@ -17,6 +18,7 @@ from graylane.cluster.workloads.scheduler import Scheduler
 from graylane.cluster.workloads.serviceaccounts import controller as namespace_identity
 from graylane.kit import Controller
 from graylane.model.kinds import (
+    CRON_JOB,
     DAEMON_SET,
     DEPLOYMENT,
     ENDPOINT_SLICE,
@@ -40,7 +42,7 @@ _CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are cl
 
 def controllers() -> list[Controller]:
     """Every kind of workload, both kinds of endpoints and the scheduler."""
-    workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets(), _jobs()]
+    workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets(), _jobs(), _cron_jobs()]
     return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller(), namespace_identity()]
 
 
@@ -104,6 +106,11 @@ def _jobs() -> Controller:
 
     watches = {JOB: _remember(attraction), POD: job_of}
     return Controller("job-controller", JOB, job.reconcile, watches, workers=4, extra_caches=_CREATES)
+
+
+def _cron_jobs() -> Controller:
+    watches = {JOB: owner_or_attracted(CRON_JOB)}
+    return Controller("cronjob-controller", CRON_JOB, CronJobs().reconcile, watches, extra_caches=_CREATES)
 
 
 def _endpoint_slices() -> Controller:

@@ -6,6 +6,8 @@ Kubernetes 1.32; the sentences about selectors are the ones users search for.
 
 from __future__ import annotations
 
+import re
+
 from graylane.cluster.apiserver.schema.fielderror import forbidden, invalid, not_supported, required
 from graylane.cluster.apiserver.schema.validate import syntax
 from graylane.cluster.apiserver.schema.validate.checks import (
@@ -20,6 +22,7 @@ from graylane.cluster.apiserver.schema.validate.checks import (
     unchanged,
 )
 from graylane.cluster.apiserver.schema.validate.pods import template
+from graylane.model import cron
 from graylane.model.meta import Obj, dig
 
 _COUNTS = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
@@ -217,7 +220,12 @@ def _job_spec(spec: Obj, path: str) -> Errors:
 
 def cron_job(new: Obj, old: Obj | None) -> Errors:
     spec = new.get("spec") or {}
-    yield from needed(spec, "schedule", "spec", _schedule)
+    yield from needed(spec, "schedule", "spec")
+    if schedule := spec.get("schedule"):
+        yield from spelled(schedule, "spec.schedule", _schedule)
+        yield from _places(schedule, dig(old, "spec", "schedule", default=""), spec.get("timeZone"))
+    if old is None or spec.get("timeZone") != dig(old, "spec", "timeZone"):
+        yield from given(spec, "timeZone", "spec", _time_zone)
     yield from one_of(spec, "concurrencyPolicy", "spec", ("Allow", "Forbid", "Replace"))
     for name in _CRON_COUNTS:
         yield from given(spec, name, "spec", syntax.not_negative)
@@ -226,8 +234,37 @@ def cron_job(new: Obj, old: Obj | None) -> Errors:
         yield from spelled(new["metadata"]["name"], "metadata.name", lambda _: ("must be no more than 52 characters",))
 
 
-def _schedule(text: str) -> list[str]:
-    if text.startswith("@"):
-        return []
-    fields = text.split()
-    return [] if len(fields) == 5 else [f"expected exactly 5 fields, found {len(fields)}: [{text}]"]
+def _schedule(text: str) -> tuple[str, ...]:
+    try:
+        cron.parse(text)
+    except ValueError as error:
+        return (str(error),)
+    return ()
+
+
+def _places(schedule: str, before: str, zone: str | None) -> Errors:
+    """A time zone in the schedule itself: left alone where it is already, and nowhere else."""
+    if "TZ" not in schedule:
+        return
+    if "TZ" not in before:
+        yield invalid("spec.schedule", schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead")
+    elif zone is not None:
+        yield invalid("spec.schedule", schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule")
+
+
+_ZONE_PART = re.compile(r"(?!-)(?!\.\.?$)[A-Za-z._0-9+-]{1,14}")
+
+
+def _time_zone(name: str) -> tuple[str, ...]:
+    """Source: https://data.iana.org/time-zones/theory.html#naming."""
+    if not name:
+        return ("timeZone must be nil or non-empty string",)
+    if name.lower() == "local":
+        return ("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",)
+    try:
+        if not all(map(_ZONE_PART.fullmatch, name.split("/"))):
+            raise ValueError(f"unknown time zone {name}")
+        cron.zone_of(name)
+    except ValueError as error:
+        return (str(error),)
+    return ()
