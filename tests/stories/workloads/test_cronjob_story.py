@@ -36,7 +36,7 @@ class Clockwork(Cast):
 
     def verbs(self) -> Verbs:
         return {
-            r"the (first|last) job (succeeds|fails)": self.end,
+            r"the (first|last) (succeeds|fails)": self.end,
             r"the last job is deleted": self.delete,
             r"suspend": lambda: self.spec({"suspend": True}),
             r"resume": lambda: self.spec({"suspend": False}),
@@ -111,51 +111,51 @@ STORIES = {
     "a job at each of its minutes, and two of the old ones": (
         {"successfulJobsHistoryLimit": 2},
         """
-        what                  ‖ jobs                       | active | last  | success | says
-        create                ‖                            | 0      | -     | -       |
-        299 seconds           ‖                            | 0      | -     | -       |
-        2 seconds             ‖ 00:05                      | 1      | 00:05 | -       | SuccessfulCreate
-        the last job succeeds ‖ 00:05+                     | 0      | 00:05 | 00:05   | SawCompletedJob
-        300 seconds           ‖ 00:05+ 00:10               | 1      | 00:10 | 00:05   | SuccessfulCreate
-        the last job fails    ‖ 00:05+ 00:10x              | 0      | 00:10 | 00:05   | SawCompletedJob
-        300 seconds           ‖ 00:05+ 00:10x 00:15        | 1      | 00:15 | 00:05   | SuccessfulCreate
-        the last job fails    ‖ 00:05+ 00:15x              | 0      | 00:15 | 00:05   | SuccessfulDelete, SawCompletedJob
-        300 seconds           ‖ 00:05+ 00:15x 00:20        | 1      | 00:20 | 00:05   | SuccessfulCreate
-        the last job succeeds ‖ 00:05+ 00:15x 00:20+       | 0      | 00:20 | 00:20   | SawCompletedJob
-        300 seconds           ‖ 00:05+ 00:15x 00:20+ 00:25 | 1      | 00:25 | 00:20   | SuccessfulCreate
-        the last job succeeds ‖ 00:15x 00:20+ 00:25+       | 0      | 00:25 | 00:25   | SuccessfulDelete, SawCompletedJob
-        300 seconds           ‖ 00:15x 00:20+ 00:25+ 00:30 | 1      | 00:30 | 00:25   | SuccessfulCreate
-        the last job succeeds ‖ 00:15x 00:25+ 00:30+       | 0      | 00:30 | 00:30   | SuccessfulDelete, SawCompletedJob
+        what              ‖ jobs                       | active | last  | success | says
+        create            ‖                            | 0      | -     | -       |
+        299 seconds       ‖                            | 0      | -     | -       |
+        2 seconds         ‖ 00:05                      | 1      | 00:05 | -       | SuccessfulCreate
+        the last succeeds ‖ 00:05+                     | 0      | 00:05 | 00:05   | SawCompletedJob
+        300 seconds       ‖ 00:05+ 00:10               | 1      | 00:10 | 00:05   | SuccessfulCreate
+        the last fails    ‖ 00:05+ 00:10x              | 0      | 00:10 | 00:05   | SawCompletedJob
+        300 seconds       ‖ 00:05+ 00:10x 00:15        | 1      | 00:15 | 00:05   | SuccessfulCreate
+        the last fails    ‖ 00:05+ 00:15x              | 0      | 00:15 | 00:05   | SuccessfulDelete, SawCompletedJob
+        300 seconds       ‖ 00:05+ 00:15x 00:20        | 1      | 00:20 | 00:05   | SuccessfulCreate
+        the last succeeds ‖ 00:05+ 00:15x 00:20+       | 0      | 00:20 | 00:20   | SawCompletedJob
+        300 seconds       ‖ 00:05+ 00:15x 00:20+ 00:25 | 1      | 00:25 | 00:20   | SuccessfulCreate
+        the last succeeds ‖ 00:15x 00:20+ 00:25+       | 0      | 00:25 | 00:25   | SuccessfulDelete, SawCompletedJob
+        300 seconds       ‖ 00:15x 00:20+ 00:25+ 00:30 | 1      | 00:30 | 00:25   | SuccessfulCreate
+        the last succeeds ‖ 00:15x 00:25+ 00:30+       | 0      | 00:30 | 00:30   | SuccessfulDelete, SawCompletedJob
         """,
     ),
     "Allow: beside each other": (
         {},
         """
-        what                   ‖ jobs         | active | last  | says
-        301 seconds            ‖ 00:05        | 1      | 00:05 | SuccessfulCreate
-        300 seconds            ‖ 00:05 00:10  | 2      | 00:10 | SuccessfulCreate
-        the first job succeeds ‖ 00:05+ 00:10 | 1      | 00:10 | SawCompletedJob
+        what               ‖ jobs         | active | last  | says
+        301 seconds        ‖ 00:05        | 1      | 00:05 | SuccessfulCreate
+        300 seconds        ‖ 00:05 00:10  | 2      | 00:10 | SuccessfulCreate
+        the first succeeds ‖ 00:05+ 00:10 | 1      | 00:10 | SawCompletedJob
         """,
     ),
     "Forbid: not beside each other, but as soon as the other is done": (
         {"concurrencyPolicy": "Forbid"},
         """
-        what                   ‖ jobs         | active | last  | says
-        301 seconds            ‖ 00:05        | 1      | 00:05 | SuccessfulCreate
-        300 seconds            ‖ 00:05        | 1      | 00:05 | JobAlreadyActive
-        300 seconds            ‖ 00:05        | 1      | 00:05 | JobAlreadyActive
-        the first job succeeds ‖ 00:05+ 00:15 | 1      | 00:15 | SuccessfulCreate, SawCompletedJob
+        what               ‖ jobs         | active | last  | says
+        301 seconds        ‖ 00:05        | 1      | 00:05 | SuccessfulCreate
+        300 seconds        ‖ 00:05        | 1      | 00:05 | JobAlreadyActive
+        300 seconds        ‖ 00:05        | 1      | 00:05 | JobAlreadyActive
+        the first succeeds ‖ 00:05+ 00:15 | 1      | 00:15 | SuccessfulCreate, SawCompletedJob
         """,
     ),
     "Forbid with a deadline: what was missed longer ago is not made up": (
         {"concurrencyPolicy": "Forbid", "startingDeadlineSeconds": 60},
         """
-        what                   ‖ jobs         | active | last  | says
-        301 seconds            ‖ 00:05        | 1      | 00:05 | SuccessfulCreate
-        300 seconds            ‖ 00:05        | 1      | 00:05 | JobAlreadyActive
-        120 seconds            ‖ 00:05        | 1      | 00:05 |
-        the first job succeeds ‖ 00:05+       | 0      | 00:05 | SawCompletedJob
-        300 seconds            ‖ 00:05+ 00:15 | 1      | 00:15 | SuccessfulCreate
+        what               ‖ jobs         | active | last  | says
+        301 seconds        ‖ 00:05        | 1      | 00:05 | SuccessfulCreate
+        300 seconds        ‖ 00:05        | 1      | 00:05 | JobAlreadyActive
+        120 seconds        ‖ 00:05        | 1      | 00:05 |
+        the first succeeds ‖ 00:05+       | 0      | 00:05 | SawCompletedJob
+        300 seconds        ‖ 00:05+ 00:15 | 1      | 00:15 | SuccessfulCreate
         """,
     ),
     "Replace: in place of the other": (
