@@ -15,4 +15,16 @@ def main() -> None:
     gc.set_threshold(100_000)
     from graylane.cli.root import run
 
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
+
+
+def _leave(code: int) -> None:
+    """At once: to take the interpreter down object by object took a quarter of a verb's time. Nothing is left open."""
+    import contextlib
+    import os
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
+            stream.flush()
+    os._exit(code)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from graylane.cli import lean  # noqa: F401  (before the client, which imports aiohttp)
 from graylane.cli.datadir import DataDir, default_data
 from graylane.cli.exits import Exit
 from graylane.cli.options import Scope

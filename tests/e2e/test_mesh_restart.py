@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from graylane.mesh.inputs import MeshConfig
@@ -69,7 +67,6 @@ async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
         rig.process.kill()
         await rig.process.wait()
         await eventually(lambda: rig.server.connected == 0)
-        start = asyncio.get_running_loop().time()
         async with envoys.envoy_process(rig.server.port):
 
             async def serves() -> bool:
@@ -77,4 +74,3 @@ async def test_120_an_envoy_that_starts_anew_is_given_everything() -> None:
                 return (answer.headers.get("x-mark"), answer.headers.get("x-inside")) == ("same", "yes")
 
             await eventually(serves, ignore=(OSError,))
-            assert asyncio.get_running_loop().time() - start < 5
