@@ -45,6 +45,14 @@ def beta(**canary: Any) -> dict[str, Any]:
     }
 
 
+async def test_a_path_that_says_no_value_is_every_path(api: Rig) -> None:
+    """As in OpenKruise 0.6."""
+    steps = [{"replicas": 1, "matches": [{"path": {}, "headers": [{"name": "a", "value": "b"}]}]}]
+    made = await api.create(BETA, beta(steps=steps, trafficRoutings=[{"service": "web", "ingress": {"name": "web"}}]))
+    match = made["spec"]["strategy"]["canary"]["steps"][0]["matches"][0]
+    assert match["path"] == {"type": "PathPrefix", "value": "/"}
+
+
 async def test_written_in_v1beta1_it_is_read_and_approved_in_either(api: Rig) -> None:
     await api.create(BETA, beta(trafficRoutingRef="tr"))
     seen = await api.get(f"{ALPHA}/web")
