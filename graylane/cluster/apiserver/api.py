@@ -132,8 +132,17 @@ def _handler(resource: Resource, target: Target, verb: str) -> Handler:
 def failure(error: ApiError) -> Reply:
     if isinstance(error, PageNotFound):
         return Reply(error.http_code, error.page, "text/plain; charset=utf-8")
-    headers = (("Retry-After", "1"),) if error.http_code in (429, 503, 504) else ()
-    return Reply.json(error.to_status(), error.http_code, headers)
+    return Reply.json(error.to_status(), error.http_code, _retry_after(error))
+
+
+def _retry_after(error: ApiError) -> tuple[tuple[str, str], ...]:
+    """After a second, unless the error says when; clients take the header for an order to try again by themselves.
+
+    A disruption budget that is used up names a cause and no time: whoever evicts decides whether to wait.
+    """
+    details = error.details or {}
+    seconds = details.get("retryAfterSeconds", 0 if details.get("causes") else 1)
+    return (("Retry-After", str(seconds)),) if error.http_code in (429, 503, 504) and seconds else ()
 
 
 def with_warnings(answer: Answer, warnings: list[str]) -> Answer:

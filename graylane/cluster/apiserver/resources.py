@@ -141,7 +141,7 @@ BUILT_IN: tuple[Resource, ...] = (
          acts=_YES),
     _row("autoscaling/v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", sub="status", cats="all",
          acts=_YES, stored="v2"),
-    _row("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", sub="status", gen=True),
+    _row("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", "pdb", sub="status", acts=_YES, gen=True),
     # network
     _row("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", acts=_YES, gen=True),
     _row("networking.k8s.io/v1", "Ingress", "ingresses", "ing", sub="status", gen=True),

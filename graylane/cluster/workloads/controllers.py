@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from graylane.cluster.workloads import daemonset, deployment, endpoints, job, legacy_endpoints, replicaset, statefulset
+from graylane.cluster.workloads import (
+    daemonset,
+    deployment,
+    disruption,
+    endpoints,
+    job,
+    legacy_endpoints,
+    replicaset,
+    statefulset,
+)
 from graylane.cluster.workloads.attraction import Attraction, label_selector, service_selector
 from graylane.cluster.workloads.cronjob import CronJobs
 from graylane.cluster.workloads.history import CONTROLLER_REVISION
@@ -28,6 +37,7 @@ from graylane.model.kinds import (
     NODE,
     PERSISTENT_VOLUME_CLAIM,
     POD,
+    POD_DISRUPTION_BUDGET,
     REPLICA_SET,
     SERVICE,
     STATEFUL_SET,
@@ -43,7 +53,8 @@ _CREATES = (NAMESPACE,)  # who creates objects must know which namespaces are cl
 def controllers() -> list[Controller]:
     """Every kind of workload, both kinds of endpoints and the scheduler."""
     workloads = [_deployments(), _replica_sets(), _stateful_sets(), _daemon_sets(), _jobs(), _cron_jobs()]
-    return [*workloads, _endpoint_slices(), _endpoints(), Scheduler().controller(), namespace_identity()]
+    around = [_endpoint_slices(), _endpoints(), _budgets()]
+    return [*workloads, *around, Scheduler().controller(), namespace_identity()]
 
 
 def _deployments() -> Controller:
@@ -119,6 +130,15 @@ def _endpoint_slices() -> Controller:
     watches = {SERVICE: _remember(attraction), POD: attraction.of, ENDPOINT_SLICE: slices}
     return Controller(
         "endpoint-slice-controller", SERVICE, endpoints.reconcile, watches, workers=4, extra_caches=_CREATES
+    )
+
+
+def _budgets() -> Controller:
+    attraction = Attraction(disruption.budget_selector)
+    watches = {POD_DISRUPTION_BUDGET: _remember(attraction), POD: attraction.of}
+    caches = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET)
+    return Controller(
+        "disruption-controller", POD_DISRUPTION_BUDGET, disruption.reconcile, watches, workers=2, extra_caches=caches
     )
 
 
