@@ -84,8 +84,11 @@ async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
     asked = change(old)
     require_current(call, asked, old)
     require_end(call, asked, old)
-    new = await _admit(call, Admitted(Operation.UPDATE, _once(call, typed(call, asked)), old))
-    new = _settled(call, new, old)
+    asked = _once(call, typed(call, asked))
+    admitted = await _admit(call, Admitted(Operation.UPDATE, asked, old))
+    new = _settled(call, admitted, old)
+    if admitted is not asked:
+        new = _owned_as_asked(call, new, asked, old)
     if new == old:
         return entry
     _check(call, new, old)
@@ -166,6 +169,19 @@ def _tracked(call: Call, new: Obj, old: Obj | None) -> Obj:
     writer = Writer(call.manager, call.resource.api_version, call.api.clock(), call.target.subresource)
     has_status = call.resource.has("status")
     return tracking.update(old, new, writer, call.structural, has_status=has_status, fixed=call.status_fixes)
+
+
+def _owned_as_asked(call: Call, new: Obj, asked: Obj, old: Obj) -> Obj:
+    """Whose fields are whose is settled before webhooks see the object: what they change is nobody's.
+
+    A writer whose every change a webhook puts back has changed nothing, whatever the time; so nothing is written.
+    """
+    if call.options.applying:
+        owned = new
+    else:
+        said = _settled(call, asked, old)["metadata"]
+        owned = {**new, "metadata": {**_less(new["metadata"], "managedFields"), **_only(said, "managedFields")}}
+    return old if tracking.timeless(owned) == tracking.timeless(old) else owned
 
 
 def _only(obj: Obj, name: str) -> Obj:

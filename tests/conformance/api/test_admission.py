@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ import pytest
 
 from graylane.testing.api.objects import Obj, config_map, deployment
 from graylane.testing.api.peer import Peer
-from graylane.testing.api.rig import Rig, expect
+from graylane.testing.api.rig import APPLY, MERGE, Rig, expect
 from graylane.testing.waiting import eventually
 
 pytestmark = pytest.mark.bare("a cluster elsewhere cannot reach a webhook on this machine")
@@ -243,3 +244,59 @@ async def test_a_condition_decides_whether_to_ask(api: Rig, ns: str, peer: Peer,
     await api.create(maps(ns), config_map("small"))
     await api.create(maps(ns), config_map("large"))
     assert [review["name"] for review in asked] == ["large"]
+
+
+def owners(obj: Obj) -> dict[str, Obj]:
+    return {entry["manager"]: entry["fieldsV1"] for entry in obj["metadata"]["managedFields"]}
+
+
+async def kept_by_a_webhook(api: Rig, ns: str, peer: Peer, register: Register, *names: str) -> None:
+    """ConfigMaps of which a webhook puts everything back that anybody changes, and adds a note to it."""
+    for name in names:
+        made = await api.create(maps(ns), config_map(name, {"a": "1", "ours": "1"}), fieldManager="creator")
+    data = {"op": "replace", "path": "/data", "value": made["data"]}
+    note = {"op": "add", "path": "/metadata/annotations", "value": {"note": "kept"}}
+    peer.reply(answering([], **patching(data, note)))
+    await register("Mutating")
+
+
+async def test_what_a_webhook_changes_belongs_to_nobody_and_what_it_undoes_to_who_wanted_it(
+    api: Rig, ns: str, peer: Peer, register: Register
+) -> None:
+    await kept_by_a_webhook(api, ns, peer, register, "a")
+    await api.call(
+        "PATCH", f"{maps(ns)}/a", {"data": {"a": "2", "ours": None}}, content_type=MERGE, fieldManager="tool"
+    )
+    after = await api.get(f"{maps(ns)}/a")
+    assert (after["data"], after["metadata"]["annotations"]) == ({"a": "1", "ours": "1"}, {"note": "kept"})
+    assert owners(after) == {"creator": {"f:data": {}}, "tool": {"f:data": {"f:a": {}}}}
+
+
+async def test_who_writes_again_what_a_webhook_puts_back_writes_nothing(
+    api: Rig, ns: str, peer: Peer, register: Register
+) -> None:
+    ways: dict[str, Obj] = {
+        "patched": {"verb": "PATCH", "content_type": MERGE},
+        "applied": {"verb": "PATCH", "content_type": APPLY, "force": "true"},
+        "replaced": {"verb": "PUT"},
+    }
+    await kept_by_a_webhook(api, ns, peer, register, *ways)
+
+    async def written() -> dict[str, Obj]:
+        found = {}
+        for name, way in ways.items():
+            manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "2"}}
+            said = {key: value for key, value in way.items() if key != "verb"}
+            answer = await api.call(way["verb"], f"{maps(ns)}/{name}", manifest, fieldManager="tool", **said)
+            found[name] = expect(answer, 200)
+        return found
+
+    first = await written()
+    assert [owners(obj)["tool"] for obj in first.values()] == [{"f:data": {"f:a": {}}}] * len(ways)
+    last = max(entry["time"] for obj in first.values() for entry in obj["metadata"]["managedFields"])
+
+    async def a_second_later() -> bool:
+        return datetime.now(UTC) > datetime.fromisoformat(last) + timedelta(seconds=1)
+
+    await eventually(a_second_later, timeout=30)  # else the times would be equal anyway
+    assert await written() == first

@@ -85,6 +85,13 @@ def update(
     return with_entries(new, _settled(entries, taken, lost, writer))
 
 
+def timeless(obj: Obj) -> Obj:
+    """`obj` without the times at which managers wrote: two that are equal so differ in nothing worth a write."""
+    entries = dig(obj, "metadata", "managedFields", default=[])
+    bare = [{name: value for name, value in entry.items() if name != "time"} for entry in entries]
+    return {**obj, "metadata": {**obj["metadata"], "managedFields": bare}}
+
+
 def _starting_point(old: Obj | None, new: Obj, subresource: str) -> list[Obj]:
     """The entries before this write: what the client says they are when it may say so, else the object's own."""
     before: list[Obj] = dig(old or {}, "metadata", "managedFields", default=[])
