@@ -383,7 +383,9 @@ def _kept(old: Obj) -> Obj:
 
 
 _FLEETING = frozenset({"resourceVersion", "uid", "creationTimestamp", "deletionTimestamp", "generation"})
-_CLOCKED = frozenset({"lastTransitionTime", "lastUpdateTime", "lastProbeTime", "observedGeneration", "startTime"})
+_CLOCKED = frozenset(
+    {"lastTransitionTime", "lastUpdateTime", "lastProbeTime", "observedGeneration", "startTime", "batchReadyTime"}
+)
 
 
 def _timeless(value: Any) -> Any:
