@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,12 @@ from graylane.testing.chains import Chain
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 from graylane.testing.proxies import Proxies
 from graylane.trafficrouting import controller as trafficrouting
+from graylane.trafficrouting import keeping
 from graylane.trafficrouting.cases import read_case
 from graylane.trafficrouting.lua.engine import LuaPool
+from graylane.trafficrouting.lua.remembering import Remembering
 from graylane.trafficrouting.lua.script import Script
+from graylane.webhooks.keeping import KEEP_ROUTES, keeper
 from graylane.webhooks.server import WATCHED, WebhookConfig, WebhookServer, configurations
 
 HOST, NAMESPACE = "127.0.0.1", "default"
@@ -108,10 +112,12 @@ async def control(folder: Path) -> None:
             manager.watch(kind)
         for controller in rollouts.controllers():
             manager.add(controller)
-        for controller in trafficrouting.controllers(pool, manager.follower("trafficrouting")):
+        runner = Remembering(pool)
+        for controller in trafficrouting.controllers(runner, manager.follower("trafficrouting")):
             manager.add(controller)
         webhook = WebhookConfig(HOST, 0, pair.certificate, pair.key)
-        async with WebhookServer(webhook, manager.view) as server, running(manager):
+        more = {KEEP_ROUTES: keeper(partial(keeping.keep, runner), keeping.late)}
+        async with WebhookServer(webhook, manager.view, more) as server, running(manager):
             await install_objects(client, configurations(server.url, authority.bundle))
             print("ready", flush=True)
             while await asyncio.to_thread(sys.stdin.readline):

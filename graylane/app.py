@@ -39,10 +39,14 @@ from graylane.mesh.gatewayapi import controller as gatewayapi
 from graylane.mesh.inputs import MeshConfig
 from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
+from graylane.trafficrouting import keeping
 from graylane.trafficrouting.lua.engine import LuaPool
+from graylane.trafficrouting.lua.remembering import Remembering
+from graylane.trafficrouting.lua.script import Runner
 from graylane.trafficrouting.proxies import Proxies
-from graylane.webhooks import istio
-from graylane.webhooks.server import WATCHED, WebhookConfig, WebhookServer, configurations
+from graylane.webhooks import asked, istio
+from graylane.webhooks.keeping import KEEP_ROUTES, keeper
+from graylane.webhooks.server import WATCHED, Handler, WebhookConfig, WebhookServer, configurations
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,9 +130,10 @@ class Cluster:
         client = await self._api_server(secrets)
         await install_crds(client)
         manager = Manager(client)
-        for controller in _controllers(pool, manager):
+        runner = Remembering(pool)
+        for controller in _controllers(runner, manager):
             manager.add(controller)
-        webhooks = await self._webhooks(secrets, manager)
+        webhooks = await self._webhooks(secrets, manager, runner)
         bundle = secrets.authority.bundle
         asking = [*configurations(webhooks.url, bundle), istio.configuration(webhooks.url, bundle)]
         await install_objects(client, [*asking, gatewayapi.GATEWAY_CLASS_OBJECT])
@@ -192,12 +197,15 @@ class Cluster:
         self._stack.push_async_callback(pool.stop)
         return pool
 
-    async def _webhooks(self, secrets: _Secrets, manager: Manager) -> WebhookServer:
-        for kind in WATCHED:
+    async def _webhooks(self, secrets: _Secrets, manager: Manager, runner: Runner) -> WebhookServer:
+        for kind in (*WATCHED, *keeping.WATCHED):
             manager.watch(kind)
         config = WebhookConfig(self.config.node_ip, 0, secrets.server.certificate, secrets.server.key)
-        validators = {istio.VALIDATE_ISTIO: istio.validator(admission.judge)}
-        return await self._stack.enter_async_context(WebhookServer(config, manager.view, validators))
+        more: dict[str, Handler] = {
+            istio.VALIDATE_ISTIO: istio.validator(admission.judge),
+            KEEP_ROUTES: keeper(partial(keeping.keep, runner), keeping.late),
+        }
+        return await self._stack.enter_async_context(WebhookServer(config, manager.view, more))
 
     async def _mesh(self, manager: Manager) -> Mesh:
         own = self.config.own_network
@@ -255,9 +263,9 @@ class Cluster:
         task.add_done_callback(ended)
 
 
-def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
+def _controllers(runner: Runner, manager: Manager) -> list[Controller]:
     proxies = Proxies(partial(istiod.ask, manager.client, "/debug/syncz"))
-    routing = trafficrouting.controllers(pool, manager.follower("trafficrouting"), proxies)
+    routing = trafficrouting.controllers(runner, manager.follower("trafficrouting"), proxies)
     return [
         gatewayapi.controller(),
         meshconfig.controller(),
@@ -265,6 +273,7 @@ def _controllers(pool: LuaPool, manager: Manager) -> list[Controller]:
         Autoscaler(asking(manager.client)).controller(),
         *rollouts.controllers(),
         *routing,
+        asked.controller(),
     ]
 
 

@@ -17,11 +17,12 @@ from graylane.cli.manifests import Manifest
 from graylane.client import ApiClient
 from graylane.errors import AlreadyExists, ApiError, NotFound, UserError
 from graylane.model.kinds import Kind
+from graylane.model.managers import APPLY
 from graylane.model.meta import Obj, annotations_of, name_of, namespace_of, rv_of
 from graylane.model.patches import PatchType, merge_patch
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_PARAMS = {"fieldManager": "graylane", "fieldValidation": "Strict"}
+_PARAMS = {"fieldManager": APPLY, "fieldValidation": "Strict"}
 _BUILT_IN = ("", "apps", "batch", "discovery.k8s.io", "coordination.k8s.io", "admissionregistration.k8s.io")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from graylane.model.meta import Obj, dig
 
 CONTROLLERS = "graylane"
+APPLY = f"{CONTROLLERS}-apply"  # manifests that somebody gives us: his writes, not our controllers'
 _VERBS = f"{CONTROLLERS}:"
 _LONGEST = 128  # what an API server takes for a manager's name
 UNKNOWN = "unknown"

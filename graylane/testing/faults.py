@@ -8,6 +8,7 @@ and the performing of effects are the real ones of `kit`.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -130,18 +131,27 @@ class UnreliableApi:
 
 
 class Trouble:
-    """One seed's bad day on one stage."""
+    """One seed's bad day on one stage. `meanwhile`: what somebody else keeps doing all the time."""
 
-    def __init__(self, stage: JointStage, chance: random.Random) -> None:
+    def __init__(self, stage: JointStage, chance: random.Random, meanwhile: Callable[[], object] | None = None) -> None:
         self.stage, self.chance = stage, chance
+        self._meanwhile = meanwhile
         self.caches = LaggingCaches(stage.world)
         api = cast(ApiClient, UnreliableApi(stage.world, chance))
         self.applier = Applier(api, self.caches, EventRecorder(api, stage.world.clock, "trouble"))
 
     def happens(self, times: int) -> None:
         """So many looks, deliveries and mishaps in random order; nothing is settled afterwards."""
-        deeds = (self._look, self._others_act, self._news, self._dropped, self._replayed, self._time, self._restart)
-        for deed in self.chance.choices(deeds, (40, 35, 30, 2, 2, 4, 1), k=times):
+        deeds: dict[Callable[[], object], int] = {
+            self._look: 40,
+            self._others_act: 35,
+            self._news: 30,
+            self._dropped: 2,
+            self._replayed: 2,
+            self._time: 4,
+            self._restart: 1,
+        } | ({self._meanwhile: 10} if self._meanwhile else {})
+        for deed in self.chance.choices(list(deeds), list(deeds.values()), k=times):
             deed()
 
     def _look(self) -> None:

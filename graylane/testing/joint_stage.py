@@ -35,13 +35,14 @@ from graylane.model.meta import Key, Obj, annotations_of, dig, is_true, key_of, 
 from graylane.model.patches import json_patch, merge_patch
 from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT, TRAFFIC_ROUTING_NAME
 from graylane.rollouts import controller as rollouts
-from graylane.testing.inline import INLINE, at_once
+from graylane.testing.inline import INLINE, at_once, run_at_once
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 from graylane.testing.proxies import Proxies
 from graylane.testing.release_stage import NAMESPACE, ONE_STEP, image
 from graylane.testing.releases import stand_ins
 from graylane.testing.world import World
 from graylane.trafficrouting import controller as trafficrouting
+from graylane.trafficrouting.keeping import keep
 from graylane.trafficrouting.providers.ingress import INGRESS
 from graylane.webhooks.deployments import mutate_deployment
 
@@ -163,6 +164,18 @@ class JointStage:
             new = json_patch(new, list(mutate_deployment(request, self.world.view()).patch))
         self.world.put(DEPLOYMENT, new)
         return self
+
+    def write(self, kind: Kind, obj: Obj) -> JointStage:
+        """A whole object by somebody's hand or tool (`kubectl replace`), through admission unless that is down."""
+        typed, old = {"apiVersion": kind.api_version, "kind": kind.kind} | obj, self.find(kind, name_of(obj))
+        if self.admission and old:
+            typed = run_at_once(keep(INLINE, old, typed, self.world.view()))[0] or typed
+        self.world.put(kind, typed)
+        return self
+
+    def change(self, kind: Kind, name: str, patch: Obj) -> JointStage:
+        """A merge patch by somebody's hand, through admission as well."""
+        return self.write(kind, merge_patch(self.get(kind, name), patch))
 
     def approve(self, name: str = "web") -> JointStage:
         """What is approved may be met by everybody from now on."""

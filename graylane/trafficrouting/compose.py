@@ -1,16 +1,12 @@
 """Runs the scripts that make one object as wanted, all wishes for it one after the other.
 
 Shell (runs scripts). In: a `Target` and whether this TrafficRouting's routes are wanted in it. Out: `Composed`: the
-write still missing, if any, or the script's error. Scripts are functions of their input, so equal inputs run once.
+write still missing, if any, or the script's error.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from graylane.kit.effects import Create, Delete, Event, Patch
 from graylane.model.kinds import TRAFFIC_ROUTING
@@ -20,11 +16,9 @@ from graylane.trafficrouting import routes
 from graylane.trafficrouting.lua.script import LuaError, Runner, Script
 from graylane.trafficrouting.observe import Target
 from graylane.trafficrouting.providers import ingress
-from graylane.trafficrouting.providers.custom import Contribution, require_texts, script_input, script_output
+from graylane.trafficrouting.providers.custom import require_texts, script_input, script_output
 from graylane.trafficrouting.providers.ingress import Derived
-from graylane.trafficrouting.routes import Data
-
-_REMEMBERED_RUNS = 1024
+from graylane.trafficrouting.routes import Data, Wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +41,25 @@ class Composed:
         return self.change is None and not self.error and self.target.verdict.may_go_on
 
 
+async def fold(runner: Runner, script: Script | None, original: Data, wishes: Wishes, where: str) -> Data:
+    """What the script makes of `original`, an object called `where`, for one wish after the other. Raises `LuaError`.
+
+    Sorted by key, so that the result does not depend on who came first.
+    """
+    data = original
+    for key in sorted(wishes):
+        if script is None:
+            raise LuaError(where, 0, "its script is gone")
+        result = await runner.run(script, script_input(data, wishes[key]))
+        data = script_output(script, data, result)
+    return data
+
+
 class Composer:
-    """Remembers results of script runs, by script and input."""
+    """One TrafficRouting's targets, one at a time."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._results: OrderedDict[tuple[str, bytes], dict[str, Any]] = OrderedDict()
 
     async def compose(self, target: Target, *, wanted: bool, known: bool) -> Composed:
         """`known`: our routes have been in it before, so an absent memory was removed by somebody."""
@@ -105,27 +112,12 @@ class Composer:
         if derived.bare is None or target.script is None:
             return None
         wish = target.own[min(target.own)]
-        annotations = await self._once(target.script, ingress.script_input(annotations_of(derived.bare), wish))
+        annotations = await self._runner.run(target.script, ingress.script_input(annotations_of(derived.bare), wish))
         require_texts(target.script, "annotations", annotations)
         return ingress.dressed(derived.bare, annotations, target.own)
 
-    async def _fold(self, target: Target, original: Data, wishes: dict[str, Contribution]) -> Data:
-        """Sorted by key, so that the result does not depend on who came first."""
-        data = original
-        for key in sorted(wishes):
-            if target.script is None:
-                raise LuaError(str(target.ref), 0, "its script is gone")
-            result = await self._once(target.script, script_input(data, wishes[key]))
-            data = script_output(target.script, data, result)
-        return data
-
-    async def _once(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
-        key = script.source, orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
-        if key not in self._results:
-            self._results[key] = await self._runner.run(script, obj)
-            if len(self._results) > _REMEMBERED_RUNS:
-                self._results.popitem(last=False)
-        return self._results[key]
+    async def _fold(self, target: Target, original: Data, wishes: Wishes) -> Data:
+        return await fold(self._runner, target.script, original, wishes, str(target.ref))
 
 
 def _conditional(target: Target, patch: Obj, *, adds: bool) -> Patch:

@@ -103,6 +103,20 @@ def change(obj: Obj, memory: Memory | None, original: Data, wishes: Wishes, desi
     return patch or None
 
 
+def kept(old: Obj, new: Obj, memory: Memory, original: Data, desired: Data) -> Data | None:
+    """All that `new`, somebody's write over `old`, has to hold for ours to stay in it; None when it does.
+
+    `memory` is `old`'s: what a client sends of our annotations, or leaves out of them, is no more than a copy.
+    """
+    if data_of(new) == desired and _notes(new) == _notes(old) and _same_spec(memory, original):
+        return None
+    return _with_memory(original, memory.wishes, desired)
+
+
+def _notes(obj: Obj) -> dict[str, str | None]:
+    return {name: annotations_of(obj).get(name) for name in _OURS}
+
+
 def _same_spec(memory: Memory, original: Data) -> bool:
     return bool(memory.original.get("spec") == original.get("spec"))
 

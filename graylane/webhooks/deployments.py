@@ -29,7 +29,7 @@ from graylane.model.rollout import (
     progressing_reason,
 )
 from graylane.model.versions.rollout import decode
-from graylane.webhooks.review import ALLOWED, AdmissionResponse
+from graylane.webhooks.review import ALLOWED, AdmissionResponse, entry
 
 _GIVING_BACK = frozenset({"Finalising", "Cancelling"})  # the release un-pauses the Deployment itself
 
@@ -104,10 +104,10 @@ def _sets(view: View, new: Obj, old: Obj) -> list[Obj]:
 def _keep(new: Obj, old: Obj, rollout: Rollout) -> Iterator[Obj]:
     """Stays paused and claimed, whatever the update says."""
     yield from _paused(new)
-    yield from _entry(new, "annotations", IN_PROGRESSING, claim(rollout.key.name))
+    yield from entry(new, "annotations", IN_PROGRESSING, claim(rollout.key.name))
     label = labels_of(old).get(STABLE_REVISION)
     if label:
-        yield from _entry(new, "labels", STABLE_REVISION, label)
+        yield from entry(new, "labels", STABLE_REVISION, label)
     if dig(new, "spec", "strategy", "type") == "Recreate" and dig(old, "spec", "strategy", "type") != "Recreate":
         yield {"op": "replace", "path": "/spec/strategy", "value": dig(old, "spec", "strategy", default={})}
 
@@ -126,21 +126,10 @@ def _told(new: Obj, old: Obj, rollout: Rollout) -> Iterator[str]:
 
 def _hold(new: Obj, rollout: Rollout, stable_revision: str) -> Iterator[Obj]:
     yield from _paused(new)
-    yield from _entry(new, "labels", STABLE_REVISION, stable_revision)
-    yield from _entry(new, "annotations", IN_PROGRESSING, claim(rollout.key.name))
+    yield from entry(new, "labels", STABLE_REVISION, stable_revision)
+    yield from entry(new, "annotations", IN_PROGRESSING, claim(rollout.key.name))
 
 
 def _paused(new: Obj) -> Iterator[Obj]:
     if dig(new, "spec", "paused") is not True:
         yield {"op": "add", "path": "/spec/paused", "value": True}
-
-
-def _entry(new: Obj, field: str, name: str, value: str) -> Iterator[Obj]:
-    """Sets one label or annotation; creates the map where there is none."""
-    present = dig(new, "metadata", field, default={})
-    if present.get(name) == value:
-        return
-    if not present:
-        yield {"op": "add", "path": f"/metadata/{field}", "value": {name: value}}
-        return
-    yield {"op": "add", "path": f"/metadata/{field}/{name.replace('~', '~0').replace('/', '~1')}", "value": value}

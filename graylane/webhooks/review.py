@@ -6,6 +6,7 @@ Pure. In: the request's JSON object. Out: `AdmissionResponse`, and the review th
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,17 @@ ALLOWED = AdmissionResponse()
 def refused(message: str) -> AdmissionResponse:
     """HTTP 422 with our words; the API server puts the webhook's name before them."""
     return AdmissionResponse(error=Invalid(message))
+
+
+def entry(new: Obj, field: str, name: str, value: str) -> Iterator[Obj]:
+    """Sets one label or annotation; creates the map where there is none."""
+    present = dig(new, "metadata", field, default={})
+    if present.get(name) == value:
+        return
+    if not present:
+        yield {"op": "add", "path": f"/metadata/{field}", "value": {name: value}}
+        return
+    yield {"op": "add", "path": f"/metadata/{field}/{name.replace('~', '~0').replace('/', '~1')}", "value": value}
 
 
 def request_of(body: bytes) -> Obj:

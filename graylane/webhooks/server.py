@@ -7,8 +7,9 @@ configurations that point to it.
 from __future__ import annotations
 
 import base64
+import inspect
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from graylane.model.kinds import MUTATING_WEBHOOK, REPLICA_SET, ROLLOUT, VALIDAT
 from graylane.model.meta import Obj
 from graylane.model.rollout import CANARY_DEPLOYMENT, GROUP
 from graylane.model.versions.rollout import VERSIONS
+from graylane.webhooks import keeping
 from graylane.webhooks.conversion import CONVERT, convert_review
 from graylane.webhooks.deployments import mutate_deployment
 from graylane.webhooks.review import AdmissionResponse, request_of
@@ -28,9 +30,15 @@ from graylane.webhooks.rollouts import validate_rollout
 
 _TIMEOUT_SECONDS = 5
 
-Handler = Callable[[Obj, View], AdmissionResponse]
+MUTATING, VALIDATING = "graylane-mutating-webhook", "graylane-validating-webhook"
+
+Handler = Callable[[Obj, View], AdmissionResponse | Awaitable[AdmissionResponse]]
 MUTATE_DEPLOYMENT, VALIDATE_ROLLOUT = "/mutate-apps-v1-deployment", "/validate-rollouts-kruise-io-rollout"
-HANDLERS: dict[str, Handler] = {MUTATE_DEPLOYMENT: mutate_deployment, VALIDATE_ROLLOUT: validate_rollout}
+HANDLERS: dict[str, Handler] = {
+    MUTATE_DEPLOYMENT: mutate_deployment,
+    VALIDATE_ROLLOUT: validate_rollout,
+    keeping.KEEP_PIN: keeping.keep_pin,
+}
 
 _ROLLOUT_VERSIONS = [version.rpartition("/")[2] for version in VERSIONS]
 
@@ -87,7 +95,7 @@ class WebhookServer:
             asked = request_of(await request.read())
         except BadRequest as error:
             return _json(error.to_status(), error.http_code)
-        return _json(self._answer(request.path, asked).to_review(str(asked["uid"])))
+        return _json((await self._answer(request.path, asked)).to_review(str(asked["uid"])))
 
     async def _convert(self, request: web.Request) -> web.Response:
         try:
@@ -95,9 +103,10 @@ class WebhookServer:
         except BadRequest as error:
             return _json(error.to_status(), error.http_code)
 
-    def _answer(self, path: str, asked: Obj) -> AdmissionResponse:
+    async def _answer(self, path: str, asked: Obj) -> AdmissionResponse:
         try:
-            return self._handlers[path](asked, self._view())
+            answer = self._handlers[path](asked, self._view())
+            return await answer if inspect.isawaitable(answer) else answer
         except ApiError as error:
             return AdmissionResponse(error=error)
 
@@ -110,14 +119,18 @@ def configurations(base_url: str, ca_bundle: bytes) -> list[Obj]:
 
     Deployments fail open: were the webhook down, OpenKruise's `Fail` would block every update of a released workload
     (D22); ours lets it pass, and the controller notices the changed template by itself and holds the Deployment then.
-    Rollouts fail closed: nothing would notice a second Rollout on one workload later.
+    So do Services and what routes go through. Rollouts fail closed: nothing would notice a second Rollout on one
+    workload later.
     """
-    client = {"caBundle": base64.b64encode(ca_bundle).decode()}
+
+    def client(path: str) -> Obj:
+        return {"url": base_url + path, "caBundle": base64.b64encode(ca_bundle).decode()}
+
     not_canary = {"matchExpressions": [{"key": CANARY_DEPLOYMENT, "operator": "DoesNotExist"}]}
     common = {"admissionReviewVersions": ["v1"], "sideEffects": "None", "timeoutSeconds": _TIMEOUT_SECONDS}
     mutating: Obj = {
         "name": "mdeployment.kb.io",
-        "clientConfig": client | {"url": base_url + MUTATE_DEPLOYMENT},
+        "clientConfig": client(MUTATE_DEPLOYMENT),
         "rules": [_rule("apps", ["v1"], "deployments", ["UPDATE"])],
         "objectSelector": not_canary,
         "failurePolicy": "Ignore",
@@ -125,13 +138,13 @@ def configurations(base_url: str, ca_bundle: bytes) -> list[Obj]:
     }
     validating: Obj = {
         "name": "vrollout.kb.io",
-        "clientConfig": client | {"url": base_url + VALIDATE_ROLLOUT},
+        "clientConfig": client(VALIDATE_ROLLOUT),
         "rules": [_rule(GROUP, _ROLLOUT_VERSIONS, ROLLOUT.plural, ["CREATE", "UPDATE"])],
         "failurePolicy": "Fail",
     }
     return [
-        _configuration(MUTATING_WEBHOOK, "graylane-mutating-webhook", mutating | common),
-        _configuration(VALIDATING_WEBHOOK, "graylane-validating-webhook", validating | common),
+        _configuration(MUTATING_WEBHOOK, MUTATING, [mutating | common, *keeping.webhooks(client)]),
+        _configuration(VALIDATING_WEBHOOK, VALIDATING, [validating | common]),
     ]
 
 
@@ -139,12 +152,12 @@ def _rule(group: str, versions: list[str], resource: str, operations: list[str])
     return {"apiGroups": [group], "apiVersions": versions, "resources": [resource], "operations": operations}
 
 
-def _configuration(kind: Kind, name: str, webhook: Obj) -> Obj:
+def _configuration(kind: Kind, name: str, webhooks: list[Obj]) -> Obj:
     return {
         "apiVersion": kind.api_version,
         "kind": kind.kind,
         "metadata": {"name": name},
-        "webhooks": [webhook],
+        "webhooks": webhooks,
     }
 
 

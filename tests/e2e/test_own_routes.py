@@ -39,6 +39,10 @@ spec:
         customNetworkRefs: [{apiVersion: networking.istio.io/v1beta1, kind: VirtualService, name: vs-mockb}]
 """
 SELECTOR = "kubectl get service mockb -o jsonpath='{.spec.selector}'"
+APPLY_SERVICE = (
+    "kubectl apply --server-side --force-conflicts --field-manager=gitops -f examples/end-to-end-canary/01-apps.yaml "
+    "--selector service=mockb"
+)
 ROUTES = "kubectl get vs vs-mockb -o jsonpath='{.spec.http[0].route}'"
 PLAIN = '[{"destination":{"host":"mockb"}}]'
 
@@ -95,6 +99,9 @@ async def test_rows_97_and_98_weights_grow_stable_is_promoted_and_nobody_notices
         await eventually(lambda: is_at(up, "Progressing", "1", "StepPaused"), 60, "paused")
         assert "pod-template-hash" in up.shell(SELECTOR).stdout
         assert '"weight":20' in up.shell(ROUTES).stdout
+        applied = await asyncio.to_thread(up.shell, APPLY_SERVICE)
+        assert "Rollout weighted keeps Service mockb pinned to the stable version" in applied.stderr
+        assert "pod-template-hash" in up.shell(SELECTOR).stdout, "an atomic map: server-side apply sets it as a whole"
         shown = up.shell("graylane status").stdout
         assert "canary 20%" in shown
         assert "base → next" in shown

@@ -26,16 +26,15 @@ from graylane.client import ApiClient, load_kubeconfig
 from graylane.kit.loop import Manager, running
 from graylane.model.kinds import DEPLOYMENT, DESTINATION_RULE, POD, ROLLOUT, VIRTUAL_SERVICE
 from graylane.model.meta import dig, is_deleting, is_true
-from graylane.testing.chains import Chain, gateway
+from graylane.testing.chains import gateway
 
 from .rig import Up
-from .walks import NAMESPACE, Walker
+from .walks import CHAINS, NAMESPACE, Walker
 
 WALKS = int(os.environ.get("GRAYLANE_WALKS", "10"))
 REQUESTS = int(os.environ.get("GRAYLANE_WALK_REQUESTS", "1500"))
 SEED = os.environ.get("GRAYLANE_WALK_SEED", "1")
 RATE, MOST_FLYING = 200.0, 50
-CHAINS = (Chain("two", 2), Chain("five", 5))
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60 + 20 * WALKS + REQUESTS / 50)]
 
 Record = Callable[[str, object], None]

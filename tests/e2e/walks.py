@@ -10,7 +10,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from graylane.cli.demo.recorder import Recorder
@@ -21,7 +21,17 @@ from graylane.cli.undoing import undo
 from graylane.client import ApiClient
 from graylane.errors import Conflict, NotFound, UserError
 from graylane.kit.cache import View
-from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, TRAFFIC_ROUTING, VIRTUAL_SERVICE
+from graylane.model.kinds import (
+    BATCH_RELEASE,
+    DEPLOYMENT,
+    DESTINATION_RULE,
+    POD,
+    REPLICA_SET,
+    ROLLOUT,
+    TRAFFIC_ROUTING,
+    VIRTUAL_SERVICE,
+    Kind,
+)
 from graylane.model.meta import (
     Obj,
     annotations_of,
@@ -36,10 +46,12 @@ from graylane.model.meta import (
 from graylane.model.patches import PatchType
 from graylane.model.revisions import revision_of, template_of
 from graylane.model.rollout import ABORT, CANARY_DEPLOYMENT, PROGRESSING_FINALIZER
+from graylane.testing.chains import Chain
 from graylane.testing.chains import rollout as rollout_manifest
 
 NAMESPACE = "default"
 PATIENCE_SECONDS = 120.0
+CHAINS = (Chain("two", 2), Chain("five", 5))
 _TRIES = 20
 
 
@@ -132,11 +144,17 @@ class Walker:
             version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
             try:
                 patch = {"metadata": version, "spec": {"http": rules}}
-                await self.client.patch(VIRTUAL_SERVICE, self.service, NAMESPACE, patch)
+                await self.client.patch(VIRTUAL_SERVICE, self.service, NAMESPACE, patch, manager="somebody")
             except Conflict:
                 continue
             self._note("edit of a route")
             return
+
+    async def _apply_again(self) -> None:
+        """A tool puts the lists of both routes back as its repository has them, whatever the release has added."""
+        for kind, obj in routes(self.service):
+            await self.client.patch(kind, self.service, NAMESPACE, {"spec": obj["spec"]}, manager="gitops")
+        self._note("manifests applied again")
 
     async def _disable_and_enable(self) -> None:
         self._mark(Rule.EITHER)
@@ -304,6 +322,14 @@ class Walker:
         return True
 
 
+def routes(service: str) -> Iterator[tuple[Kind, Obj]]:
+    for chain in CHAINS:
+        for obj in chain.manifests():
+            for kind in (VIRTUAL_SERVICE, DESTINATION_RULE):
+                if (obj["kind"], obj["metadata"]["name"]) == (kind.kind, service):
+                    yield kind, obj
+
+
 _POINTS: tuple[Callable[[Walker, View], bool], ...] = (
     Walker._now,
     Walker._has_canary,
@@ -321,6 +347,7 @@ _ACTS: tuple[tuple[Callable[[Walker], Awaitable[None]], int], ...] = (
     (Walker._pause_and_resume, 2),
     (Walker._scale, 1),
     (Walker._edit_route, 2),
+    (Walker._apply_again, 3),
     (Walker._disable_and_enable, 1),
     (Walker._delete_and_create, 1),
     (Walker._delete_record, 2),

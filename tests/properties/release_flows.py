@@ -56,7 +56,7 @@ def apply_again(*kinds: Kind) -> Act:
     def act(stage: JointStage) -> None:
         for kind, obj in stage.manifests():
             if kind in kinds and stage.find(kind, name_of(obj)).get("spec") != obj["spec"]:
-                stage.world.put(kind, obj)
+                stage.write(kind, obj)
 
     return act
 
@@ -81,13 +81,13 @@ def edit_route(stage: JointStage) -> None:
     """By hand, with our rule in place: a timeout on the user's own."""
     rules = copy.deepcopy(stage.get(VIRTUAL_SERVICE, "vs-web")["spec"]["http"])
     rules[-1]["timeout"] = "5s"
-    stage.world.patch(VIRTUAL_SERVICE, "shop", "vs-web", {"spec": {"http": rules}})
+    stage.change(VIRTUAL_SERVICE, "vs-web", {"spec": {"http": rules}})
 
 
 def edit_http_route(stage: JointStage) -> None:
     rules = copy.deepcopy(stage.get(HTTP_ROUTE, "web")["spec"]["rules"])
     rules[-1]["timeouts"] = {"request": "5s"}
-    stage.world.patch(HTTP_ROUTE, "shop", "web", {"spec": {"rules": rules}})
+    stage.change(HTTP_ROUTE, "web", {"spec": {"rules": rules}})
 
 
 def unadmitted() -> JointStage:
@@ -143,8 +143,12 @@ FLOWS = (
     ),
     Flow("service deleted", (push("v2"), delete(SERVICE), apply_again(SERVICE), approve()), hurts=True),
     Flow("route edited", (push("v2"), edit_route, approve())),
+    Flow("manifests applied again", (push("v2"), apply_again(VIRTUAL_SERVICE, DESTINATION_RULE), approve())),
     Flow(
-        "manifests applied again", (push("v2"), apply_again(VIRTUAL_SERVICE, DESTINATION_RULE), approve()), hurts=True
+        "manifests applied again, not admitted",
+        (push("v2"), apply_again(VIRTUAL_SERVICE, DESTINATION_RULE), approve()),
+        unadmitted,
+        hurts=True,
     ),
     Flow("shared, first in first out", (push("v2"), push("v2", "api"), approve(), approve("api")), shared),
     Flow("shared, first in last out", (push("v2"), push("v2", "api"), approve("api"), approve()), shared),

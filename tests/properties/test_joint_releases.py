@@ -12,7 +12,10 @@ from functools import cache
 
 import pytest
 
-from graylane.testing.crashes import Flow, deaths, points_of, settle
+from graylane.model.kinds import Kind
+from graylane.model.meta import Obj, annotations_of, name_of, namespace_of
+from graylane.model.patches import merge_patch
+from graylane.testing.crashes import Flow, deaths, go_on, points_of, settle
 from graylane.testing.faults import Trouble
 from graylane.testing.joint_stage import JointStage
 from tests.properties.release_flows import FLOWS, unadmitted
@@ -59,6 +62,66 @@ def test_whatever_the_api_refuses_loses_or_tells_late_the_end_is_the_same(
     assert flow.harms(stage) == []
     assert stage.rest() == calm(flow).rest()
     record_property("proof: looks, deliveries and mishaps with a faulty API", 150 * len(flow.acts))
+
+
+UNTOUCHED = [flow for flow in ADMITTED if flow.stage().routed and not flow.hurts and "edited" not in flow.name]
+FEW = ("finished", "rolled back", "deleted", "shared, one aborted", "finished by gateway")
+TRIED = UNTOUCHED if SEEDS > 2 else [flow for flow in UNTOUCHED if flow.name in FEW]
+
+
+@pytest.mark.parametrize("flow", TRIED, ids=str)
+def test_manifests_applied_at_any_moment_take_no_route_away_and_bring_none_back(
+    flow: Flow, record_property: Record
+) -> None:
+    """Between any two writes of a release, by a tool whose repository has nothing new: it ends as without one."""
+    end, points = points_of(flow)
+    for number, (where, stage, left) in enumerate(points.worlds):
+        before = routes_of(stage)
+        apply_everything(stage, in_place=number % 2 == 0)
+        assert routes_of(stage) == before, where
+        settle(stage)
+        go_on(stage, left)
+        assert (stage.harms, tidy(stage.rest())) == ([], tidy(end.rest())), where
+    record_property("proof: moments at which manifests were applied, to the same end", len(points.worlds))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("flow", TRIED, ids=str)
+def test_a_tool_that_keeps_applying_on_a_bad_day_changes_nothing(
+    flow: Flow, seed: int, record_property: Record
+) -> None:
+    chance = random.Random(f"tool {flow.name} {seed}")
+    stage = flow.stage().begin()
+    for act in flow.acts:
+        act(stage)
+        tool = Trouble(stage, chance, meanwhile=lambda: apply_everything(stage, in_place=chance.random() < 0.5))
+        tool.happens(150)
+        settle(stage)
+    assert stage.harms == []
+    assert tidy(stage.rest()) == tidy(calm(flow).rest())
+    record_property("proof: looks, deliveries, mishaps and manifests applied among them", 150 * len(flow.acts))
+
+
+def apply_everything(stage: JointStage, *, in_place: bool) -> None:
+    """As server-side apply does, or annotations and all, as `kubectl replace` does."""
+    for kind, obj in manifests_of(stage):
+        stage.change(kind, name_of(obj), obj) if in_place else stage.write(kind, obj)
+
+
+def routes_of(stage: JointStage) -> list[object]:
+    found = [stage.find(kind, name_of(obj)) for kind, obj in manifests_of(stage)]
+    return [(obj.get("spec"), annotations_of(obj)) for obj in found]
+
+
+def manifests_of(stage: JointStage) -> list[tuple[Kind, Obj]]:
+    return [(kind, obj) for kind, obj in stage.route_manifests() if namespace_of(obj)]
+
+
+def tidy(rest: Obj) -> Obj:
+    """Without annotations that are there and empty, which no API server keeps."""
+    return {
+        key: merge_patch(obj, {"metadata": {"annotations": annotations_of(obj) or None}}) for key, obj in rest.items()
+    }
 
 
 @EVERY_FLOW

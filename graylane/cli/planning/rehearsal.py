@@ -26,6 +26,7 @@ from graylane.model.revisions import revision_of, template_of
 from graylane.rollouts import controller as rollouts
 from graylane.trafficrouting import controller as trafficrouting
 from graylane.trafficrouting.lua.engine import LuaPool
+from graylane.trafficrouting.lua.remembering import Remembering
 from graylane.webhooks.deployments import mutate_deployment
 
 NEXT_VERSION = "graylane.dev/planned-version"  # stands for whatever makes the next version another one
@@ -47,7 +48,7 @@ class Rehearsal:
         self.supposed: list[str] = []
         self._actors: list[Controller] = [
             *rollouts.controllers(),
-            *trafficrouting.controllers(pool, lambda kind, keys: True),
+            *trafficrouting.controllers(Remembering(pool), lambda kind, keys: True),
             *workloads.controllers(),
             Controller("pods", POD, _Pods().reconcile),
             *(

@@ -10,10 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
+from graylane.model.managers import CONTROLLERS
 from graylane.testing.api.objects import Obj, config_map, deployment
 from graylane.testing.api.peer import Peer
 from graylane.testing.api.rig import APPLY, MERGE, Rig, expect
 from graylane.testing.waiting import eventually
+from graylane.webhooks.keeping import conditions
 
 pytestmark = pytest.mark.bare("a cluster elsewhere cannot reach a webhook on this machine")
 
@@ -244,6 +246,22 @@ async def test_a_condition_decides_whether_to_ask(api: Rig, ns: str, peer: Peer,
     await api.create(maps(ns), config_map("small"))
     await api.create(maps(ns), config_map("large"))
     assert [review["name"] for review in asked] == ["large"]
+
+
+async def test_we_are_asked_about_what_carries_something_of_ours_and_not_about_our_own_writes(
+    api: Rig, ns: str, peer: Peer, register: Register
+) -> None:
+    pytest.importorskip("cel_expr_python", reason="the extra `cel` is not installed")
+    mark = "example.com/ours"
+    for name, notes in (("a", {mark: "1"}), ("b", {"example.com/theirs": "1"}), ("c", {})):
+        await api.create(maps(ns), config_map(name, annotations=notes))
+    asked: list[Obj] = []
+    peer.reply(answering(asked))
+    await register("Mutating", matchConditions=conditions(mark))  # the probe's creation cannot be decided, and fails
+    for name, manager in (("a", ""), ("b", ""), ("c", ""), ("a", "tool"), ("a", CONTROLLERS)):
+        change, query = {"data": {"count": str(len(asked))}}, {"fieldManager": manager} if manager else {}
+        expect(await api.call("PATCH", f"{maps(ns)}/{name}", change, content_type=MERGE, **query), 200)
+    assert [(review["name"], review["options"].get("fieldManager")) for review in asked] == [("a", None), ("a", "tool")]
 
 
 def owners(obj: Obj) -> dict[str, Obj]:

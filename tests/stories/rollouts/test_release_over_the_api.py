@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,11 @@ from graylane.rollouts.controller import controllers as rollout_controllers
 from graylane.testing.api.serve import TOKEN, config
 from graylane.testing.pods import NODE_OBJECT, FakeKubelet
 from graylane.testing.waiting import eventually
+from graylane.trafficrouting import keeping
 from graylane.trafficrouting.controller import controllers as routing_controllers
 from graylane.trafficrouting.lua.engine import LuaPool
+from graylane.trafficrouting.lua.remembering import Remembering
+from graylane.webhooks.keeping import KEEP_ROUTES, keeper
 from graylane.webhooks.server import WATCHED, WebhookConfig, WebhookServer, configurations
 
 NAMESPACE = "default"
@@ -108,9 +112,9 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         stack.push_async_callback(client.close)
         await _define(client)
         manager = Manager(client)
-        pool = await stack.enter_async_context(LuaPool(1))
+        runner = Remembering(await stack.enter_async_context(LuaPool(1)))
         kubelet = FakeKubelet().controller()
-        ours = (*rollout_controllers(), *routing_controllers(pool), *workload_controllers())
+        ours = (*rollout_controllers(), *routing_controllers(runner), *workload_controllers())
         for controller in (*ours, kubelet, _proxies(VIRTUAL_SERVICE), _proxies(DESTINATION_RULE)):
             manager.add(controller)
         for kind in WATCHED:
@@ -118,7 +122,8 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         await stack.enter_async_context(collecting(manager))
         pair = authority.server("webhooks", ["127.0.0.1"])
         hooks = WebhookConfig("127.0.0.1", 0, pair.certificate, pair.key)
-        webhooks = await stack.enter_async_context(WebhookServer(hooks, manager.view))
+        more = {KEEP_ROUTES: keeper(partial(keeping.keep, runner), keeping.late)}
+        webhooks = await stack.enter_async_context(WebhookServer(hooks, manager.view, more))
         mutating, validating = configurations(webhooks.url, authority.bundle)
         await client.create(MUTATING_WEBHOOK, mutating)
         await client.create(VALIDATING_WEBHOOK, validating)

@@ -135,7 +135,7 @@ def _namespace_labels(store: Store, call: Call, admitted: Admitted) -> dict[str,
 def question_of(call: Call, admitted: Admitted) -> review.Question:
     return review.Question(
         uid=str(uuid.uuid4()),
-        operation=admitted.operation,
+        operation=str(admitted.operation),  # CEL knows texts, not enums
         api_version=call.resource.api_version,
         kind=call.resource.kind,
         plural=call.resource.plural,

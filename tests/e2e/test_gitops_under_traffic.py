@@ -1,0 +1,137 @@
+"""While both releases of the scenario wait, tools of every kind write its routes again and again, under traffic.
+
+No dyed request may miss the canaries in the meantime, nothing that was written may be lost, and a tool that has nothing
+new to say changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from graylane.cli.demo.answers import Answer
+from graylane.cli.demo.asking import Asker, Traffic
+from graylane.testing.waiting import eventually
+
+from .rig import EXAMPLES, Up, started
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+FILES = tuple(sorted(EXAMPLES.glob("0[1-6]-*.yaml")))
+ROUTES = [document for name in FILES[2:4] for document in yaml.safe_load_all(name.read_text())]
+SERVER_SIDE = "kubectl apply --server-side --field-manager=gitops -f {}"
+WAYS = (  # for the first time, and from then on
+    ("kubectl apply -f {}", "kubectl apply -f {}"),
+    (f"{SERVER_SIDE} --force-conflicts", SERVER_SIDE),
+    ("kubectl replace -f {}", "kubectl replace -f {}"),
+)
+EDIT = "KUBE_EDITOR=\"sed -i 's/timeout: 3s/timeout: 9s/'\" kubectl edit vs vs-mocka"
+KEPT = (
+    "Warning: TrafficRouting mocka-tr keeps its routes in VirtualService vs-mocka until its release ends; "
+    "everything else is stored as you wrote it"
+)
+Record = Callable[[str, object], None]
+ROUNDS = 3
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    with started(tmp_path / "data", *(part for file in FILES for part in ("-f", str(file)))) as rig:
+        yield rig
+
+
+async def test_whoever_writes_the_routes_meanwhile_no_request_misses_its_version(
+    up: Up, tmp_path: Path, record_property: Record
+) -> None:
+    await eventually(lambda: "mockb" in up.curl(), 60, "the chain answers")
+    up.shell("kubectl set env deploy/mocka-base deploy/mockb-base version=canary")
+    up.shell("graylane status rollouts-a rollouts-b --until paused --timeout 60")
+    manifest = tmp_path / "routes.yaml"
+    async with Asker(up.gateway) as asker, Traffic(asker) as traffic:
+        traffic.start()
+        for number, (first, again) in enumerate(WAYS, start=1):
+            manifest.write_text(yaml.safe_dump_all(edited(number)))
+            assert KEPT in await typed(up, first.format(manifest)), first
+            assert await timeouts(up) == [f"{number}s"] * 4, first
+            await eventually(lambda: taken_in(up), 30, "the proxies have the edit")
+            before = await written(up)
+            for _ in range(ROUNDS):
+                await typed(up, again.format(manifest))
+            assert await written(up) == before, f"{again}: nothing new was said"
+        assert "serverside-applied" in await typed(up, f"{WAYS[1][0]} --dry-run=server".format(manifest))
+        await typed(up, f"kubectl diff -f {manifest}")
+        assert await written(up) == before
+        await typed(up, EDIT)
+        assert await timeouts(up) == ["9s", "9s", "3s", "3s"]
+        await traffic.more(100)
+        await traffic.stop()
+    assert wrong(traffic.answers) == []
+    record_property("proof: requests while tools wrote the routes, 0 failed and 0 misrouted", len(traffic.answers))
+    up.shell("graylane approve rollouts-a rollouts-b --wait")
+    wanted = edited(len(WAYS))
+    wanted[0]["spec"]["http"][0]["timeout"] = "9s"
+    assert [item["spec"] for item in live(up)] == [obj["spec"] for obj in wanted], "nothing of ours is left"
+
+
+def edited(number: int) -> list[Any]:
+    """What the repository holds at the moment: other timeouts, other numbers of connections."""
+    documents = [yaml.safe_load(yaml.safe_dump(document)) for document in ROUTES]
+    for document in documents:
+        if document["kind"] == "VirtualService":
+            document["spec"]["http"][0]["timeout"] = f"{number}s"
+        else:
+            document["spec"]["trafficPolicy"]["connectionPool"] = {"tcp": {"maxConnections": 1000 + number}}
+    return documents
+
+
+async def typed(up: Up, line: str) -> str:
+    """What a tool says, warnings and all; beside the traffic, not in its place."""
+    done = await asyncio.to_thread(up.shell, line)
+    return done.stdout + done.stderr
+
+
+def live(up: Up) -> list[Any]:
+    """In the order of `ROUTES`."""
+    found: list[Any] = up.get("vs/vs-mocka", "vs/vs-mockb", "dr/dr-mocka", "dr/dr-mockb", "--show-managed-fields")[
+        "items"
+    ]
+    return found
+
+
+async def timeouts(up: Up) -> list[str]:
+    """Of the rules for the canaries and of those that they are made from."""
+    found = await asyncio.to_thread(live, up)
+    return [rule.get("timeout") for item in found for rule in item["spec"].get("http", ())]
+
+
+async def taken_in(up: Up) -> bool:
+    found = await asyncio.to_thread(live, up)
+    return all(item["metadata"]["generation"] == item["status"]["observedGeneration"] for item in found)
+
+
+async def written(up: Up) -> list[Any]:
+    """All that a write would leave its traces in; what the mesh reports meanwhile is a status."""
+    found = [item["metadata"] for item in await asyncio.to_thread(live, up)]
+    return [
+        (
+            metadata["generation"],
+            metadata["annotations"],
+            [entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"],
+        )
+        for metadata in found
+    ]
+
+
+def wrong(answers: list[Answer]) -> list[str]:
+    """Requests that failed, or were answered by another version than the one they asked for at any hop."""
+    found = []
+    for answer in answers:
+        met = {hop.version for hop in answer.hops} if answer.ok else {f"{answer.status} {answer.error}"}
+        if (len(answer.hops) if answer.ok else 0) != 2 or met != {"canary" if answer.dyed else "base"}:
+            found.append(f"dyed={answer.dyed} met {sorted(met)}")
+    return found
