@@ -19,12 +19,19 @@ from graylane.model.meta import Obj, annotations_of, finalizers_of, key_of, owne
 from graylane.model.patches import guarded
 from graylane.model.rollout import BATCH_RELEASE_FINALIZER, CONTROL_INFO, OVERLAY, REVISION, StepState
 from graylane.rollouts.batch import owner
+from graylane.rollouts.embedded import inherit
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD
 from graylane.rollouts.parts import Batch, Canary
 from graylane.rollouts.release import ROLLED_BACK, Release, Stage, Verdict
 
 _OVER = frozenset({Stage.INITIAL, Stage.HEALTHY, Stage.DISABLED})
+
+
+def inherited(facts: Facts) -> tuple[Effect, ...]:
+    """What must be there before the status is ours: afterwards nobody knows that routes were not made by us."""
+    release = facts.release
+    return tuple(inherit(facts)) if release.foreign and release.stage not in _OVER else ()
 
 
 def adopted(facts: Facts) -> Facts:
@@ -36,14 +43,19 @@ def adopted(facts: Facts) -> Facts:
 
 
 def _translated(facts: Facts, release: Release) -> Release:
-    """Standing still in the past is not held against it; finishing begins with what comes first in our order."""
+    """Standing still in the past is not held against it; finishing begins with what comes first in our order.
+
+    While OpenKruise initializes, the steps may still be those of the last release, all of them done.
+    """
+    if release.stage is Stage.INITIALIZING:
+        return replace(release, stage=Stage.HEALTHY, verdict=None)
     waits = release.state in (StepState.UPGRADE, StepState.TRAFFIC)
     verdict = Verdict(False, ROLLED_BACK, "the release was being cancelled when it was taken over")
     return replace(
         release,
         stage=Stage.PROMOTING if release.stage is Stage.RETIRING else release.stage,
         canary_revision=_revision(facts),
-        offered=release.stage is Stage.ROLLING and release.state in (StepState.PAUSED, StepState.READY),
+        offered=release.stage in (Stage.ROLLING, Stage.PAUSED) and release.state in (StepState.PAUSED, StepState.READY),
         since=facts.moment if waits else release.since,
         ready=facts.ready_pods if waits else release.ready,
         verdict=verdict if release.stage is Stage.CANCELLING else release.verdict,

@@ -17,7 +17,7 @@ from graylane.model.kinds import SERVICE, TRAFFIC_ROUTING
 from graylane.model.meta import Key, Obj, annotations_of, dig, is_deleting, key_of, name_of, uid_of
 from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.revisions import POD_TEMPLATE_HASH
-from graylane.model.rollout import PINNED_BY, Embedded
+from graylane.model.rollout import PINNED_BY, Embedded, StepState
 from graylane.rollouts.canary import owner_of
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import WORLD
@@ -49,16 +49,38 @@ def route(facts: Facts) -> Iterator[Effect]:
         yield Patch(TRAFFIC_ROUTING, key, guarded(lane.obj, {"spec": change}), reason="the step's share")
 
 
+def inherit(facts: Facts) -> Iterator[Effect]:
+    """One for the routes that OpenKruise made by itself, as they are now: without it nobody would take them back.
+
+    It moves the routes after the step's pods are there, so before that they are the last step's.
+    """
+    embedded, lane = facts.rollout.embedded, facts.lane
+    if embedded is None or lane is None or lane.obj is not None or not _is_served(facts.services):
+        return
+    step, rollout = facts.release.step, facts.rollout
+    if facts.release.state is StepState.UPGRADE and step > 1:
+        step -= 1
+    strategy = rollout.steps[min(max(step, 1), facts.total_steps) - 1].strategy
+    key = Key(rollout.key.namespace, lane.name)
+    held = bool(facts.listed and strategy and facts.release.stage in HOLDING)
+    yield Create(TRAFFIC_ROUTING, _routing(facts, key, _spec(embedded, strategy or {}), held=held))
+
+
 def _is_served(pair: Services | None) -> bool:
     return pair is None or pair.unwanted or (pair.canary is not None and not pair.foreign)
 
 
 def _traffic_routing(facts: Facts, key: Key, embedded: Embedded) -> Obj:
     """Held from the first where routes are there already: it would take them out before it puts them in again."""
+    held = bool(facts.listed and facts.canary_serves() and facts.step.strategy)
+    return _routing(facts, key, _spec(embedded, facts.step.strategy or {}), held=held)
+
+
+def _routing(facts: Facts, key: Key, spec: Obj, *, held: bool) -> Obj:
     metadata: Obj = {"namespace": key.namespace, "name": key.name, "ownerReferences": [owner_of(facts.rollout)]}
-    if facts.listed and facts.canary_serves() and facts.step.strategy:
+    if held:
         metadata["finalizers"] = [facts.rollout.finalizer]
-    return {"metadata": metadata, "spec": _spec(embedded, facts.step.strategy or {})}
+    return {"metadata": metadata, "spec": spec}
 
 
 def _spec(embedded: Embedded, strategy: Obj) -> Obj:
@@ -110,7 +132,8 @@ def _wanted_pin(facts: Facts, pair: Services) -> str | None:
     if facts.release.stage in HOLDING:
         able = not pair.trouble and facts.stable_suffices() and _lane_avoids_stable(facts.lane, pair)
         return facts.release.stable_revision or None if able else None
-    return "" if facts.release.stage is Stage.PROMOTING or facts.no_canary() else None
+    gone = facts.no_canary() and not pair.lingering
+    return "" if facts.release.stage is Stage.PROMOTING or gone else None
 
 
 def _lane_avoids_stable(lane: Lane | None, pair: Services) -> bool:
@@ -125,7 +148,8 @@ def serve(facts: Facts) -> Iterator[Effect]:
         return
     key = Key(facts.rollout.key.namespace, pair.canary_name)
     if pair.unwanted or not world.canary:
-        if pair.canary and _is_left(facts, pair) and not is_deleting(pair.canary):
+        pinned = pair.pin and not pair.claimed_by  # by its pods one sees when the pin may go
+        if pair.canary and _is_left(facts, pair) and not pinned and not is_deleting(pair.canary):
             yield Delete(SERVICE, key, uid=uid_of(pair.canary))
         return
     mark = _served_hash(facts, pair)

@@ -54,7 +54,9 @@ def _own_lane(obj: Obj | None, rollout: Rollout) -> Lane:
     strategy = dig(obj, "spec", "strategy", default={})
     entries = dig(obj, "spec", "objectRef", default=[])
     leads_to = tuple(str(entry["canaryService"]) for entry in entries if entry.get("canaryService"))
-    return replace(_lane(obj, rollout), strategy=strategy, confirmed=current and confirmed, leads_to=leads_to)
+    lane = _lane(obj, rollout)
+    clear = lane.clear and bool(dig(obj, "status", "phase"))  # one for inherited routes begins with them
+    return replace(lane, clear=clear, strategy=strategy, confirmed=current and confirmed, leads_to=leads_to)
 
 
 def former_of(view: View, rollout: Rollout) -> tuple[Obj, ...]:

@@ -46,6 +46,7 @@ from graylane.model.rollout import (
     Embedded,
     Rollout,
 )
+from graylane.model.selectors import LabelSelector
 from graylane.rollouts import canary as canaries
 from graylane.rollouts.batch import batch_of
 from graylane.rollouts.exposure import exposure, read_by
@@ -107,7 +108,7 @@ def observe(
         batch=batch,
         watched_since=known.watched_since,
     )
-    return Observation(facts, frozenset(_sources(view, rollout, lane, services, found)))
+    return Observation(facts, frozenset((*_sources(view, rollout, lane, services, found), *_pods_of(facts))))
 
 
 def _sources(
@@ -126,6 +127,11 @@ def _sources(
         yield from _neighbours(view, namespace, services)
     for routes in filter(None, (rollout.embedded, _routes(view, rollout))):
         yield SERVICE, Key(namespace, routes.service)
+
+
+def _pods_of(facts: Facts) -> Iterable[Source]:
+    lingering = facts.services.lingering if facts.services else ()
+    return ((POD, Key(facts.rollout.key.namespace, name)) for name in lingering)
 
 
 def _neighbours(view: View, namespace: str, services: tuple[str, ...]) -> Iterable[Source]:
@@ -156,6 +162,7 @@ def _services(view: View, rollout: Rollout, canary_names: frozenset[str]) -> Ser
         foreign=canary is not None and (controller_of(canary) or {}).get("uid") != rollout.uid,
         claimed_by=claimed_by if claimed_by != rollout.key.name and claimant else "",
         stranger="" if _pin(stable) else _stranger(view, Key(rollout.key.namespace, routes.service), ours),
+        lingering=() if canary_names or not _pin(stable) else _lingering(view, rollout.key.namespace, _pin(canary)),
         unwanted=routes is not rollout.embedded,
     )
 
@@ -177,6 +184,12 @@ def _stranger(view: View, service: Key, deployments: frozenset[str]) -> str:
         if pod and (controller_of(replica_set or {}) or {}).get("name") not in deployments:
             return name
     return ""
+
+
+def _lingering(view: View, namespace: str, mark: str) -> tuple[str, ...]:
+    """Pods outlive their Deployment until they are collected; those on their way out get no requests any more."""
+    pods = view.list(POD, namespace, LabelSelector.of_map({POD_TEMPLATE_HASH: mark})) if mark else []
+    return tuple(sorted(name_of(pod) for pod in pods if not is_deleting(pod)))
 
 
 def _pin(service: Obj | None) -> str:

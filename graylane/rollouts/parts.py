@@ -126,6 +126,7 @@ class Services:
 
     `foreign`: the canary's name is taken by a Service that is not this Rollout's. `claimed_by`: another Rollout that
     has pinned the stable one. `stranger`: a pod it lists that is not of this release and that a pin would cut off.
+    `lingering`: pods of a canary whose Deployment is gone, which only the pin keeps from the stable one.
     `unwanted`: they are left from a spec that had routes of its own; the present one does not ask for them.
     """
 
@@ -138,6 +139,7 @@ class Services:
     foreign: bool
     claimed_by: str = ""
     stranger: str = ""
+    lingering: tuple[str, ...] = ()
     unwanted: bool = False
 
     @property

@@ -34,7 +34,7 @@ def plan(facts: Facts) -> tuple[Effect, ...]:
     """Everything but the Rollout itself. Routes that must go are first, routes to add last."""
     inherited = tuple(take_over(facts))
     if inherited:  # first it becomes ours, then anything is done to it
-        return inherited
+        return (*embedded.pin(facts), *inherited)
     return (
         *_close(facts),
         *embedded.pin(facts),

@@ -20,7 +20,7 @@ from graylane.model.patches import create_merge_patch, guarded
 from graylane.model.rollout import ABORT, HASH, ROLLOUT_FINALIZER, StepState
 from graylane.model.versions.rollout import decode
 from graylane.rollouts import status as wire
-from graylane.rollouts.adoption import adopted
+from graylane.rollouts.adoption import adopted, inherited
 from graylane.rollouts.announce import announcements
 from graylane.rollouts.batch import told_at
 from graylane.rollouts.facts import Facts
@@ -52,6 +52,8 @@ def reconcile(view: View, key: Key, now: datetime, known: Known = Known()) -> Lo
         return Look(Outcome(tuple(refuse(view, obj, str(error), now))))
     release = wire.read(obj, rollout.plan_hash)
     observation = observe(view, obj, rollout, release, now, known)
+    if first := inherited(observation.facts):
+        return Look(Outcome(first), observation.sources)
     return replace(answer(adopted(observation.facts), known.patience or now + MOMENT), sources=observation.sources)
 
 

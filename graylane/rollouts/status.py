@@ -68,7 +68,7 @@ def read(obj: Obj, plan_hash: str) -> Release:
         canary_revision=str(canary.get("canaryRevision", "")),
         plan_hash=known if len(known) == PLAN_HASH_LENGTH else plan_hash,
         since=parse_time(since) if since else None,
-        foreign=bool(known) and len(known) != PLAN_HASH_LENGTH,
+        foreign=bool(status) and len(known) != PLAN_HASH_LENGTH,
         ready=int(canary.get("canaryReadyReplicas", 0)),
         verdict=_verdict(conditions),
     )

@@ -20,9 +20,10 @@ from graylane.trafficrouting.lane import Facts
 from graylane.trafficrouting.lua.script import Script
 from graylane.trafficrouting.providers import ingress
 from graylane.trafficrouting.providers.custom import Contribution, defines_targets
+from graylane.trafficrouting.providers.gateway import without_canaries
 from graylane.trafficrouting.providers.ingress import INGRESS, Derived
 from graylane.trafficrouting.providers.services import canary_service
-from graylane.trafficrouting.routes import Memory, author, holds_wish_of, recall, wish_key
+from graylane.trafficrouting.routes import Memory, author, data_of, holds_wish_of, recall, wish_key
 from graylane.trafficrouting.syncz import Silent
 from graylane.trafficrouting.troubles import Surroundings, Trouble, Wanted, troubles
 
@@ -129,14 +130,14 @@ class _Look:
         if kind is None:
             return None
         live = self.view.get(kind, self.routing.key.namespace, ref.name)
-        if kind == INGRESS and (ref.source or ingress.is_ours(live or {}, uid_of(self.obj))):
+        if kind == INGRESS and (ref.source or ingress.is_ours(live or {}, self.obj)):
             return self._canary_ingress(ref, entries, live)
         return None if live is None else self._target(ref, kind, entries, live)
 
     def _target(self, ref: NetworkRef, kind: Kind, entries: list[ServiceRef], live: Obj) -> Target:
         namespace, name = self.routing.key
         since = _since(self.routing, ref, live, self.now)
-        memory = recall(live)
+        memory = recall(live) or _inherited(ref, entries, live)
         grace = max((entry.grace for entry in entries), default=timedelta())
         return Target(
             ref=ref,
@@ -162,7 +163,7 @@ class _Look:
 
     def _canary_ingress(self, ref: NetworkRef, entries: list[ServiceRef], live: Obj | None) -> Target | None:
         """There also while it does not exist yet. One that is somebody else's is no target, but a trouble."""
-        if live is not None and not ingress.is_ours(live, uid_of(self.obj)):
+        if live is not None and not ingress.is_ours(live, self.obj):
             return None
         namespace, name = self.routing.key
         services = {
@@ -184,6 +185,15 @@ class _Look:
             routed=live is not None,
             derived=Derived(plain, self.obj),
         )
+
+
+def _inherited(ref: NetworkRef, entries: list[ServiceRef], live: Obj) -> Memory | None:
+    """What OpenKruise left in an HTTPRoute; that a Service is the canary alone is known where we name it."""
+    pairs = {entry.service: entry.canary_service for entry in entries if entry.canary_service}
+    if not ref.by_service or not pairs or not live:
+        return None
+    spec = without_canaries(live.get("spec") or {}, pairs.keys(), set(pairs.values()))
+    return None if spec is None else Memory(data_of(live) | {"spec": spec}, data_of(live), {})
 
 
 def _neighbours(view: View, routing: TrafficRouting, memory: Memory | None) -> dict[str, Contribution]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from graylane.kit.cache import View
 from graylane.model.kinds import SERVICE, Kind
-from graylane.model.meta import Obj, uid_of
+from graylane.model.meta import Obj
 from graylane.model.trafficrouting import NetworkRef, ServiceRef, TrafficRouting
 from graylane.trafficrouting.lua.script import Script
 from graylane.trafficrouting.providers import ingress
@@ -87,7 +87,7 @@ def _of_ingress(
     (ref, entries), namespace = wanted, routing.key.namespace
     source = view.get(ingress.INGRESS, namespace, ref.source)
     live = view.get(ingress.INGRESS, namespace, ref.name)
-    if live is not None and not ingress.is_ours(live, uid_of(obj)):
+    if live is not None and not ingress.is_ours(live, obj):
         yield "IngressTaken", f"{ref} is somebody else's; it would be the canary's, so delete or rename it"
     if source is None:
         yield "IngressNotFound", f"Ingress {ref.source} not found; create it or correct {ref.path}.name"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from graylane.model.kinds import Kind
-from graylane.model.meta import Obj, annotations_of, controller_of, dig, labels_of, namespace_of
+from graylane.model.meta import Obj, annotations_of, controller_of, dig, labels_of, namespace_of, uid_of
 from graylane.model.patches import create_merge_patch, merge_patch
 from graylane.model.trafficrouting import ADDED
 from graylane.trafficrouting.providers.custom import Contribution, weights
@@ -39,9 +39,10 @@ class Derived:
     routing: Obj  # the TrafficRouting, which is told when the API refuses it
 
 
-def is_ours(live: Obj, uid: str) -> bool:
-    """Whether the TrafficRouting with this uid made it."""
-    return (controller_of(live) or {}).get("uid") == uid
+def is_ours(live: Obj, routing: Obj) -> bool:
+    """Whether the TrafficRouting made it, or OpenKruise for the Rollout whose routes the TrafficRouting carries."""
+    makers = {uid_of(routing), (controller_of(routing) or {}).get("uid")} - {None, ""}
+    return (controller_of(live) or {}).get("uid") in makers
 
 
 def tells_pods_apart(class_type: str, source: Obj) -> bool:
@@ -129,7 +130,9 @@ def change(live: Obj, desired: Obj) -> Obj:
         section: {key: text for key, text in _section(live, section).items() if key not in ours[section]}
         for section in _SECTIONS
     }
-    wanted = {section: stamped[section] | _section(desired, section) for section in _SECTIONS}
+    wanted: Obj = {section: stamped[section] | _section(desired, section) for section in _SECTIONS}
+    if controller_of(live) != controller_of(desired):
+        wanted["ownerReferences"] = desired["metadata"]["ownerReferences"]
     return create_merge_patch(before, {"metadata": wanted, "spec": desired["spec"]})
 
 

@@ -13,13 +13,14 @@ from graylane.model.kinds import (
     DEPLOYMENT,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
+    POD,
     ROLLOUT,
     SERVICE,
     TRAFFIC_ROUTING,
     VIRTUAL_SERVICE,
     Kind,
 )
-from graylane.model.meta import Obj, dig, name_of
+from graylane.model.meta import Obj, dig, is_deleting, name_of
 from graylane.testing.inline import INLINE, at_once
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage, deployment_spec, image
 from graylane.trafficrouting.controller import controllers as routing_controllers
@@ -110,7 +111,7 @@ class RoutedStage(ReleaseStage):
         """Plain requests meet an unapproved canary: the stable Service lists one, and no subset tells it apart."""
         if self.embedded is None:
             return []
-        pods = self._pods_of(map(name_of, self.canaries()))
+        pods = (pod for pod in self.world.list(POD, NAMESPACE) if not is_deleting(pod))
         listed = self._listed("web") & {name_of(pod) for pod in pods if image(pod) not in self.allowed}
         return [f"the stable Service lists {', '.join(sorted(listed))}"] if listed else []
 
