@@ -8,11 +8,12 @@ told.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from graylane.chain.workloads import name_of_template
+from graylane.model.kinds import ROLLOUT
 from graylane.model.managers import UNKNOWN
 from graylane.model.meta import Obj, annotations_of, condition, controller_of, dig, name_of, parse_time, uid_of
 from graylane.model.revisions import DEPLOYMENT_REVISION, hash_of, revision_of, template_of, wanted_replicas
@@ -24,6 +25,7 @@ _STEP = re.compile(r"step\((\d+)/(\d+)\)")
 _BY = re.compile(r", (?:approved|as asked) by (.+)$")
 _CAUSE = re.compile(r"made no progress in (\d+ s.*)$")
 ITS_TIME = "its time"
+_CUT = "its Rollout was deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,34 @@ def history(rollout: Obj, deployment: Obj | None, replica_sets: Iterable[Obj], e
     known = {release.revision for release in releases}
     silent = [_entry(_Release(revision, None), item, names) for revision, item in sets.items() if revision not in known]
     return sorted([*silent, *entries], key=lambda entry: (_time_of(entry, sets), entry.number))
+
+
+def of_deleted(
+    name: str, deployments: Iterable[Obj], replica_sets: Sequence[Obj], events: Sequence[Obj]
+) -> tuple[str, list[Entry]] | None:
+    """Of a Rollout that is no more: its Deployment's name, "" where nothing tells it, and its releases; None when no
+    event tells of it. Of several that were called so it is the last."""
+    told = [each for each in events if _is_about(each, name)]
+    if not told:
+        return None
+    last = max(told, key=lambda each: str(each.get("lastTimestamp") or each.get("firstTimestamp") or ""))
+    stand_in: Obj = {"metadata": {"name": name, "uid": dig(last, "involvedObject", "uid")}}
+    released = {_named(str(each.get("message", ""))) for each in told} - {""}
+    owners = {
+        str((controller_of(item) or {}).get("uid"))
+        for item in replica_sets
+        if revision_of(template_of(item)) in released
+    }
+    deployment = next((item for item in deployments if uid_of(item) in owners), None)
+    entries = history(stand_in, deployment, replica_sets, events)
+    cut = [replace(each, outcome=_CUT) if each.began and not each.ended else each for each in entries]
+    return name_of(deployment) if deployment else "", cut
+
+
+def _is_about(event: Obj, name: str) -> bool:
+    about: Obj = dig(event, "involvedObject", default={})
+    ours = str(about.get("apiVersion", "")).startswith(f"{ROLLOUT.group}/") and about.get("kind") == ROLLOUT.kind
+    return ours and about.get("name") == name
 
 
 def _entry(release: _Release, replica_set: Obj | None, names: Mapping[str, str]) -> Entry:

@@ -5,6 +5,7 @@ Pure. In: `Entry`s. Out: lines, or plain values for JSON and YAML.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +17,21 @@ from graylane.model.meta import format_time
 _HEADS = ["revision", "version", "released", "took", "outcome"]
 
 
-def lines(name: str, workload: str, entries: list[Entry], width: int = WIDTH) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One Rollout's; `workload` is "" where nothing tells the Deployment of one that was deleted."""
+
+    name: str
+    workload: str
+    entries: list[Entry]
+    deleted: bool = False
+
+
+def lines(shown: Shown, width: int = WIDTH) -> list[str]:
     """One row for each version and release, oldest first, each step below; `*` marks the versions that run."""
-    title = f"rollout {name} of {workload}"
+    entries = shown.entries
+    of = f" of deployment/{shown.workload}" if shown.workload else ""
+    title = f"rollout {shown.name}{of}{' (Rollout deleted)' * shown.deleted}"
     if not entries:
         return [title, "no version yet"]
     heads, *rows = table([_HEADS, *map(_cells, entries)], 100_000)
@@ -53,10 +66,11 @@ def _moment(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else "-"
 
 
-def document(name: str, workload: str, entries: list[Entry]) -> dict[str, Any]:
+def document(shown: Shown) -> dict[str, Any]:
     return {
-        "rollout": name,
-        "workload": workload,
+        "rollout": shown.name,
+        "workload": f"deployment/{shown.workload}" if shown.workload else None,
+        "deleted": shown.deleted,
         "versions": [
             {
                 "revision": entry.number or None,
@@ -69,7 +83,7 @@ def document(name: str, workload: str, entries: list[Entry]) -> dict[str, Any]:
                 "outcome": entry.outcome or None,
                 "ended": _time(entry.ended),
             }
-            for entry in entries
+            for entry in shown.entries
         ],
     }
 

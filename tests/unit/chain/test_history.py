@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from graylane.chain.history import Entry, history
-from graylane.cli.history_text import document, lines
+from graylane.chain.history import Entry, history, of_deleted
+from graylane.cli.history_text import Shown, document, lines
 from graylane.kit.effects import Effect, Event
 from graylane.kit.events import event_object
 from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, ROLLOUT
@@ -152,8 +152,8 @@ def test_who_approved_and_who_aborted_is_told_by_the_fields_managers_and_how_lon
     assert (step.by, aborted.outcome) == ("alice", "aborted by somebody with kubectl-annotate")
     assert step.waited is not None
     assert step.waited >= timedelta(seconds=60)
-    assert "\n".join(lines("web", "deployment/web", diary.entries())).count("approved by alice") == 1
-    steps = document("web", "deployment/web", diary.entries())["versions"][-2]["steps"]
+    assert "\n".join(lines(Shown("web", "web", diary.entries()))).count("approved by alice") == 1
+    steps = document(Shown("web", "web", diary.entries()))["versions"][-2]["steps"]
     assert steps == [
         {"step": 1, "at": format_time(step.at), "by": "alice", "waitedSeconds": int(step.waited.total_seconds())}
     ]
@@ -184,3 +184,28 @@ def test_a_version_is_called_what_its_image_is_called() -> None:
     assert [entry.version for entry in diary.entries()] == ["latest", "2.1"]
     later(stage.approve())
     assert [entry.version for entry in diary.entries()] == ["latest", "2.1"]
+
+
+def test_of_a_deleted_rollout_what_is_left_is_told() -> None:
+    stage, diary = staged()
+    later(stage.push("v2"))
+    later(stage.approve())
+    later(stage.push("v3"))
+    world = stage.world
+    world.delete(ROLLOUT, "shop", "web")
+    later(stage)
+    rest = world.list(DEPLOYMENT, "shop"), world.list(REPLICA_SET, "shop"), list(diary.objects.values())
+    found = of_deleted("web", *rest)
+    assert found is not None
+    workload, entries = found
+    assert workload == "web"
+    assert [(each.number, each.outcome) for each in entries] == [
+        (1, ""),
+        (2, "promoted"),
+        (0, "its Rollout was deleted"),
+    ]
+    shown = Shown("web", *found, deleted=True)
+    assert lines(shown)[0] == "rollout web of deployment/web (Rollout deleted)"
+    assert document(shown)["deleted"] is True
+    assert of_deleted("other", *rest) is None
+    assert (of_deleted("web", [], [], rest[2]) or ("?",))[0] == "", "of which Deployment, nothing tells any more"
