@@ -8,10 +8,9 @@ which elsewhere the conversion webhook converts by the same functions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from graylane.model.meta import Obj, dig
-from graylane.model.versions import batchrelease
+from graylane.model.meta import Obj
+from graylane.model.versions import autoscaler, batchrelease
 from graylane.model.versions.rollout_conversion import V1ALPHA1, V1BETA1, to_v1alpha1, to_v1beta1
 
 
@@ -26,34 +25,6 @@ def to(obj: Obj, api_version: str) -> Obj:
 
 def renamed_only(kind: str, stored: str, shown: str) -> bool:
     return (kind, stored, shown) not in _SHAPES
-
-
-def _hpa_down(obj: Obj) -> Obj:
-    """autoscaling/v2 → v1: the CPU percentage is the only metric that v1 can say."""
-    spec: Obj = {k: v for k, v in (obj.get("spec") or {}).items() if k not in ("metrics", "behavior")}
-    for metric in dig(obj, "spec", "metrics", default=[]):
-        if dig(metric, "resource", "name") == "cpu":
-            spec["targetCPUUtilizationPercentage"] = dig(metric, "resource", "target", "averageUtilization")
-    return {**obj, "spec": spec, "status": _hpa_status_down(obj.get("status") or {})}
-
-
-def _hpa_status_down(status: Obj) -> Obj:
-    """v1 has neither conditions nor metrics but this one."""
-    kept: Obj = {k: v for k, v in status.items() if k not in ("currentMetrics", "conditions")}
-    for metric in status.get("currentMetrics") or []:
-        percent = dig(metric, "resource", "current", "averageUtilization")
-        if dig(metric, "resource", "name") == "cpu" and percent is not None:
-            kept["currentCPUUtilizationPercentage"] = percent
-    return kept
-
-
-def _hpa_up(obj: Obj) -> Obj:
-    spec: Obj = dict(obj.get("spec") or {})
-    percent: Any = spec.pop("targetCPUUtilizationPercentage", None)
-    if percent is not None:
-        target = {"type": "Utilization", "averageUtilization": percent}
-        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    return {**obj, "spec": spec}
 
 
 _EVENT_FIELDS = {  # core → events.k8s.io; all others have the same name in both
@@ -77,8 +48,8 @@ def _event_down(obj: Obj) -> Obj:
 
 
 _SHAPES: dict[tuple[str, str, str], Callable[[Obj], Obj]] = {
-    ("HorizontalPodAutoscaler", "autoscaling/v2", "autoscaling/v1"): _hpa_down,
-    ("HorizontalPodAutoscaler", "autoscaling/v1", "autoscaling/v2"): _hpa_up,
+    ("HorizontalPodAutoscaler", "autoscaling/v2", "autoscaling/v1"): autoscaler.to_v1,
+    ("HorizontalPodAutoscaler", "autoscaling/v1", "autoscaling/v2"): autoscaler.to_v2,
     ("Event", "v1", "events.k8s.io/v1"): _event_up,
     ("Event", "events.k8s.io/v1", "v1"): _event_down,
     ("Rollout", V1ALPHA1, V1BETA1): to_v1beta1,

@@ -120,3 +120,84 @@ async def test_v1_shows_the_use_of_the_cpu_and_no_conditions(api: Rig, ns: str) 
     older = await api.get(f"{path(ns, 'v1')}/a")
     assert older["spec"]["targetCPUUtilizationPercentage"] == 60
     assert older["status"] == {"currentReplicas": 2, "desiredReplicas": 3, "currentCPUUtilizationPercentage": 70}
+
+
+OTHERS: list[Obj] = [
+    {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "15Mi"}}},
+    {
+        "type": "ContainerResource",
+        "containerResource": {
+            "name": "cpu",
+            "container": "x",
+            "target": {"type": "Utilization", "averageUtilization": 70},
+        },
+    },
+    {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "9"}}},
+    {
+        "type": "Object",
+        "object": {
+            "describedObject": {"kind": "Ingress", "name": "m", "apiVersion": "networking.k8s.io/v1"},
+            "metric": {"name": "q"},
+            "target": {"type": "Value", "value": "9"},
+        },
+    },
+    {
+        "type": "External",
+        "external": {
+            "metric": {"name": "e", "selector": {"matchLabels": {"a": "b"}}},
+            "target": {"type": "AverageValue", "averageValue": "3"},
+        },
+    },
+]
+CURRENT: list[Obj] = [
+    {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 70, "averageValue": "7m"}}},
+    {"type": "Resource", "resource": {"name": "memory", "current": {"averageValue": "7Mi"}}},
+]
+CONDITION: Obj = {
+    "type": "AbleToScale",
+    "status": "True",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+    "reason": "a",
+    "message": "b",
+}
+NOTES = {
+    "autoscaling.alpha.kubernetes.io/behavior": (
+        '{"ScaleUp":{"StabilizationWindowSeconds":0,"SelectPolicy":"Max","Policies":[{"Type":"Pods","Value":4,'
+        '"PeriodSeconds":15},{"Type":"Percent","Value":100,"PeriodSeconds":15}],"Tolerance":null},"ScaleDown":'
+        '{"StabilizationWindowSeconds":7,"SelectPolicy":"Max","Policies":[{"Type":"Percent","Value":100,'
+        '"PeriodSeconds":15}],"Tolerance":null}}'
+    ),
+    "autoscaling.alpha.kubernetes.io/conditions": (
+        '[{"type":"AbleToScale","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z","reason":"a","message":"b"}]'
+    ),
+    "autoscaling.alpha.kubernetes.io/current-metrics": (
+        '[{"type":"Resource","resource":{"name":"cpu","currentAverageUtilization":70,"currentAverageValue":"7m"}},'
+        '{"type":"Resource","resource":{"name":"memory","currentAverageValue":"7Mi"}}]'
+    ),
+    "autoscaling.alpha.kubernetes.io/metrics": (
+        '[{"type":"Resource","resource":{"name":"memory","targetAverageValue":"15Mi"}},'
+        '{"type":"ContainerResource","containerResource":{"name":"cpu","targetAverageUtilization":70,"container":"x"}},'
+        '{"type":"Pods","pods":{"metricName":"hits","targetAverageValue":"9"}},'
+        '{"type":"Object","object":{"target":{"kind":"Ingress","name":"m","apiVersion":"networking.k8s.io/v1"},'
+        '"metricName":"q","targetValue":"9"}},'
+        '{"type":"External","external":{"metricName":"e","metricSelector":{"matchLabels":{"a":"b"}},'
+        '"targetAverageValue":"3"}}]'
+    ),
+}
+
+
+async def test_what_v1_has_no_field_for_survives_its_clients(api: Rig, ns: str) -> None:
+    metrics = [*resource(averageUtilization=60)["metrics"], *OTHERS]
+    wanted = autoscaler(metrics=metrics, behavior={"scaleDown": {"stabilizationWindowSeconds": 7}})
+    wanted["metadata"]["annotations"] = {"mine": "kept"}
+    made = await api.create(path(ns), wanted)
+    status = {"currentReplicas": 2, "desiredReplicas": 3, "currentMetrics": CURRENT, "conditions": [CONDITION]}
+    await api.patch(f"{path(ns)}/a/status", {"status": status})
+    older = await api.get(f"{path(ns, 'v1')}/a")
+    assert older["metadata"]["annotations"] == {"mine": "kept", **NOTES}
+    older["spec"]["maxReplicas"] = 9
+    await api.replace(f"{path(ns, 'v1')}/a", older)
+    newer = await api.get(f"{path(ns)}/a")
+    assert newer["metadata"]["annotations"] == {"mine": "kept"}
+    assert newer["spec"] == made["spec"] | {"maxReplicas": 9, "metrics": [*OTHERS, metrics[0]]}
+    assert newer["status"] == status
