@@ -88,24 +88,26 @@ _ZERO = ("targetValue", "currentValue", "currentAverageValue")  # are written al
 def to_v1(obj: Obj) -> Obj:
     spec, status = obj.get("spec") or {}, obj.get("status") or {}
     cpu, others = _split(spec.get("metrics") or [])
-    used, others_used = _split(status.get("currentMetrics") or [])
+    all_used: list[Obj] = status.get("currentMetrics") or []
+    used, _ = _split(all_used)
     shown = {name: value for name, value in spec.items() if name not in ("metrics", "behavior")}
     if cpu is not None:
         shown["targetCPUUtilizationPercentage"] = dig(cpu, "resource", "target", "averageUtilization")
     told = {name: value for name, value in status.items() if name not in ("currentMetrics", "conditions")}
     if used is not None:
         told["currentCPUUtilizationPercentage"] = dig(used, "resource", "current", "averageUtilization")
-    all_used = status.get("currentMetrics") or []
     notes = {
         METRICS: [_older(each, _SPEC) for each in others],
         BEHAVIOR: _capitalized(spec["behavior"]) if spec.get("behavior") else None,
         CURRENT: [_older(each, _STATUS) for each in all_used],
         CONDITIONS: [_ordered(each) for each in status.get("conditions") or []],
     }
-    written = {
-        name: json.dumps(value, separators=(",", ":"), ensure_ascii=False) for name, value in notes.items() if value
-    }
+    written = {name: _compact(value) for name, value in notes.items() if value}
     return _annotated(obj, lambda found: found | written) | {"spec": shown, "status": told}
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _split(metrics: Iterable[Obj]) -> tuple[Obj | None, list[Obj]]:
@@ -149,13 +151,11 @@ def _rules(rules: Obj | None) -> Any:
     if rules is None:
         return None
     found: Obj = {name[0].upper() + name[1:]: rules.get(name) for name in _BEHAVIOR}
-    policies = [
-        {name: policy[name[0].lower() + name[1:]] for name in _POLICY} for policy in rules.get("policies") or []
-    ]
-    return found | {"Policies": policies}
+    policies = rules.get("policies") or []
+    return found | {"Policies": [{name[0].upper() + name[1:]: each[name] for name in _POLICY} for each in policies]}
 
 
-_POLICY = ("Type", "Value", "PeriodSeconds")
+_POLICY = ("type", "value", "periodSeconds")
 
 
 # -- to v2
@@ -164,10 +164,8 @@ _POLICY = ("Type", "Value", "PeriodSeconds")
 def to_v2(obj: Obj) -> Obj:
     notes = dig(obj, "metadata", "annotations", default={})
     spec, status = dict(obj.get("spec") or {}), dict(obj.get("status") or {})
-    percent, used = (
-        spec.pop("targetCPUUtilizationPercentage", None),
-        status.pop("currentCPUUtilizationPercentage", None),
-    )
+    percent = spec.pop("targetCPUUtilizationPercentage", None)
+    used = status.pop("currentCPUUtilizationPercentage", None)
     metrics = [_newer(each, _SPEC) for each in _read(notes.get(METRICS), list)]
     if percent is not None:
         target = {"type": "Utilization", "averageUtilization": percent}
@@ -183,13 +181,14 @@ def to_v2(obj: Obj) -> Obj:
     return kept | {"spec": spec} | ({"status": status} if status or "status" in obj else {})
 
 
-def _read(text: str | None, kind: type) -> Any:
+def _read(text: str | None, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
     """Nothing, where it is not what we would have written."""
     try:
         found = json.loads(text) if text else kind()
     except ValueError:
         return kind()
-    return found if isinstance(found, kind) else kind()
+    well_made = isinstance(found, kind) and all(isinstance(each, dict) or kind is dict for each in found)
+    return found if well_made else kind()
 
 
 def _newer(metric: Obj, table: Mapping[str, tuple[str, Names]]) -> Obj:

@@ -201,3 +201,29 @@ async def test_what_v1_has_no_field_for_survives_its_clients(api: Rig, ns: str) 
     assert newer["metadata"]["annotations"] == {"mine": "kept"}
     assert newer["spec"] == made["spec"] | {"maxReplicas": 9, "metrics": [*OTHERS, metrics[0]]}
     assert newer["status"] == status
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"autoscaling.alpha.kubernetes.io/metrics": '[{"type":"Pigeons"}]'},
+        {"autoscaling.alpha.kubernetes.io/metrics": '[{"type":"Resource","resource":{"name":"memory"}}]'},
+        {"autoscaling.alpha.kubernetes.io/behavior": '{"ScaleDown":{"Policies":[{"Type":"Pods","Value":0}]}}'},
+    ],
+)
+async def test_what_stands_in_annotations_of_v1_is_checked_too(api: Rig, ns: str, note: dict[str, str]) -> None:
+    wanted = autoscaler(targetCPUUtilizationPercentage=50)
+    wanted["metadata"]["annotations"] = note
+    answer = await api.call("POST", path(ns, "v1"), wanted)
+    assert answer.status == 422, answer.body
+    assert (await api.call("GET", f"{path(ns)}/a")).status == 404
+
+
+@pytest.mark.parametrize("text", ['["memory"]', "memory", '{"type":"Resource"}'])
+async def test_what_cannot_be_read_there_is_ignored(api: Rig, ns: str, text: str) -> None:
+    wanted = autoscaler(targetCPUUtilizationPercentage=50)
+    wanted["metadata"]["annotations"] = {"autoscaling.alpha.kubernetes.io/metrics": text}
+    await api.create(path(ns, "v1"), wanted)
+    newer = await api.get(f"{path(ns)}/a")
+    assert newer["spec"]["metrics"] == resource(averageUtilization=50)["metrics"]
+    assert "annotations" not in newer["metadata"]

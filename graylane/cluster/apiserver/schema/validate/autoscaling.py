@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from graylane.cluster.apiserver.schema.fielderror import forbidden, invalid, not_supported, required
 from graylane.cluster.apiserver.schema.validate.checks import Errors, every, needed
-from graylane.model.meta import Obj, dig
+from graylane.model.meta import Obj, annotations_of, dig
 from graylane.model.quantity import amount
+from graylane.model.versions.autoscaler import to_v2
 
 _SOURCES = {
     "ContainerResource": "containerResource",
@@ -24,6 +25,17 @@ _POSITIVE = "must be positive"
 
 
 def autoscaler(new: Obj, old: Obj | None) -> Errors:
+    """In v1 a part of what is checked stands in annotations, where no schema has looked at it before."""
+    if new.get("apiVersion") != "autoscaling/v1":
+        yield from _autoscaler(new)
+        return
+    try:
+        yield from list(_autoscaler(to_v2(new)))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        yield invalid("metadata.annotations", annotations_of(new), "what stands for metrics or behavior cannot be read")
+
+
+def _autoscaler(new: Obj) -> Errors:
     spec = new.get("spec") or {}
     least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
     if least is not None and least < 1:
