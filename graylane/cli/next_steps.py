@@ -18,7 +18,7 @@ Graylane is {what}.
 Next:
   export KUBECONFIG={exported}
   kubectl apply -f …        your manifests, or {examples}
-  curl {gateway}
+  {curl} {gateway}
   graylane status -w"""
 _FOREGROUND = "Ctrl-C stops it; its objects are kept for the next `{up}`."
 _BACKGROUND = "Stop it with `{down}`; its objects are kept for the next `{up}`."
@@ -32,6 +32,7 @@ class Place:
     default: Path
     examples: Path
     here: Path
+    proxied: bool = False  # curl would ask another for our gateway
 
     def command(self, verb: str) -> str:
         """The verb, with --data only where it is needed."""
@@ -49,6 +50,7 @@ def ready(running: Running, what: str, place: Place, *, background: bool) -> str
         what=what,
         kubeconfig=running.kubeconfig,
         gateway=running.gateway,
+        curl="curl --noproxy '*'" if place.proxied else "curl",
         exported=quote(running.kubeconfig),
         examples=place.shown_examples,
     )

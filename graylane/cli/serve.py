@@ -51,8 +51,16 @@ class TerminalReporter:
 
 
 def _tell(running: Running, what: str, data: Path, *, background: bool) -> None:
-    place = Place(data, default_data().absolute(), scenario(), Path.cwd())
+    place = Place(data, default_data().absolute(), scenario(), Path.cwd(), _is_proxied(running.gateway))
     print(ready(running, what, place, background=background), flush=True)
+
+
+def _is_proxied(url: str) -> bool:
+    """Whether this shell's programs send requests for `url` to a proxy, which cannot reach it."""
+    from urllib.request import getproxies, proxy_bypass
+
+    host = url.removeprefix("http://")
+    return "http" in getproxies() and not proxy_bypass(host)
 
 
 def in_foreground(options: UpOptions) -> None:

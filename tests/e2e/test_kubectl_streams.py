@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import ssl
+import sys
 import termios
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -254,7 +255,8 @@ async def test_exec_it_is_a_shell_at_a_terminal(terminal: Terminal, web: Obj) ->
     process.send_signal(signal.SIGWINCH)
     terminal.type("until [ \"$(stty size)\" = '20 60' ]; do sleep 0.05; done; echo re''sized\n")
     await terminal.shows("resized")
-    terminal.type("sh -c 'echo sta\"\"rted; exec sleep 600'\n")
+    # Not a shell's `exec sleep`: a shell that hears of Ctrl-C on its way into it forgets what it heard.
+    terminal.type(f'{sys.executable} -c \'import time; print("sta" + "rted", flush=True); time.sleep(600)\'\n')
     await terminal.shows("started")
     terminal.type("\x03")
     terminal.type("echo inter''rupted $?\n")
