@@ -19,7 +19,6 @@ from graylane.model.meta import (
     dig,
     finalizers_of,
     find_condition,
-    generation_of,
     is_deleting,
     key_of,
     set_condition,
@@ -37,11 +36,15 @@ from graylane.model.selectors import LabelSelector
 from graylane.rollouts.canary import rollout_of
 from graylane.rollouts.embedded import pinned_by, unpin
 from graylane.rollouts.lane import active_for
-from graylane.rollouts.status import WAITING
+from graylane.rollouts.status import NOTHING, WAITING
 
 
 def refuse(view: View, obj: Obj, problem: str, now: datetime) -> Iterator[Effect]:
-    """Say what is wrong with the spec and touch nothing else; but let the Rollout be deleted."""
+    """Say what is wrong with the spec and touch nothing else; but let the Rollout be deleted.
+
+    `observedGeneration` stays: the rest of the status is about the spec before, which health checks shall not take for
+    this one.
+    """
     if is_deleting(obj):
         remains = list(release_orphans(view, key_of(obj)))
         yield from remains
@@ -52,7 +55,7 @@ def refuse(view: View, obj: Obj, problem: str, now: datetime) -> Iterator[Effect
     conditions = dig(old, "conditions", default=[])
     text = f"the spec is refused: {problem}"
     waiting = set_condition(conditions, Condition(WAITING, "True", "InvalidSpec", text), now)
-    wanted = old | {"observedGeneration": generation_of(obj), "message": text, "conditions": waiting}
+    wanted = {"canaryStatus": NOTHING} | old | {"message": text, "conditions": waiting}
     change = create_merge_patch(old, wanted)
     if change:
         yield Patch(ROLLOUT, key_of(obj), guarded(obj, {"status": change}), subresource="status")

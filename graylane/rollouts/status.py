@@ -20,7 +20,7 @@ EXPOSED = "graylane.dev/CanaryExposed"  # True while plain requests would reach 
 WAITING = "graylane.dev/Waiting"  # what it waits for; lastUpdateTime says since when
 PLAN_HASH_LENGTH = 16
 
-_NOTHING = {  # there is no workload; health checks stumble over an absent `canaryStatus` (Argo CD's does)
+NOTHING = {  # there is no workload; health checks stumble over an absent `canaryStatus` (Argo CD's does)
     "canaryReplicas": 0,
     "canaryReadyReplicas": 0,
     "canaryRevision": "",
@@ -84,7 +84,7 @@ def write(facts: Facts, wait: Wait | None) -> Obj:
         "message": message(facts, wait),
         "conditions": _conditions(facts, wait, dig(old, "conditions", default=[])),
     }
-    status["canaryStatus"] = _NOTHING if release.stage is Stage.INITIAL else _canary_status(facts)
+    status["canaryStatus"] = NOTHING if release.stage is Stage.INITIAL else _canary_status(facts)
     return status
 
 
