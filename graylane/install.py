@@ -15,7 +15,7 @@ from graylane.client import ApiClient
 from graylane.errors import AlreadyExists
 from graylane.model import kinds
 from graylane.model.kinds import CRD, Kind
-from graylane.model.meta import Obj, name_of, namespace_of
+from graylane.model.meta import Obj, dig, name_of, namespace_of
 from graylane.model.patches import create_merge_patch
 
 _CRDS = Path(__file__).parent / "model" / "crds"
@@ -35,8 +35,16 @@ def shipped_crds() -> list[Obj]:
 async def install_crds(client: ApiClient) -> None:
     """Create or update the CRDs that Graylane ships. One list tells which: mostly there is nothing to do."""
     present = {name_of(crd): crd for crd in (await client.list(CRD)).items}
-    shipped = [crd for crd in shipped_crds() if _wanted_of(crd, present.get(name_of(crd)))]
+    pairs = [(crd, present.get(name_of(crd))) for crd in shipped_crds()]
+    shipped = [without_webhook(crd, live) for crd, live in pairs if _wanted_of(without_webhook(crd, live), live)]
     await asyncio.gather(*(ensure(client, CRD, crd) for crd in shipped))
+
+
+def without_webhook(crd: Obj, live: Obj | None) -> Obj:
+    """The API converts these kinds by itself; a webhook that OpenKruise left in the definition answers no more."""
+    if not dig(live, "spec", "conversion", "webhook"):
+        return crd
+    return crd | {"spec": crd["spec"] | {"conversion": {"strategy": "None", "webhook": None}}}
 
 
 async def install_objects(client: ApiClient, objects: Iterable[Obj]) -> None:

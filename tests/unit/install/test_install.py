@@ -46,3 +46,14 @@ async def test_a_definition_that_was_changed_is_brought_back(client: ApiClient) 
     await install_crds(client)
     crd = await client.get(CRD, name)
     assert crd["spec"]["names"].get("shortNames") == shipped_crds()[0]["spec"]["names"].get("shortNames")
+
+
+async def test_a_conversion_webhook_of_openkruise_is_asked_no_more(client: ApiClient) -> None:
+    """Its server went with its manager: every read in another version than the stored one would fail."""
+    await install_crds(client)
+    webhook = {"clientConfig": {"url": "https://127.0.0.1:1/convert"}, "conversionReviewVersions": ["v1"]}
+    name = "rollouts.rollouts.kruise.io"
+    await client.patch(CRD, name, "", {"spec": {"conversion": {"strategy": "Webhook", "webhook": webhook}}})
+    await install_crds(client)
+    crd = await client.get(CRD, name)
+    assert crd["spec"]["conversion"] == {"strategy": "None"}
