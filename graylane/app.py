@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from graylane.client import ApiClient, ApiConfig
 from graylane.cluster import pki
 from graylane.cluster.apiserver.config import SERVICE_CIDR
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
-from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor
+from graylane.cluster.envoy import EnvoyConfig, EnvoySupervisor, running
 from graylane.cluster.envoy.trial import Trial
+from graylane.cluster.kubelet import services as kubelets
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
 from graylane.cluster.network import claim
 from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.network.plan import PodNetwork
+from graylane.cluster.processes import holding
+from graylane.cluster.processes.ports import is_free
 from graylane.cluster.workloads import controllers as workloads
 from graylane.cluster.workloads.autoscaling.controller import Autoscaler, asking
 from graylane.cluster.workloads.collector import Collector
@@ -121,9 +125,10 @@ class Cluster:
 
     async def _start(self, progress: Progress, meanwhile: asyncio.TaskGroup) -> None:
         """Other processes, Lua's workers and Envoy, come up while this one goes on."""
+        self._stack.callback(holding.end_left, self.config.data_dir)  # what we may not come to take over
         secrets = _Secrets.of(self.config)
         network = await self._network(progress)
-        pods = self._pods(network)
+        pods, claimed = self._pods(network)
         progress("starting the API server")
         pool = self._lua()
         meanwhile.create_task(pool.start())
@@ -146,23 +151,34 @@ class Cluster:
         await manager.synced()
         self._run(Collector(manager).run())
         progress("starting the kubelet and what it should run")
-        await self._kubelet(secrets, client, pods, network)
+        await self._kubelet(secrets, client, pods, claimed, network)
         await (await envoy).wait_ready()
+        if (await envoy).taken_over:
+            await mesh.has_been_heard()
 
     async def _network(self, progress: Progress) -> Keeper | None:
         """First, for it fails where it may not be made, and last to go: Envoy and pods are in it."""
         if (network := self.config.own_network) is None:
             return None
         progress("making the pods' network")
-        keeper = await Keeper.start(network)
+        going_on = holding.setting_of(kubelets.holder_of(self.config.data_dir)) == str(network.pods)
+        if not going_on:  # Envoy would go on listening in the networks that are removed now
+            holding.end(running.holder_of(self.config.data_dir))
+        keeper = await Keeper.start(network, going_on=going_on)
         self._stack.push_async_callback(keeper.stop)
         return keeper
 
-    def _pods(self, own: Keeper | None) -> IPv4Network:
-        """Where pods' addresses are from: ours alone, as long as we live."""
+    def _pods(self, own: Keeper | None) -> tuple[IPv4Network, socket.socket | None]:
+        """Where pods' addresses are from, and the claim that makes them ours alone: pods that go on hold theirs."""
         if own is not None:
-            return own.network.pods
-        return self._stack.enter_context(claim.one_of(claim.preferred(self.config.data_dir)))
+            return own.network.pods, None
+        left = holding.look(kubelets.holder_of(self.config.data_dir))
+        if left is not None and left["setting"] and (network := IPv4Network(left["setting"])).is_loopback:
+            return network, None
+        network, claimed = claim.first_of(claim.preferred(self.config.data_dir))
+        if claimed is not None:
+            self._stack.callback(claimed.close)
+        return network, claimed
 
     async def _names(self, manager: Manager, keeper: Keeper) -> None:
         from graylane.cluster.network.nameserver import NameServer  # its DNS library is needed here alone
@@ -218,8 +234,13 @@ class Cluster:
         trial = Trial(self.config.data_dir / "envoy")
         mesh = Mesh(config, manager, Post(NODE_NAME, self.config.node_ip), trial)
         self._stack.push_async_callback(mesh.stop)  # before its start, which may be interrupted half-way
-        await mesh.start()
+        await mesh.start(self._xds_port())
         return mesh
+
+    def _xds_port(self) -> int:
+        """Where an Envoy that goes on looks for us; else any that is free."""
+        left = running.left(self.config.data_dir)
+        return left.xds_port if left is not None and is_free("127.0.0.1", left.xds_port) else 0
 
     async def _envoy(self, client: ApiClient, mesh: Mesh, pods: IPv4Network) -> EnvoySupervisor:
         config = EnvoyConfig(
@@ -235,12 +256,20 @@ class Cluster:
         await envoy.start()
         return envoy
 
-    async def _kubelet(self, secrets: _Secrets, client: ApiClient, pods: IPv4Network, network: Keeper | None) -> None:
+    async def _kubelet(
+        self,
+        secrets: _Secrets,
+        client: ApiClient,
+        pods: IPv4Network,
+        claimed: socket.socket | None,
+        network: Keeper | None,
+    ) -> None:
         config = KubeletConfig(
             data_dir=self.config.data_dir,
             node_name=NODE_NAME,
             node_ip=self.config.node_ip,
             pod_cidr=pods,
+            claim=claimed,
             images=self.config.images,
             proxy_port=PROXY_PORT,
             token=secrets.kubelet_token,

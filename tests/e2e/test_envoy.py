@@ -137,6 +137,40 @@ async def test_stopping_leaves_no_process_and_a_pod_that_is_not_ready(rig: Rig, 
     await second.stop()
 
 
+async def abandon(supervisor: EnvoySupervisor) -> None:
+    """As if we were killed."""
+    for task in supervisor._tasks:
+        task.cancel()
+    await asyncio.gather(*supervisor._tasks, return_exceptions=True)
+    assert supervisor._processes._link is not None
+    supervisor._processes._link.close()
+
+
+async def test_an_envoy_that_is_left_goes_on_and_one_of_another_bootstrap_does_not(rig: Rig, xds_port: int) -> None:
+    first = supervise(rig, xds_port)
+    await first.start()
+    await first.wait_ready()
+    started = dig(status_of(await gateway(rig)), "state", "running", "startedAt")
+    (pid,) = envoys(rig)
+    await abandon(first)
+    second = supervise(rig, xds_port)
+    await second.start()
+    await second.wait_ready()
+    pod = await gateway(rig)
+    assert (envoys(rig), status_of(pod)["restartCount"]) == ([pid], 0)
+    assert dig(status_of(pod), "state", "running", "startedAt") == started
+    os.kill(pid, signal.SIGKILL)  # its end is noticed as that of one we started
+    await eventually(lambda: envoys(rig) not in ([], [pid]), 15)
+    await second.wait_ready()
+    (pid,) = envoys(rig)
+    await abandon(second)
+    third = supervise(rig, xds_port + 1)
+    await third.start()
+    await eventually(lambda: envoys(rig) not in ([], [pid]), 15)
+    await third.stop()
+    assert envoys(rig) == []
+
+
 async def wants(rig: Rig, name: str, value: Obj) -> None:
     """An EnvoyFilter that merges `value` into the bootstrap."""
     patch = {"applyTo": "BOOTSTRAP", "patch": {"operation": "MERGE", "value": value}}

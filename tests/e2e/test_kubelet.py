@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import AsyncIterator
 from http.client import HTTPConnection
@@ -282,46 +279,3 @@ async def test_two_pods_never_share_an_address(rig: Rig) -> None:
         await rig.run(f"web-{number}", {"ports": PORT})
     pods = [await rig.ready(f"web-{number}") for number in range(6)]
     assert len({dig(pod, "status", "podIP") for pod in pods}) == 6
-
-
-NODE_PROCESS = """
-    import asyncio, sys
-    from pathlib import Path
-    from ipaddress import IPv4Network
-    from graylane.client import ApiClient, load_kubeconfig
-    from graylane.cluster.kubelet.agent import Kubelet, KubeletConfig
-    from graylane.kit import SystemClock
-
-    async def main():
-        data, cidr = Path(sys.argv[1]), sys.argv[2]
-        pki = data / "pki"
-        config = KubeletConfig(data, pki / "server.crt", pki / "server.key", "node", IPv4Network(cidr))
-        async with ApiClient(load_kubeconfig(data / "kubeconfig")) as client:
-            await Kubelet(config, client, SystemClock()).start()
-            print("up", flush=True)
-            await asyncio.sleep(600)
-
-    asyncio.run(main())
-"""
-
-
-def node_process(rig: Rig) -> subprocess.Popen[bytes]:
-    arguments = [str(rig.directory), str(rig.config.pod_cidr)]
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(NODE_PROCESS), *arguments])
-
-
-async def test_kill_9_of_the_kubelet_leaves_no_process_and_doubles_nothing(rig: Rig) -> None:
-    await rig.run("web", {"ports": PORT})
-    before = None
-    for restarts in range(3):
-        process = node_process(rig)
-        pod = await rig.when(
-            "web", lambda pod, count=restarts: status_of(pod).get("restartCount") == count and is_true(pod, "Ready")
-        )
-        before = before or pod
-        marker = f"POD_IP={dig(pod, 'status', 'podIP')}\0"
-        assert len(processes_of(marker)) == 1
-        process.kill()
-        process.wait()
-        await eventually(lambda mark=marker: not processes_of(mark))
-    assert (uid_of(before), dig(before, "status", "podIP")) == (uid_of(pod), dig(pod, "status", "podIP"))

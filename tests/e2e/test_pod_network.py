@@ -130,12 +130,24 @@ async def test_a_program_that_knows_no_proxy_stays_in_its_lane_and_nothing_is_le
         up.kubectl("apply", "-f", str(manifest))
         await eventually(partial(hears_that, up, hears), 30, f"{balancer} holds")
 
+    held, made = up.held(), left(up)
+    up.kill()
+    assert (up.held(), left(up)) == (held, made)
+    assert up.curl(DYE).count("version: canary") == 1
+    up.kill_at("starting the kubelet", "--pod-network=netns")
+    assert (up.held(), left(up)) == (held, made)
+    up.start("--pod-network=netns")
+    assert up.curl(DYE).count("version: canary") == 1
+    assert "version: canary" in direct(up, "mockb:8000", DYE)
+    assert (up.held(), left(up)) == (held, made)
+    up.kubectl("delete", "pod", "greeter")
+    assert len(left(up)) == len(made) - 2
     processes = up.descendants()
     up.kill()
-    await eventually(lambda: not alive(processes), 30, "nothing outlives kill -9")
-    assert left(up) == []
+    up.shell(f"graylane down --data {up.data}")
+    assert (left(up), alive(processes)) == ([], [])
+
     up.start("--pod-network=netns")
-    await eventually(lambda: up.curl(DYE).count("version: canary") == 1, 60, "the chain answers after a crash")
-    assert "version: canary" in direct(up, "mockb:8000", DYE)
+    await eventually(lambda: up.curl(DYE).count("version: canary") == 1, 60, "the chain answers, with new processes")
     assert up.stop() == 0
     assert left(up) == []

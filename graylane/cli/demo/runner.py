@@ -29,6 +29,7 @@ from graylane.cli.demo.story import FIRST_WITH_TRAFFIC, LAST_WITH_TRAFFIC, STEPS
 from graylane.cli.demo.timeline import Timeline
 from graylane.cli.exits import Exit, line_of
 from graylane.client import ApiClient, load_kubeconfig
+from graylane.cluster.processes import holding
 from graylane.errors import GraylaneError, UserError
 from graylane.kit.loop import Manager, running
 
@@ -82,6 +83,7 @@ def _clean_up(place: DataDir, *, keep: bool, failed: bool, narrator: Narrator) -
         return
     if process is not None:
         stop(process, _PATIENCE_SECONDS, signal.SIGTERM)
+    holding.end_left(place.path)  # of a cluster that was killed
     if failed:
         narrator.say(f"The cluster's log is in {place.log}")
     else:

@@ -16,6 +16,9 @@ RUNTIME = {  # Istio's
     "envoy.reloadable_features.http_reject_path_with_fragment": False,  # it is cut off instead
 }
 _STUCK = "10s"  # a worker that answers nobody for so long will not come back: better a new Envoy than none
+_LOOK_AGAIN = {  # for a control plane that is away; by default Envoy may come to wait 30 s
+    "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.25s"}
+}
 _INTERNAL = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 INTERNAL_LISTENERS = {  # without it Envoy refuses listeners that have no socket
     "name": "envoy.bootstrap.internal_listener",
@@ -42,7 +45,7 @@ def bootstrap_document(config: Bootstrap) -> dict[str, Any]:
             "ads_config": {
                 "api_type": "GRPC",
                 "transport_api_version": "V3",
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}],
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds", "retry_policy": _LOOK_AGAIN}}],
             },
             "lds_config": _from_ads(),
             "cds_config": _from_ads(),

@@ -57,6 +57,11 @@ class BootstrapFile:
         self._distrusted: frozenset[Hashable] = frozenset()
         self._ends = 0
 
+    @property
+    def digest(self) -> str:
+        """Of what was written last."""
+        return hashlib.sha256((self._config.data_dir / "envoy" / "bootstrap.json").read_bytes()).hexdigest()
+
     async def prepare(self, binary: Path) -> Launch:
         """Writes the file anew; says how Envoy is started with it."""
         config = self._config

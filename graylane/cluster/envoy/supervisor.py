@@ -1,4 +1,4 @@
-"""Starts Envoy, and starts it again whenever it ends.
+"""Starts Envoy, or takes over the one that an earlier run has left, and starts it again whenever it ends.
 
 Shell. In: `EnvoyConfig`, a client. Out: a running Envoy, its logs, its pod's status. The first end costs no wait; an
 Envoy that keeps ending within a minute waits longer each time, up to ten seconds.
@@ -11,6 +11,7 @@ import contextlib
 import logging
 import resource
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from graylane.client import ApiClient
@@ -20,8 +21,12 @@ from graylane.cluster.envoy.config import BootstrapFile, EnvoyConfig
 from graylane.cluster.envoy.gateway import CONTAINER, NAMESPACE, Process, restarts_of
 from graylane.cluster.envoy.lastwords import LastWords
 from graylane.cluster.envoy.presence import Presence
-from graylane.cluster.processes.child import Child, Launch
-from graylane.cluster.processes.logfiles import LogWriter, forget_older, instance_file, pod_directory
+from graylane.cluster.envoy.running import Start, holder_of, start_of, unfit
+from graylane.cluster.processes import holding
+from graylane.cluster.processes.child import Launch
+from graylane.cluster.processes.holding import Keeping
+from graylane.cluster.processes.logfiles import forget_older, instance_file, pod_directory
+from graylane.cluster.processes.logreading import last_words
 from graylane.cluster.processes.table import ProcessTable
 from graylane.errors import GraylaneError
 from graylane.kit import Clock, SystemClock
@@ -33,6 +38,7 @@ _STEADY_AFTER = 60.0
 _STOP_WITHIN = 2.0
 _KILLED = 137  # by somebody, so no fault of its own
 _LOOK_EVERY = 0.01
+_LAST_LINES, _LAST_BYTES = 400, 1 << 16
 
 
 class EnvoySupervisor:
@@ -46,14 +52,14 @@ class EnvoySupervisor:
         self._bootstrap = BootstrapFile(config, offer)
         self._clock = clock or SystemClock()
         self._presence = Presence(client, self._clock, config.gateway, self._link_logs)
-        self._processes = ProcessTable(config.data_dir / "processes" / "envoy")
+        self._processes = ProcessTable(holder_of(config.data_dir))
         self._admin = self._bootstrap.admin
         self._logs = config.data_dir / "envoy" / "logs"
         self._state = Process()
         self._ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._child: Child | None = None
-        self._words = LastWords()
+        self._envoy: holding.Process | None = None
+        self.taken_over = False
 
     @property
     def ready(self) -> bool:
@@ -68,15 +74,51 @@ class EnvoySupervisor:
     async def start(self) -> None:
         """Raises `UserError` when there is no Envoy to start, `ApiError` when its objects cannot be created."""
         launch = await self._bootstrap.prepare(find_envoy())
-        for record in self._processes.open():
+        left, swept = self._processes.open()
+        for record in swept:
             _LOG.info("killed an Envoy left behind by an earlier run: group=%s", record.group)
         pod = await self._presence.establish()
         self._state = Process(restarts=restarts_of(pod))
-        self._start_once(launch)
+        await self._take_over(left, launch)
+        if self._envoy is None:
+            self._start_once(launch)
         self._tasks = [
             asyncio.create_task(self._supervise()),
             asyncio.create_task(self._presence.keep()),
         ]
+
+    async def _take_over(self, left: list[holding.Process], launch: Launch) -> None:
+        """The one that goes on, if it is as we would start it; how the last one ended, if it has."""
+        for process in left:
+            old = start_of(process.notes)
+            if process.exited.done():
+                code, at = process.exited.result().code, datetime.fromtimestamp(process.ended_at, UTC)
+                run = self._state.restarts if old is None else old.run
+                self._state = replace(self._state, restarts=run, last_exit=code, ended_at=at)
+                self._state = replace(self._state, last_words=self._last_words())
+            elif why := unfit(old, self._as_now(launch)):
+                _LOG.info("Envoy of an earlier run is replaced: because=%s", why)
+                await process.stop(_STOP_WITHIN)
+            elif old is not None:
+                began, ready = datetime.fromisoformat(old.started), await is_live(self._admin)
+                self._state = replace(self._state, restarts=old.run, started_at=began, ready=ready)
+                self._envoy, self.taken_over = process, True
+                continue
+            process.forget()
+
+    def _as_now(self, launch: Launch) -> Start:
+        """What a start at this moment would be."""
+        config = self.config
+        return Start(
+            run=self._state.restarts,
+            started=self._clock.now().isoformat(),
+            image=config.gateway.image,
+            argv=launch.argv,
+            bootstrap=self._bootstrap.digest,
+            xds_port=config.xds_port,
+            node_ip=config.node_ip,
+            gateway_port=config.gateway_node_port,
+        )
 
     async def wait_ready(self, timeout_seconds: float = 30.0) -> None:
         """Raises `GraylaneError` with the log's place when Envoy does not get ready in time."""
@@ -91,12 +133,12 @@ class EnvoySupervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._child is not None:
+        if self._envoy is not None:
             self._ready.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._presence.show(replace(self._state, ready=False))
-            await self._child.stop(_STOP_WITHIN)
+            await self._envoy.stop(_STOP_WITHIN)
         self._processes.close()
 
     # -- one Envoy after the other
@@ -104,9 +146,9 @@ class EnvoySupervisor:
     async def _supervise(self) -> None:
         wait = 0.0
         while True:
-            assert self._child is not None
+            assert self._envoy is not None
             started = asyncio.get_running_loop().time()
-            await self._follow(self._child)
+            await self._follow(self._envoy)
             steady = asyncio.get_running_loop().time() - started > _STEADY_AFTER
             if self._state.last_exit != _KILLED:
                 self._bootstrap.ended(steady=steady)
@@ -127,30 +169,29 @@ class EnvoySupervisor:
         self._admin.unlink(missing_ok=True)
         self._state = replace(self._state, restarts=self._state.restarts + 1, started_at=self._clock.now(), waits="")
         forget_older(self._logs, CONTAINER, self._state.restarts)
-        log = LogWriter(instance_file(self._logs, CONTAINER, self._state.restarts))
-        log.write("stderr", f"starting {self.config.gateway.image}: {' '.join(launch.argv)}\n".encode())
-        self._words = words = LastWords()
+        keeping = Keeping(
+            id=f"envoy/{self._state.restarts}",
+            log=instance_file(self._logs, CONTAINER, self._state.restarts),
+            notes=self._as_now(launch).notes(),
+            preface=f"starting {self.config.gateway.image}: {' '.join(launch.argv)}\n",
+        )
+        ended, self._envoy = self._envoy, self._processes.hold(launch, self.config.node_id, keeping)
+        if ended is not None:
+            ended.forget()
+        _raise_file_limit(self._envoy.pid)
 
-        def take(stream: str, data: bytes) -> None:
-            log.write(stream, data)
-            words.feed(data)
-
-        self._child = self._processes.start(launch, self.config.node_id, take)
-        self._child.gone.add_done_callback(lambda _: log.close())
-        _raise_file_limit(self._child.pid)
-
-    async def _follow(self, child: Child) -> None:
+    async def _follow(self, envoy: holding.Process) -> None:
         """From its start to its end: say when it is ready, and that it is not any more."""
         becoming = asyncio.create_task(self._become_ready())
         try:
-            exit = await asyncio.shield(child.exited)
+            exit = await asyncio.shield(envoy.exited)
         finally:
             becoming.cancel()
             self._ready.clear()
         _LOG.warning("Envoy ended and is started again: exit_code=%s log=%s", exit.code, self._logs)
         now = self._clock.now()
         ended = replace(self._state, started_at=None, ready=False, last_exit=exit.code, ended_at=now)
-        await self._show(replace(ended, last_words=self._words.text))
+        await self._show(replace(ended, last_words=self._last_words()))
 
     async def _become_ready(self) -> None:
         await self._presence.show(self._state)
@@ -165,6 +206,12 @@ class EnvoySupervisor:
         await self._presence.show(state)
 
     # -- files
+
+    def _last_words(self) -> str:
+        words, log = LastWords(), instance_file(self._logs, CONTAINER, self._state.restarts)
+        with contextlib.suppress(OSError):
+            words.feed(last_words(log, _LAST_LINES, _LAST_BYTES).encode() + b"\n")
+        return words.text
 
     def _link_logs(self, pod: Obj) -> None:
         """Show the logs where the pod's are looked for; they outlive the pod object, as the process does."""

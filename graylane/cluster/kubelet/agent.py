@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 
 from graylane.client import ApiClient
@@ -18,14 +19,16 @@ from graylane.cluster.kubelet.contents import volume_sources
 from graylane.cluster.kubelet.logs import Logs, LogSource
 from graylane.cluster.kubelet.node import NodeFacts
 from graylane.cluster.kubelet.registration import Registration
+from graylane.cluster.kubelet.remains import Found, Remains, remains_of, useless
 from graylane.cluster.kubelet.server import NodeServer
 from graylane.cluster.kubelet.services import KubeletConfig, Services
 from graylane.cluster.kubelet.storage.provisioner import Provisioner
 from graylane.cluster.kubelet.streams.server import Streams, StreamSource
 from graylane.cluster.kubelet.summary import Summary, Tenants
 from graylane.cluster.kubelet.volumes import remove
-from graylane.cluster.kubelet.worker import PodWorker
+from graylane.cluster.kubelet.worker import Kept, PodWorker
 from graylane.cluster.network.keeper import Keeper
+from graylane.cluster.processes.holding import Process
 from graylane.cluster.processes.logfiles import forget_pod, uid_of_directory
 from graylane.errors import UserError
 from graylane.kit import Change, Clock, Manager, SystemClock
@@ -37,6 +40,7 @@ __all__ = ["Kubelet", "KubeletConfig"]
 _LOG = logging.getLogger(__name__)
 MIRROR = "kubernetes.io/config.mirror"
 _STOP_WITHIN = 5.0
+_END_WITHIN = 1.0  # what nobody wants any more; its address may be another's next
 
 
 class Kubelet:
@@ -54,6 +58,7 @@ class Kubelet:
         self._provisioner = Provisioner(config.claims.absolute(), client)
         self._workers: dict[str, tuple[PodWorker, asyncio.Task[None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._left: dict[str, list[Kept]] = defaultdict(list)
         self._followed: set[Kind] = set()
         self._server: NodeServer | None = None
         self._logs = Logs(LogSource(self._pod, self._services.log_directory, self._running), self._clock)
@@ -61,7 +66,8 @@ class Kubelet:
 
     async def start(self) -> None:
         """Sweep leftovers, open the server, register the node, take up its pods. Raises `UserError` or `ApiError`."""
-        for record in self._services.processes.open():
+        left, swept = self._services.processes.open()
+        for record in swept:
             _LOG.info("killed a process left behind by an earlier run: group=%s pod=%s", record.group, record.owner)
         self.port = await self._serve()
         self._registration = Registration(self._client, self._clock, self._node())
@@ -71,6 +77,7 @@ class Kubelet:
         self._manager.watch(POD)
         await self._manager.synced()
         self._reserve_addresses()
+        await self._take_over(left)
         self._sweep_directories()
         self._manager.listen(POD, self._changed)
 
@@ -119,6 +126,23 @@ class Kubelet:
 
     # -- pods
 
+    async def _take_over(self, left: list[Process]) -> None:
+        """Keep the processes that an earlier kubelet has left and that are of use; end the others."""
+        pods = {uid_of(pod): pod for pod in self._manager.view().list(POD) if self._is_ours(pod)}
+        known = [(process, _remains(process)) for process in left]
+        others = tuple(remains for _, remains in known if remains is not None)
+        ending = []
+        for process, remains in known:
+            why = "not understood"
+            if remains is not None and not (why := useless(Found(remains, pods.get(remains.uid), others))):
+                self._left[remains.uid].append(Kept(process, remains))
+                continue
+            _LOG.info("process of an earlier run not kept: id=%s because=%s", process.id, why)
+            ending.append(process)
+        await asyncio.gather(*(_end(process) for process in ending))
+        if self._services.network is not None:
+            await self._services.network.retain(each.remains.address for kept in self._left.values() for each in kept)
+
     def _reserve_addresses(self) -> None:
         """Before the first pod gets an address: those of pods that have one stay theirs, the gateway's is nobody's."""
         self._services.addresses.adopt(str(gateway_address(self._services.addresses.network)), "the ingress gateway")
@@ -151,7 +175,7 @@ class Kubelet:
             known[0].update(pod)
             return
         try:
-            worker = PodWorker(self._services, pod, self._done)
+            worker = PodWorker(self._services, pod, self._done, self._left.pop(uid_of(pod), ()))
         except (ValueError, KeyError, UserError) as error:
             _LOG.error("pod not understood: pod=%s error=%r", _key(pod), error)
             return
@@ -184,6 +208,20 @@ class Kubelet:
 
 def _key(pod: Obj) -> tuple[str, str]:
     return dig(pod, "metadata", "namespace", default=""), dig(pod, "metadata", "name", default="")
+
+
+def _remains(process: Process) -> Remains | None:
+    ended = process.exited.result() if process.exited.done() else None
+    try:
+        return remains_of(process.id, process.notes, stopping=process.stopping, exit=ended, ended_at=process.ended_at)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+async def _end(process: Process) -> None:
+    if not process.gone.done():
+        await process.stop(_END_WITHIN)
+    process.forget()
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from graylane.cluster.kubelet.runs import TERMINAL
 from graylane.cluster.processes.child import Child, Launch
+from graylane.cluster.processes.holding import HolderLost, Process
 from graylane.cluster.processes.stdio import Output
 from graylane.cluster.processes.table import ProcessTable
 
@@ -24,7 +25,7 @@ class NotRunning(Exception):
 class Occupant:
     """A container's present process. `once`: who attaches first and ends the input ends it for good."""
 
-    child: Child
+    process: Process
     launch: Launch
     owner: str
     once: bool
@@ -41,18 +42,14 @@ class Console:
 
     # -- for the container's unit
 
-    def heard_by(self, log: Output) -> Output:
-        """Where the process's output goes: to the log, and to whoever listens."""
+    def heard(self, stream: str, data: bytes) -> None:
+        """What the container's process writes goes to whoever listens; the log has it already."""
+        for listener in list(self._listeners):
+            listener(stream, data)
 
-        def output(stream: str, data: bytes) -> None:
-            log(stream, data)
-            for listener in list(self._listeners):
-                listener(stream, data)
-
-        return output
-
-    def began(self, child: Child, launch: Launch, owner: str, *, once: bool) -> None:
-        self._occupant = Occupant(child, launch, owner, once)
+    def began(self, process: Process, launch: Launch, owner: str, *, once: bool) -> None:
+        self._occupant = Occupant(process, launch, owner, once)
+        process.output = self.heard
 
     def ended(self) -> None:
         """The container's process has ended, and so must all that was started beside it."""
@@ -65,7 +62,7 @@ class Console:
         """Of the container's process and of all that was started beside it; none while it does not run."""
         if self._occupant is None:
             return frozenset()
-        return frozenset((self._occupant.child.pid, *(child.pid for child in self._visitors)))
+        return frozenset((self._occupant.process.pid, *(child.pid for child in self._visitors)))
 
     # -- for visitors
 
@@ -88,11 +85,21 @@ class Console:
 
     @contextlib.contextmanager
     def listening(self, listener: Output) -> Iterator[None]:
+        """To the present process, from now on. Raises `NotRunning`."""
+        process = self.occupant.process
         self._listeners.append(listener)
+        _listen(process, True)
         try:
             yield
         finally:
             self._listeners.remove(listener)
+            if not self._listeners:
+                _listen(process, False)
+
+
+def _listen(process: Process, on: bool) -> None:
+    with contextlib.suppress(HolderLost):  # then it is at its end
+        process.listen(on)
 
 
 def not_executed(words: Sequence[str], error: OSError) -> str:

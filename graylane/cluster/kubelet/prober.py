@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from graylane.cluster.kubelet.checks import Checker
 from graylane.cluster.kubelet.probes import History, Look, Probe, Purpose, next_look, record, settled
+from graylane.cluster.kubelet.states import Running
 from graylane.kit import Clock
 
 
@@ -50,20 +51,28 @@ class Prober:
     def __post_init__(self) -> None:
         purposes = {probe.purpose for probe in self.probes}
         self.health = Health(started=Purpose.STARTUP not in purposes, ready=Purpose.READINESS not in purposes)
+
+    def start(self, since: datetime, before: Running | None = None) -> None:
+        """`before`: what earlier probes of the same run have found."""
+        if before is not None:
+            self.health.started |= before.started
+            self.health.ready |= before.ready
         if self.health.started:
             self._started.set()
-
-    def start(self, since: datetime) -> None:
-        self._tasks = [asyncio.create_task(self._follow(probe, since)) for probe in self.probes]
+        self._tasks = [asyncio.create_task(self._follow(probe, since, self._before(probe))) for probe in self.probes]
 
     def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    async def _follow(self, probe: Probe, since: datetime) -> None:
+    def _before(self, probe: Probe) -> History:
+        passed = {Purpose.STARTUP: self.health.started, Purpose.READINESS: self.health.ready}
+        return History(verdict=True) if passed.get(probe.purpose) else History()
+
+    async def _follow(self, probe: Probe, since: datetime, history: History) -> None:
         if probe.purpose is not Purpose.STARTUP:
             await self._started.wait()  # nothing else is probed before the startup probe has passed
-        history, look = History(), None
+        look = None
         while not settled(probe, history):
             look = next_look(probe, history, since, look, self.clock.now())
             await asyncio.sleep(max((look.at - self.clock.now()).total_seconds(), 0))

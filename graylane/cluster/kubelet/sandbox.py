@@ -22,14 +22,17 @@ _PROXY_PAUSES = (0.005, 0.1)
 class Sandbox:
     """Of one pod, from before its first container until after its last one."""
 
-    def __init__(self, services: Services, pod: Callable[[], Obj], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, services: Services, pod: Callable[[], Obj], changed: Callable[[], None], *, connected: bool = False
+    ) -> None:
+        """`connected`: something of the pod runs, so the network behind its address is there."""
         self.proxy_ready = False
         self._services = services
         self._pod = pod
         self._changed = changed
         self._network = services.network_of(pod())
         self._claimed = self._adopted(pod())
-        self.address = "" if self._network is not None else self._claimed
+        self.address = "" if self._network is not None and not connected else self._claimed
         self._attaching: asyncio.Task[None] | None = None
         self._proxy: asyncio.Task[None] | None = None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from importlib import resources
@@ -20,6 +21,7 @@ from graylane.client import ApiClient
 from graylane.cluster.kubelet.addresses import next_address
 from graylane.cluster.kubelet.images import Catalogue, parse_catalogue
 from graylane.cluster.kubelet.registration import this_machine
+from graylane.cluster.network import keeper
 from graylane.cluster.network.keeper import Keeper
 from graylane.cluster.processes.logfiles import pod_directory
 from graylane.cluster.processes.table import ProcessTable
@@ -36,6 +38,7 @@ class KubeletConfig:
 
     `proxy_port` is set where a mesh gives every pod a proxy at `<podIP>:<proxy_port>`. The server uses
     `certificate` and `key` (PEM files), asks for the bearer `token`, and takes any free port when `port` is 0.
+    `claim` makes `pod_cidr` ours alone, and stays open for as long as pods go on.
     """
 
     data_dir: Path
@@ -48,6 +51,7 @@ class KubeletConfig:
     images: Path | None = None
     proxy_port: int | None = None
     port: int = 0
+    claim: socket.socket | None = None
 
     @property
     def images_file(self) -> Path:
@@ -67,6 +71,11 @@ class KubeletConfig:
         return self.data_dir / "volumes"
 
 
+def holder_of(data_dir: Path) -> Path:
+    """Where the holder of pods' processes is found."""
+    return data_dir / "processes" / "kubelet"
+
+
 class Services:
     """Shared by all pod workers of one kubelet."""
 
@@ -76,7 +85,8 @@ class Services:
         self.machine = this_machine(pods=max(config.pod_cidr.num_addresses - 3, 1))
         self.client = client
         self.clock = clock
-        self.processes = ProcessTable(config.data_dir / "processes" / "kubelet")
+        last = () if network is None else keeper.sweeping(network.network)
+        self.processes = ProcessTable(holder_of(config.data_dir), str(config.pod_cidr), last, claim=config.claim)
         self.addresses = Addresses(config.pod_cidr)
         self.images = Images(config.images_file)
         self.events = Announcer(EventRecorder(client, clock, "kubelet"))

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from graylane.cluster.kubelet.checks import Checker
@@ -18,11 +19,14 @@ from graylane.cluster.kubelet.console import Console, not_executed
 from graylane.cluster.kubelet.prober import Listener, Prober
 from graylane.cluster.kubelet.probes import Purpose, check_of, probes_of
 from graylane.cluster.kubelet.proxies import advice
+from graylane.cluster.kubelet.remains import Remains, notes_of
 from graylane.cluster.kubelet.runs import CannotRun, launch_for
 from graylane.cluster.kubelet.services import Services
-from graylane.cluster.kubelet.states import Container, Running, Terminated, Waiting
-from graylane.cluster.processes.child import Child, Exit, Launch
-from graylane.cluster.processes.logfiles import LogWriter, forget_older, instance_file
+from graylane.cluster.kubelet.states import Container, Running, State, Terminated, Waiting
+from graylane.cluster.kubelet.status import container_id
+from graylane.cluster.processes.child import Exit, Launch
+from graylane.cluster.processes.holding import Keeping, Process
+from graylane.cluster.processes.logfiles import forget_older, instance_file
 from graylane.cluster.processes.logreading import last_words
 from graylane.cluster.processes.table import Ran
 from graylane.errors import ApiError
@@ -54,8 +58,8 @@ class ContainerUnit:
         self._spec = spec
         self._changed = changed
         self._launch: Launch | None = None
-        self._child: Child | None = None
-        self._log: LogWriter | None = None
+        self._process: Process | None = None
+        self._ended: Process | None = None
         self.console = Console(services.processes)
         self._prober: Prober | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -72,12 +76,34 @@ class ContainerUnit:
         self._know(busy=True)
         self._starting = asyncio.create_task(self._start())
 
+    def take_over(self, process: Process, remains: Remains) -> None:
+        """A run of which `adopted` told, and which goes on or has ended meanwhile."""
+        self._launch = remains.launch
+        if remains.exit is not None:
+            self._ended = process
+            self._know(state=self._with_last_words(self.facts.state))
+            return
+        self._has(process, remains.launch, remains.started_at)
+        if remains.stopping:
+            self._stopping = asyncio.create_task(self._finish_stopping(process))
+        elif not remains.hooked:
+            self._starting = asyncio.create_task(self._go_on_starting(remains.started_at))
+        elif isinstance(self.facts.state, Running):
+            self._probe(remains.started_at, self.facts.state)
+            self._health_changed()
+
+    def forget(self) -> None:
+        """Its pod is gone, or a later run has begun: how the one before ended needs not be known any more."""
+        if self._ended is not None:
+            self._ended.forget()
+            self._ended = None
+
     def stop(self, deadline: datetime, message: str) -> None:
         """End the run in the background, at the latest at `deadline`; asked again, the earlier deadline holds."""
         if self._stopping is not None:
             self._kill_at(deadline)
             return
-        if self._child is not None:
+        if self._process is not None:
             self._services.events.normal(self._pod(), "Killing", message)
         self._know(busy=True)
         self._stopping = asyncio.create_task(self._stop(deadline))
@@ -115,13 +141,25 @@ class ContainerUnit:
         events.normal(pod, "Pulled", f'Container image "{self._spec.get("image")}" already present on machine')
         events.normal(pod, "Created", f"Created container: {self.name}")
         started_at = self._services.clock.now()
-        self._child = self._execute(pod, self._launch)
-        self._child.exited.add_done_callback(lambda done: self._exited(done.result(), started_at))
+        self._begin(pod, self._launch, started_at)
         events.normal(pod, "Started", f"Started container {self.name}")
+        await self._start_up(started_at)
+
+    async def _start_up(self, started_at: datetime) -> None:
+        """The process runs: its postStart, then its probes."""
         await self._post_start()
-        if self._child is not None and not self._child.exited.done():
+        if self._process is not None and not self._process.exited.done():
+            self._process.note(hooked=True)
             self._probe(started_at)
             self._know(state=Running(started_at, *self._health()))
+
+    async def _go_on_starting(self, started_at: datetime) -> None:
+        """It was started by a kubelet that was killed before the postStart had ended."""
+        try:
+            await self._start_up(started_at)
+        finally:
+            self._starting = None
+            self._know(busy=self._stopping is not None)
 
     def _begin_run(self) -> None:
         """Count the run; what the container was before becomes its last state."""
@@ -137,19 +175,24 @@ class ContainerUnit:
         if first and proxied and self._services.network is None and (text := advice(launch.argv, launch.env)):
             self._services.events.normal(pod, "ProxyIgnored", text)
 
-    def _execute(self, pod: Obj, launch: Launch) -> Child:
-        directory, restart = self._services.log_directory(pod), self.facts.runs - 1
-        forget_older(directory, self.name, restart)
-        log = LogWriter(instance_file(directory, self.name, restart))
-        try:
-            child = self._services.processes.start(launch, uid_of(pod), self.console.heard_by(log.write))
-        except OSError:
-            log.close()
-            raise
-        self._log = log
-        self.console.began(child, launch, uid_of(pod), once=bool(self._spec.get("stdinOnce")))
-        child.gone.add_done_callback(lambda _: log.close())
-        return child
+    def _begin(self, pod: Obj, launch: Launch, started_at: datetime) -> None:
+        uid, directory, log = uid_of(pod), self._services.log_directory(pod), self._log_file
+        forget_older(directory, self.name, self.facts.runs - 1)
+        hooked = not dig(self._spec, "lifecycle", "postStart")
+        notes = notes_of(uid, self.facts, self._ip(), started_at, launch, hooked)
+        keeping = Keeping(container_id(uid, self.facts), log, notes, flush=self._tells_last_words)
+        process = self._services.processes.hold(launch, uid, keeping)
+        self.forget()
+        self._has(process, launch, started_at)
+
+    def _has(self, process: Process, launch: Launch, started_at: datetime) -> None:
+        self._process = process
+        self.console.began(process, launch, uid_of(self._pod()), once=bool(self._spec.get("stdinOnce")))
+        process.exited.add_done_callback(lambda done: self._exited(done.result(), started_at))
+
+    @property
+    def _log_file(self) -> Path:
+        return instance_file(self._services.log_directory(self._pod()), self.name, self.facts.runs - 1)
 
     def _failed_to_execute(self, error: OSError) -> None:
         text = not_executed(self._launch.argv if self._launch else (), error)
@@ -172,13 +215,13 @@ class ContainerUnit:
         if not hook:
             return
         failure = await self._hook(hook, _HOOK_TIMEOUT)
-        if failure and self._child is not None:
+        if failure and self._process is not None:
             self._services.events.warning(self._pod(), "FailedPostStartHook", f"PostStartHook failed: {failure}")
-            await self._child.stop(_LEAST_AFTER_PRESTOP)
+            await self._process.stop(_LEAST_AFTER_PRESTOP)
 
     # -- while it runs
 
-    def _probe(self, since: datetime) -> None:
+    def _probe(self, since: datetime, before: Running | None = None) -> None:
         self._prober = Prober(
             self.name,
             probes_of(self._spec) if self.facts.sidecar or not self.facts.init else (),
@@ -186,7 +229,7 @@ class ContainerUnit:
             self._services.clock,
             Listener(self._health_changed, self._probe_failed),
         )
-        self._prober.start(since)
+        self._prober.start(since, before)
 
     def _health(self) -> tuple[bool, bool, str, timedelta | None]:
         assert self._prober is not None
@@ -221,20 +264,26 @@ class ContainerUnit:
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait([self._starting])
-        if self._child is not None:
+        if self._process is not None and not self._process.stopping:
             await self._pre_stop(deadline)
-        if self._child is not None:
-            await self._child.stop(self._seconds_until(deadline))
+        if self._process is not None:
+            await self._process.stop(self._seconds_until(deadline))
+        self._stopping = None
+        self._know(busy=False)
+
+    async def _finish_stopping(self, process: Process) -> None:
+        """A kubelet that was killed has begun it; the holder kills what does not end in time."""
+        await process.gone
         self._stopping = None
         self._know(busy=False)
 
     async def _pre_stop(self, deadline: datetime) -> None:
         hook = dig(self._spec, "lifecycle", "preStop")
         left = (deadline - self._services.clock.now()).total_seconds()
-        if not hook or left <= 0 or self._child is None:
+        if not hook or left <= 0 or self._process is None:
             return
         running = asyncio.create_task(self._hook(hook, left))
-        either: list[asyncio.Future[Any]] = [running, self._child.exited]
+        either: list[asyncio.Future[Any]] = [running, self._process.exited]
         await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
             running.cancel()
@@ -247,27 +296,30 @@ class ContainerUnit:
 
     def _kill_at(self, deadline: datetime) -> None:
         left = max((deadline - self._services.clock.now()).total_seconds(), 0)
-        if self._child is not None:
-            asyncio.get_running_loop().call_later(left, self._child.kill)
+        if self._process is not None:
+            asyncio.get_running_loop().call_later(left, self._process.kill)
 
     def _exited(self, exit: Exit, started_at: datetime) -> None:
-        reason, message = ("Completed", "") if exit.code == 0 else ("Error", self._last_words())
-        self._end(Terminated(exit.code, reason, self._services.clock.now(), started_at, exit.signal, message))
+        reason = "Completed" if exit.code == 0 else "Error"
+        ended = Terminated(exit.code, reason, self._services.clock.now(), started_at, exit.signal)
+        self._end(self._with_last_words(ended))
 
-    def _last_words(self) -> str:
+    @property
+    def _tells_last_words(self) -> bool:
+        return bool(self._spec.get("terminationMessagePolicy") == "FallbackToLogsOnError")
+
+    def _with_last_words(self, state: State) -> State:
         """What a failed container's log ends with, for those that want it told as their message."""
-        if self._spec.get("terminationMessagePolicy") != "FallbackToLogsOnError" or self._log is None:
-            return ""
-        with contextlib.suppress(OSError, ValueError):
-            self._log.flush()
-            return last_words(self._log.path, _MESSAGE_LINES, _MESSAGE_BYTES)
-        return ""
+        if self._tells_last_words and isinstance(state, Terminated) and not state.succeeded:
+            with contextlib.suppress(OSError, ValueError):
+                return replace(state, message=last_words(self._log_file, _MESSAGE_LINES, _MESSAGE_BYTES))
+        return state
 
-    def _end(self, state: Terminated) -> None:
+    def _end(self, state: State) -> None:
         if self._prober is not None:
             self._prober.stop()
             self._prober = None
-        self._child = None
+        self._ended, self._process = self._process or self._ended, None
         self.console.ended()
         self._know(state=state)
 

@@ -34,8 +34,10 @@ class Upkeep:
         self._stale = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Once something of the pod runs."""
+    def start(self, *, stale: bool = False) -> None:
+        """Once something of the pod runs. `stale`: nobody has looked after it for a while."""
+        if stale:
+            self._stale.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 

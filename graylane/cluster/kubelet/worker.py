@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from graylane.cluster.kubelet import volumes
-from graylane.cluster.kubelet.adoption import adopted_containers, container_specs
+from graylane.cluster.kubelet.adoption import adopted_containers, container_specs, leaving_since
 from graylane.cluster.kubelet.console import Console
 from graylane.cluster.kubelet.environment import Source
 from graylane.cluster.kubelet.lifecycle import Action, Assign, Expire, Facts, Finish, Start, Stop, decide
+from graylane.cluster.kubelet.remains import Remains
 from graylane.cluster.kubelet.sandbox import Sandbox
 from graylane.cluster.kubelet.services import Services
 from graylane.cluster.kubelet.states import Restart, Running, Waiting
@@ -27,6 +28,7 @@ from graylane.cluster.kubelet.summary import Residence, Tenants
 from graylane.cluster.kubelet.support import refusals
 from graylane.cluster.kubelet.unit import ContainerUnit
 from graylane.cluster.kubelet.upkeep import Upkeep
+from graylane.cluster.processes.holding import Process
 from graylane.cluster.processes.logfiles import forget_pod
 from graylane.errors import ApiError, Conflict, NotFound
 from graylane.model.kinds import POD
@@ -54,17 +56,29 @@ _LAST_WRITES = 3
 _GRACE_WHEN_VANISHED = timedelta(seconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One run of a container that an earlier kubelet has left, with its process."""
+
+    process: Process
+    remains: Remains
+
+
 class PodWorker:
     """Runs one pod until its object is gone. `update` and `vanish` bring news from the API."""
 
-    def __init__(self, services: Services, pod: Obj, done: Callable[[Obj], None]) -> None:
+    def __init__(self, services: Services, pod: Obj, done: Callable[[Obj], None], kept: Sequence[Kept] = ()) -> None:
+        """`kept`: the pod's runs that an earlier kubelet has left."""
         self.pod = pod
         self._services = services
         self._done = done
         self._wake = asyncio.Event()
         self._refusals = refusals(pod)
-        self._sandbox = Sandbox(services, lambda: self.pod, self._wake.set)
+        self._kept = {each.remains.container: each for each in kept}
+        alive = any(each.remains.exit is None for each in kept)
+        self._sandbox = Sandbox(services, lambda: self.pod, self._wake.set, connected=alive)
         self._leaving_since: datetime | None = None
+        self._first = True
         self._vanished = False
         self._finished = False
         self._over = dig(pod, "status", "phase", default="") in ("Succeeded", "Failed")
@@ -73,6 +87,11 @@ class PodWorker:
         self._started_at = parse_time(started) if started else services.clock.now()
         self._units = self._make_units(pod)
         self._upkeep = Upkeep(services, lambda: self.pod, lambda: self._sandbox.address)
+        for unit in self._units:
+            if (left := self._kept.get(unit.name)) is not None:
+                unit.take_over(left.process, left.remains)
+        if alive:
+            self._upkeep.start(stale=True)
         self._announce_refusals()
 
     def update(self, pod: Obj) -> None:
@@ -166,7 +185,8 @@ class PodWorker:
     def _facts(self, now: datetime) -> Facts:
         pod = self.pod
         if (is_deleting(pod) or self._vanished) and self._leaving_since is None:
-            self._leaving_since = now
+            self._leaving_since = leaving_since(pod, now) if self._first else now
+        self._first = False
         seconds = dig(pod, "spec", "activeDeadlineSeconds")
         return Facts(
             containers=tuple(unit.facts for unit in self._units),
@@ -193,7 +213,8 @@ class PodWorker:
 
     def _make_units(self, pod: Obj) -> list[ContainerUnit]:
         specs = container_specs(pod)
-        adopted = adopted_containers(pod, self._services.clock.now())
+        remains = {name: kept.remains for name, kept in self._kept.items()}
+        adopted = adopted_containers(pod, self._services.clock.now(), remains)
         return [
             ContainerUnit(
                 self._services, lambda: self.pod, lambda: self._sandbox.address, specs[each.name], each, self._wake.set
@@ -307,6 +328,8 @@ class PodWorker:
 
     async def _clean_up(self) -> None:
         self._upkeep.stop()
+        for unit in self._units:
+            unit.forget()
         await self._sandbox.release()
         volumes.remove(self._services.pod_directory(self.pod))
         forget_pod(self._services.log_directory(self.pod))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from hashlib import sha256
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -39,9 +39,8 @@ def take(address: str, port: int = PORT) -> socket.socket | None:
     return claim
 
 
-@contextmanager
-def one_of(networks: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
-    """The first network that nobody else has, ours for the block; the very first where no claim can be made."""
+def first_of(networks: Iterable[IPv4Network]) -> tuple[IPv4Network, socket.socket | None]:
+    """The first network that nobody else has, ours while the socket is open; the very first where none can be made."""
     first: IPv4Network | None = None
     for network in networks:
         first = first or network
@@ -50,8 +49,14 @@ def one_of(networks: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
         except OSError:
             break
         if claim is not None:
-            with closing(claim):
-                yield network
-            return
+            return network, claim
     assert first is not None, "there are networks to choose from"
-    yield first
+    return first, None
+
+
+@contextmanager
+def one_of(networks: Iterable[IPv4Network]) -> Iterator[IPv4Network]:
+    """As `first_of`, ours for the block."""
+    network, claim = first_of(networks)
+    with closing(claim) if claim is not None else nullcontext():
+        yield network

@@ -31,11 +31,16 @@ class Namespaces:
         self.network = network
 
     @classmethod
-    def open(cls, network: PodNetwork) -> Namespaces:
-        """Sweep what an earlier run left, then make the bridge. Raises `UserError` where that is not possible."""
+    def open(cls, network: PodNetwork, *, going_on: bool = False) -> Namespaces:
+        """Sweep what an earlier run left, unless it is `going_on`, then make the bridge.
+
+        Raises `UserError` where that is not possible.
+        """
         _require_means()
         self = cls(network)
         try:
+            if going_on and self._has_bridge():
+                return self
             self.close()
             with _links() as links:
                 _require_unused(links, network.pods)
@@ -75,6 +80,17 @@ class Namespaces:
                 links.link("del", index=index)
         if name in _existing():
             _remove_namespace(name)
+
+    def retain(self, addresses: set[str]) -> None:
+        """Remove what other pods had."""
+        kept = {self.network.namespace(each) for each in addresses}
+        for name in _existing():
+            if self.network.owns_namespace(name) and name not in kept:
+                self.detach(name.removeprefix(self.network.namespace("")))
+
+    def _has_bridge(self) -> bool:
+        with _links() as links:
+            return bool(links.link_lookup(ifname=self.network.bridge))
 
     def close(self) -> None:
         """Remove every namespace, link and bridge of this network."""

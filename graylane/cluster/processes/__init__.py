@@ -1,5 +1,5 @@
-"""Child processes that never outlive us, and their logs; shared by the kubelet and the Envoy supervisor. Pure.
+"""Child processes, those that outlive us and those that never do, and their logs; of the kubelet and of Envoy. Pure.
 
-`child` starts, signals and reaps; `stdio` reads and feeds; `guardian` kills what is left when we die; `records` sweeps
-what both missed; `logfiles` writes and `logreading` reads container logs in Kubernetes' layout.
+`holder` is a process that keeps others, `holding` our side of it; `child` starts what ends with us; `records` sweeps
+what both missed; `stdio` reads and feeds; `logfiles` writes and `logreading` reads logs in Kubernetes' layout.
 """

@@ -68,7 +68,7 @@ class Child:
             raise
         ends.handed_over()
         self.pid = self._popen.pid
-        self.inlet = Inlet(ends)
+        self.inlet = Inlet(ends.writing, terminal=ends.terminal)
         self.outlet = Outlet(ends, on_output)
         self.exited: asyncio.Future[Exit] = self._loop.create_future()
         self.gone: asyncio.Future[None] = self._loop.create_future()  # the whole group, not only its leader
@@ -154,7 +154,7 @@ class Child:
 def _started(launch: Launch, ends: Ends) -> subprocess.Popen[bytes]:
     stdin, stdout, stderr = ends.theirs
     return subprocess.Popen(
-        _words(launch),
+        words_of(launch),
         env=dict(launch.env),
         cwd=launch.cwd,
         stdin=stdin,
@@ -164,7 +164,8 @@ def _started(launch: Launch, ends: Ends) -> subprocess.Popen[bytes]:
     )
 
 
-def _words(launch: Launch) -> tuple[str, ...]:
+def words_of(launch: Launch) -> tuple[str, ...]:
+    """All that is executed. Raises OSError where only a helper would find out that there is no such program."""
     terminal = (sys.executable, "-I", "-S", on_terminal.__file__) if launch.terminal else ()
     helpers = (*terminal, *launch.through)
     if helpers:

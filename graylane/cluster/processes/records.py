@@ -9,14 +9,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from graylane.cluster.processes import sessions
+
+_END_WITHIN = 2.0  # seconds that a killed process may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,18 @@ class Records:
     def remove(self, group: int) -> None:
         (self._directory / f"{group}.json").unlink(missing_ok=True)
 
-    def sweep(self) -> list[Record]:
-        """Kill every recorded group that still is what it was, and forget them all; returns the killed ones."""
-        left = {record.group: record for record in self._read()}
+    def sweep(self, spared: Collection[int] = ()) -> list[Record]:
+        """Kill and forget every recorded group that still is what it was, but the `spared`; returns the killed ones."""
+        left = {record.group: record for record in self._read() if record.group not in spared}
         members = list(_members(set(left)))
         for pid, _ in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        for path in self._directory.iterdir():
-            path.unlink(missing_ok=True)
+        _await_end([pid for pid, _ in members])
+        kept = {f"{group}.json" for group in spared}
+        for path in [each for pattern in ("*.json", "*.new") for each in self._directory.glob(pattern)]:
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
         killed = {group for _, group in members}
         return [record for group, record in left.items() if group in killed]
 
@@ -88,6 +95,24 @@ def _members(groups: set[int]) -> Iterator[tuple[int, int]]:
         yield from sessions.members(groups)
     else:
         yield from ((group, group) for group in groups)
+
+
+def _await_end(pids: list[int]) -> None:
+    """Addresses and ports are free only then, and whoever comes next wants the same ones."""
+    deadline = time.monotonic() + _END_WITHIN
+    for pid in pids if hasattr(os, "pidfd_open") else ():
+        with contextlib.suppress(OSError):
+            descriptor = os.pidfd_open(pid)
+            try:
+                _wait_readable(descriptor, deadline - time.monotonic())
+            finally:
+                os.close(descriptor)
+
+
+def _wait_readable(descriptor: int, seconds: float) -> None:
+    waiting = select.poll()  # `select` itself knows no descriptors above 1023
+    waiting.register(descriptor, select.POLLIN)
+    waiting.poll(max(seconds, 0) * 1000)
 
 
 def _boot() -> str:

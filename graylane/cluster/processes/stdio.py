@@ -102,10 +102,12 @@ class Outlet:
 class Inlet:
     """A process's stdin, or the keyboard of its terminal. What a process that ended does not read is dropped."""
 
-    def __init__(self, ends: Ends) -> None:
+    def __init__(self, fd: int | None, *, terminal: bool, closed: Callable[[], None] | None = None) -> None:
+        """`closed` is told of its end, for whoever has it open as well."""
         self._loop = asyncio.get_running_loop()
-        self._terminal = ends.terminal
-        self._fd = ends.writing
+        self._terminal = terminal
+        self._fd = fd
+        self._closed = closed
         self._turn = asyncio.Lock()
         self._room: asyncio.Future[None] | None = None
         if self._fd is not None:
@@ -146,6 +148,8 @@ class Inlet:
         self._ready(self._fd)
         os.close(self._fd)
         self._fd = None
+        if self._closed is not None:
+            self._closed()
 
     async def _wait(self, fd: int) -> None:
         self._room = self._loop.create_future()

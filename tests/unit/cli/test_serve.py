@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from graylane.cli import serve
 from graylane.cli.background import PipeReporter, _listen
 from graylane.cli.datadir import DataDir, Running
 from graylane.cli.exits import Exit, StartFailed
+from graylane.cli.ports import NODE_PORTS, free_port
 from graylane.cli.up import UpOptions
 from graylane.errors import GraylaneError, UserError
 from graylane.testing.waiting import eventually
@@ -147,6 +149,16 @@ def test_one_port_cannot_serve_twice() -> None:
 def test_the_gateway_s_port_is_a_node_port() -> None:
     with pytest.raises(UserError, match="30000 to 32767"):
         serve.check_ports("127.0.0.1", 0, 8080)
+
+
+def test_a_port_that_our_own_envoy_has_is_as_good_as_free() -> None:
+    with socket.socket() as envoy:
+        port = free_port("127.0.0.1", NODE_PORTS)
+        envoy.bind(("127.0.0.1", port))
+        envoy.listen()
+        assert serve.check_ports("127.0.0.1", 0, port, ours=port)[1] == port
+        with pytest.raises(UserError, match="in use"):
+            serve.check_ports("127.0.0.1", 0, port, ours=port + 1)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "localhost", "::1"])

@@ -104,10 +104,10 @@ async def test_short_commands_give_their_output_or_run_out_of_time(table: Proces
 
 async def test_records_vanish_with_their_processes(table: ProcessTable, tmp_path: Path) -> None:
     child = table.start(shell("exec sleep 60"), "u", lambda *_: None)
-    assert [path.name for path in (tmp_path / "processes").iterdir()] == [f"{child.pid}.json"]
+    assert [path.name for path in (tmp_path / "processes").glob("*.json")] == [f"{child.pid}.json"]
     await child.stop(0)
     await asyncio.sleep(0)
-    assert list((tmp_path / "processes").iterdir()) == []
+    assert list((tmp_path / "processes").glob("*.json")) == []
 
 
 PARENT = """
@@ -123,7 +123,7 @@ PARENT = """
         said = asyncio.get_running_loop().create_future()
         child = table.start(launch, "u", lambda _, data: said.done() or said.set_result(int(data)))
         grandchild = await said
-        print(child.pid, grandchild, table._guardian.pid, flush=True)
+        print(child.pid, grandchild, table._link.pid, flush=True)
         await asyncio.sleep(600)
 
     asyncio.run(main())
@@ -144,12 +144,12 @@ def test_kill_9_of_the_supervisor_leaves_no_process(tmp_path: Path) -> None:
     assert all(gone(pid) for pid in pids)
 
 
-def test_what_survives_even_the_guardian_is_swept_at_the_next_start(tmp_path: Path) -> None:
-    process, (child, grandchild, guardian) = parent(tmp_path)
-    os.kill(guardian, signal.SIGSTOP)  # cannot act, as if it were killed at the same instant
+def test_what_survives_even_the_holder_is_swept_at_the_next_start(tmp_path: Path) -> None:
+    process, (child, grandchild, holder) = parent(tmp_path)
+    os.kill(holder, signal.SIGSTOP)  # cannot act, as if it were killed at the same instant
     process.kill()
     process.wait()
-    os.kill(guardian, signal.SIGKILL)
+    os.kill(holder, signal.SIGKILL)
     os.kill(child, 0)
     os.kill(child, signal.SIGKILL)  # the leader too: its group must still be found
     swept = Records(tmp_path).sweep()

@@ -31,7 +31,7 @@ async def execute(client: Client, console: Console) -> None:
         await talk.conclude(refused(f"error executing command in container: {why}"))
         return
     try:
-        if await talk.carry(child, child.inlet.end, child.gone):
+        if await talk.carry(child.inlet, child.inlet.end, child.gone):
             await talk.conclude(exited((await child.exited).code))
     finally:
         await _hang_up(child, signal.SIGHUP if options.terminal else signal.SIGTERM)
@@ -50,9 +50,10 @@ async def attach(client: Client, console: Console) -> None:
         why = "it was not started with `stdin: true`, so nothing can be typed to it; attach without -i"
         await talk.conclude(refused(f"{client.place} takes no input: {why}"))
         return
-    child = occupant.child
+    process = occupant.process
     with console.listening(talk.output):
-        stayed = await talk.carry(child, child.inlet.end if occupant.once else _ignore, child.gone, behind)
+        end = process.inlet.end if occupant.once else _ignore
+        stayed = await talk.carry(process.inlet, end, process.gone, behind)
     if stayed:
         # Others read this output too: whoever cannot keep up is let go, rather than the process made to wait.
         slow = refused(f"{client.place} writes faster than this connection takes it; use kubectl logs -f")

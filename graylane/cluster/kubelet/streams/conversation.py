@@ -19,7 +19,7 @@ from graylane.cluster.kubelet.streams.channels import OF_STREAM, Channel, EndOfI
 from graylane.cluster.kubelet.streams.options import StreamOptions
 from graylane.cluster.kubelet.streams.outgoing import Outgoing
 from graylane.cluster.kubelet.streams.sockets import messages, pulse
-from graylane.cluster.processes.child import Child
+from graylane.cluster.processes.stdio import Inlet
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Conversation:
         if self._client.options.wants(stream):
             self._outgoing.put(channels.encode(OF_STREAM[stream], data))
 
-    async def carry(self, child: Child, end: Callable[[], Awaitable[None]], *over: asyncio.Future[None]) -> bool:
+    async def carry(self, inlet: Inlet, end: Callable[[], Awaitable[None]], *over: asyncio.Future[None]) -> bool:
         """Both ways until one of `over` is done; False when the client left before. `end` acts on the end of input."""
-        hearing = asyncio.create_task(self._hear(child, end))
+        hearing = asyncio.create_task(self._hear(inlet, end))
         beating = asyncio.create_task(pulse(self._client.ws))
         try:
             await asyncio.wait({self._sending, hearing, *over}, return_when=asyncio.FIRST_COMPLETED)
@@ -68,15 +68,15 @@ class Conversation:
         finally:
             await _cancel(self._sending)
 
-    async def _hear(self, child: Child, end: Callable[[], Awaitable[None]]) -> None:
+    async def _hear(self, inlet: Inlet, end: Callable[[], Awaitable[None]]) -> None:
         async for message in messages(self._client.ws):
             match channels.decode(message, self._client.protocol):
                 case Input(data=typed) if self._client.options.stdin:
-                    await child.inlet.feed(typed)
+                    await inlet.feed(typed)
                 case EndOfInput() if self._client.options.stdin:
                     await end()
                 case Resize(rows=rows, columns=columns):
-                    child.inlet.resize(rows, columns)
+                    inlet.resize(rows, columns)
 
 
 def _first_channel(options: StreamOptions) -> Channel:
