@@ -5,6 +5,7 @@ Pure. In: host texts of VirtualServices, DestinationRules, Gateways and Services
 
 from __future__ import annotations
 
+from collections.abc import Set
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -66,6 +67,11 @@ def matches(left: str, right: str) -> bool:
 def covers(pattern: str, host: str) -> bool:
     """Whether every name that `host` stands for is one of `pattern`'s."""
     return pattern == host or (is_wildcard(pattern) and _covers(pattern, host))
+
+
+def covered(patterns: Set[str], host: str) -> bool:
+    """Whether one of `patterns` covers `host`. Wildcards are looked up by their text: there may be thousands."""
+    return host in patterns or any("*" + host[cut:] in patterns for cut in range(1, len(host) + 1))
 
 
 def _covers(wildcard: str, host: str) -> bool:

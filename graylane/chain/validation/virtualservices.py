@@ -43,8 +43,9 @@ def check(report: Report, spec: Block) -> None:
     at_gateway = any(name != MESH for name in bound)
     for path, rule in blocks(spec.get("http"), "spec.http"):
         http_rule(report, path, rule, is_delegate=is_delegate, at_gateway=at_gateway)
+    known = frozenset(names)
     for path, rule in blocks(spec.get("tls"), "spec.tls"):
-        _tls_rule(report, path, rule, names)
+        _tls_rule(report, path, rule, known)
     for path, rule in blocks(spec.get("tcp"), "spec.tcp"):
         _tcp_rule(report, path, rule)
     export_to(report, "spec.exportTo", spec.get("exportTo"))
@@ -75,7 +76,7 @@ def _overlapping(names: list[str]) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def _tls_rule(report: Report, path: str, rule: Block, names: list[str]) -> None:
+def _tls_rule(report: Report, path: str, rule: Block, known: frozenset[str]) -> None:
     matches = list(blocks(rule.get("match"), f"{path}.match"))
     if not matches:
         report.error(path, "TLS match must have at least one SNI host")
@@ -84,7 +85,7 @@ def _tls_rule(report: Report, path: str, rule: Block, names: list[str]) -> None:
             report.error(f"{where}.sniHosts", "TLS match must have at least one SNI host")
         for name in map(str, entries(match.get("sniHosts"))):
             host(report, f"{where}.sniHosts", name, address=True)
-            if not any(hosts.covers(known, name) for known in names):
+            if not hosts.covered(known, name):
                 report.error(f"{where}.sniHosts", f"SNI host {name!r} is not a compatible subset of the hosts")
         _connection(report, where, match)
     _connection_routes(report, path, rule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -520,6 +521,21 @@ def test_hosts_that_overlap_are_named_in_the_order_in_which_they_stand() -> None
         (one, other) for place, one in enumerate(names) for other in names[place + 1 :] if names_of.matches(one, other)
     ]
     assert overlaps == [f"{one} and {other}" for one, other in pairs]
+
+
+def test_a_server_name_is_looked_up_among_the_hosts_as_it_is_compared_with_them() -> None:
+    names = ["*", "*.a", "*.b.a", "x.a", "a", "*a", "b.a"]
+    for patterns in itertools.combinations(names, 2):
+        for name in names:
+            assert names_of.covered(frozenset(patterns), name) is any(names_of.covers(each, name) for each in patterns)
+
+
+def test_ten_thousand_server_names_of_as_many_hosts_are_judged_in_moments() -> None:
+    hosts = [f"*.h{number}.example.com" for number in range(10_000)]
+    rule = {"match": [{"port": 443, "sniHosts": hosts}], "route": [{"destination": {"host": "b"}}]}
+    began = time.process_time()
+    assert not judged(VS, {"hosts": hosts, "gateways": ["gw"], "tls": [rule]}).errors
+    assert time.process_time() - began < 5
 
 
 def test_ten_thousand_hosts_and_matches_are_judged_in_moments() -> None:
