@@ -15,7 +15,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from graylane.chain import hosts
-from graylane.mesh.compile.directory import Client, Group
+from graylane.mesh.compile.directory import Client, Group, Services
 from graylane.mesh.compile.routes import routes_of
 from graylane.mesh.compile.world import World
 from graylane.mesh.findings import Finding, conflict, host_conflict
@@ -241,8 +241,7 @@ def _table(port: GatewayPort, world: World) -> RouteTable:
     drafts: dict[str, _HostDraft] = {}
     for opening in port.openings:
         caller = client(world, port.proxy, opening.gateway)
-        for service in world.bound(port.proxy.namespace, caller.gateways):
-            _contribute(world, caller, opening.server, service, drafts)
+        _contribute(world, caller, opening.server, world.bound(port.proxy.namespace, caller.gateways), drafts)
         if opening.server.https_redirect:
             for namespace, host in opening.server.hosts:
                 if namespace == "*":  # Istio takes `ns/host` for a name as it is, which no request has
@@ -258,10 +257,8 @@ def _table(port: GatewayPort, world: World) -> RouteTable:
 @dataclass(slots=True)
 class _HostDraft:
     port: int
-    routes: list[Route] = field(default_factory=list)
-    given: dict[VirtualService, None] = field(default_factory=dict)
+    given: dict[VirtualService, _Share] = field(default_factory=dict)
     sources: set[Source] = field(default_factory=set)
-    made_of: list[Hashable] = field(default_factory=list)
     https_only: bool = False
 
 
@@ -273,24 +270,67 @@ def client(world: World, proxy: Proxy, *gateways: Gateway) -> Client:
     return Client(identity, proxy.namespace, proxy.labels, names, world.services, edits=edits)
 
 
-def _contribute(
-    world: World, caller: Client, server: Server, service: VirtualService, drafts: dict[str, _HostDraft]
-) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Share:
+    """What one VirtualService gives one server's hosts, and all that this depends on besides the two. `last` are the
+    routes that take everything.
+    """
+
+    reached: Hashable
+    hosts: tuple[str, ...] = ()
+    routes: tuple[Route, ...] = ()
+    last: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shares:
+    """Those of all VirtualServices, as they were with these services."""
+
+    services: Services
+    each: dict[VirtualService, _Share]
+
+
+def _shares(world: World, caller: Client, server: Server, bound: Sequence[VirtualService]) -> _Shares:
+    """For many rules of one host a change of one is to cost one: the others need not even be looked at."""
+    name = ("shares", caller.identity, tuple(caller.labels.items()), caller.edits, server)
+    found: _Shares = world.memo.renew(name, partial(_shared_out, world, caller, server, bound))
+    return found
+
+
+def _shared_out(
+    world: World, caller: Client, server: Server, bound: Sequence[VirtualService], last: _Shares | None
+) -> _Shares:
+    known = last.each if last is not None else {}
+    same = last is not None and last.services is world.services
+    found: dict[VirtualService, _Share] = {}
+    for service in bound:
+        share = known.get(service)
+        if share is None or not (same or share.reached == world.reached(service, caller)):
+            share = _share(world, caller, server, service)
+        found[service] = share
+    return _Shares(world.services, found)
+
+
+def _share(world: World, caller: Client, server: Server, service: VirtualService) -> _Share:
     shared = shared_hosts(server, service)
     if not shared:
-        return
-    reached = world.reached(service, caller)
-    key = ("gateway routes", caller.identity, tuple(caller.labels.items()), server, service, reached)
-    build = partial(routes_of, service, caller, server.number, world.domain, secure=bool(server.tls))
-    routes = world.memo.get(key, build)
-    for host in shared if routes else ():
-        draft = drafts.setdefault(host, _HostDraft(server.number))
-        draft.https_only |= server.https_redirect
-        if service not in draft.given:
-            draft.given[service] = None
-            draft.routes.extend(routes)
-            draft.made_of.append(key)
-            draft.sources |= world.sources(service)
+        return _Share(world.reached(service, caller))
+    routes = routes_of(service, caller, server.number, world.domain, secure=bool(server.tls))
+    last = tuple(route for route in routes if route.match.takes_all)
+    first = tuple(route for route in routes if not route.match.takes_all)
+    return _Share(world.reached(service, caller), tuple(shared) if routes else (), first, last)
+
+
+def _contribute(
+    world: World, caller: Client, server: Server, bound: Sequence[VirtualService], drafts: dict[str, _HostDraft]
+) -> None:
+    for service, share in _shares(world, caller, server, bound).each.items():
+        for host in share.hosts:
+            draft = drafts.setdefault(host, _HostDraft(server.number))
+            draft.https_only |= server.https_redirect
+            if service not in draft.given:
+                draft.given[service] = share
+                draft.sources |= world.sources(service)
 
 
 def shared_hosts(server: Server, service: VirtualService) -> list[str]:
@@ -306,10 +346,11 @@ def shared_hosts(server: Server, service: VirtualService) -> list[str]:
 
 
 def _host(world: World, name: str, draft: _HostDraft) -> VirtualHost:
-    key = ("host", name, draft.port, tuple(draft.made_of), frozenset(draft.sources), draft.https_only)
+    key = ("host", name, draft.port, tuple(draft.given.values()), frozenset(draft.sources), draft.https_only)
     return world.memo.get(key, partial(_finished, name, draft))
 
 
 def _finished(name: str, draft: _HostDraft) -> VirtualHost:
-    ordered = sorted(draft.routes, key=lambda route: route.match.takes_all)
-    return VirtualHost(f"{name}:{draft.port}", (name,), tuple(ordered), frozenset(draft.sources), draft.https_only)
+    shares = draft.given.values()
+    routes = (*(route for each in shares for route in each.routes), *(route for each in shares for route in each.last))
+    return VirtualHost(f"{name}:{draft.port}", (name,), routes, frozenset(draft.sources), draft.https_only)

@@ -5,6 +5,7 @@ Pure. In: `VirtualHost`s. Out: messages filled in.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
@@ -15,6 +16,7 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import previous_prio
 from graylane.chain.match import How, Named, RouteMatch, Text
 from graylane.mesh.encode.protos import base_pb2, pack, route_components_pb2, set_percent, set_seconds
 from graylane.mesh.inputs import Source
+from graylane.mesh.memo import Memo
 from graylane.mesh.table import (
     Cors,
     DirectResponse,
@@ -33,16 +35,44 @@ CORS = "envoy.filters.http.cors"
 _REDIRECT_CODES = {301: 0, 302: 1, 303: 2, 307: 3, 308: 4}
 
 
-def virtual_host(message: Any, host: VirtualHost, *, signed: bool = True) -> None:
+_MANY = 50
+
+
+def virtual_host(message: Any, host: VirtualHost, memo: Memo | None = None, *, signed: bool = True) -> None:
+    """Of many routes those that are the same as last time are not written again."""
     message.name = host.name
     message.domains.extend(host.domains)
     message.include_request_attempt_count = True
     if host.https_only:
         message.require_tls = route_components_pb2.VirtualHost.ALL
-    for route in host.routes:
-        _route(message.routes.add(), route)
-        if signed and route.source:
-            message.routes[-1].metadata.filter_metadata["istio"]["config"] = _config_path(route.source)
+    if memo is not None and len(host.routes) > _MANY:
+        written = memo.renew(("routes", host.name, signed), partial(_all_written, host, signed))
+        message.MergeFromString(b"".join([written[id(route)][1] for route in host.routes]))
+    else:
+        for route in host.routes:
+            _add(message, route, signed)
+
+
+Written = dict[int, tuple[Route, bytes]]
+"""By the routes' identity: what is in a route takes longer to hash than to write."""
+
+
+def _all_written(host: VirtualHost, signed: bool, last: Written | None) -> Written:
+    known = last or {}
+    return {id(route): known.get(id(route)) or (route, _written(route, signed)) for route in host.routes}
+
+
+def _written(route: Route, signed: bool) -> bytes:
+    """A virtual host with nothing but this route."""
+    message = route_components_pb2.VirtualHost()
+    _add(message, route, signed)
+    return bytes(message.SerializeToString(deterministic=True))
+
+
+def _add(message: Any, route: Route, signed: bool) -> None:
+    _route(message.routes.add(), route)
+    if signed and route.source:
+        message.routes[-1].metadata.filter_metadata["istio"]["config"] = _config_path(route.source)
 
 
 def _route(message: Any, route: Route) -> None:

@@ -35,7 +35,7 @@ def table(
         message = _patched(found, told, patches, memo, signed)
         return resource(Type.ROUTES, found.name, message, found.sources | _owners(patches))
     head = _head(found, told, memo, patched=False)
-    parts = [part(head), *memo.each(("hosts", signed), found.hosts, partial(_part, signed))]
+    parts = [part(head), *memo.each(("hosts", signed), found.hosts, partial(_part, signed, memo))]
     return of_parts(Type.ROUTES, found.name, parts, found.sources)
 
 
@@ -52,7 +52,7 @@ def sharded(
     else:
         head = _head(found, told, memo, patched=False)
         sources = [host.sources for host in found.hosts]
-        spread = memo.each(("shares", signed), found.hosts, partial(_shares_of, signed))
+        spread = memo.each(("shares", signed), found.hosts, partial(_shares_of, signed, memo))
     head.request_headers_to_remove.append(shards.HEADER)
     common = found.sources.difference(*sources) | _owners(patches)
     made: list[Resource] = []
@@ -90,9 +90,9 @@ def _as_last_time(name: str, parts: list[Part], owners: Owners, last: _Made | No
     return _Made(parts, owners, of_parts(Type.ROUTES, name, parts, frozenset[Source]().union(*owners)))
 
 
-def _shares_of(signed: bool, host: VirtualHost) -> Shares:
+def _shares_of(signed: bool, memo: Memo, host: VirtualHost) -> Shares:
     message = route_components_pb2.VirtualHost()
-    routes.virtual_host(message, host, signed=signed)
+    routes.virtual_host(message, host, memo, signed=signed)
     return _shares(message)
 
 
@@ -116,7 +116,7 @@ def _owners(patches: Sequence[Patch]) -> frozenset[Source]:
 
 def _patched(found: RouteTable, told: observe.Told | None, patches: Sequence[Patch], memo: Memo, signed: bool) -> Any:
     parts = [part(_head(found, told, memo, patched=True))]
-    parts += memo.each(("hosts", signed), found.hosts, partial(_part, signed))
+    parts += memo.each(("hosts", signed), found.hosts, partial(_part, signed, memo))
     message = route_pb2.RouteConfiguration.FromString(b"".join(each.body for each in parts))
     apply.routes(message, patches, found.names, found.port)
     message.name = found.name
@@ -133,9 +133,9 @@ def _head(found: RouteTable, told: observe.Told | None, memo: Memo, *, patched: 
     return head
 
 
-def _part(signed: bool, host: VirtualHost) -> Part:
+def _part(signed: bool, memo: Memo, host: VirtualHost) -> Part:
     message = route_pb2.RouteConfiguration()
-    routes.virtual_host(message.virtual_hosts.add(), host, signed=signed)
+    routes.virtual_host(message.virtual_hosts.add(), host, memo, signed=signed)
     return part(message)
 
 
