@@ -108,6 +108,8 @@ class Mesh:
         self._failed: dict[Key, tuple[Source, Finding]] = {}
         self._serial = 0
         self._told: dict[tuple[str, Key], Verdict] = {}
+        self._walked: dict[Source, tuple[Finding, ...]] = {}
+        self._unsure: frozenset[Source] = frozenset()
         self._wake = asyncio.Event()
         self._heard = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -158,7 +160,7 @@ class Mesh:
     def _on_change(self, kind: Kind, change: Change) -> None:
         self._store.take(kind, change.key, change.old, change.new)
         if change.new is None or (change.old is not None and uid_of(change.old) != uid_of(change.new)):
-            self._told.pop((kind.kind, change.key), None)
+            self._forget(kind, change.key)
             self._quarantine.forget(kind.kind, change.key)
             self._crashes.forget(kind.kind, change.key)
             self._inquiry.forget(self._quarantine.guilty)
@@ -170,6 +172,10 @@ class Mesh:
             self._crashes.restore(Source(kind.kind, *change.key, generation_of(change.new)), why)
         if self._store.dirty:
             self._wake.set()
+
+    def _forget(self, kind: Kind, key: Key) -> None:
+        if (told := self._told.pop((kind.kind, key), None)) is not None:
+            self._walked.pop(Source(kind.kind, *key, told.generation), None)
 
     def _on_pod(self, pod: Obj) -> None:
         """The mirror pod of Envoy tells how the last one ended."""
@@ -227,7 +233,7 @@ class Mesh:
     def _on_unused(self, kind: Kind, change: Change) -> None:
         """What is not enforced must not look as if it were."""
         if change.new is None:
-            self._told.pop((kind.kind, change.key), None)
+            self._forget(kind, change.key)
             return
         message = f"{kind.kind} objects are not acted on by this mesh"
         generation = generation_of(change.new)
@@ -316,16 +322,22 @@ class Mesh:
             self._writer.write(POD, key, status.drained_patch)
 
     def _tell_all(self, live: Compiled) -> None:
-        """Every object works as it is now, except those Envoy has a complaint about."""
+        """Every object works as it is now, except those Envoy has a complaint about.
+
+        Of thousands, those are looked at of which something else is found than the last time, or that were unsure then.
+        """
         kept = {source: why for source, why in self._bootstrap.items() if why and source in live.plan.findings}
         bad = self._blocked | self._quarantine.guilty | kept
         unsure = self._quarantine.held | bad.keys() | self._crashes.out.keys()
-        for source, findings in live.plan.findings.items():
+        found, notes, walked = live.plan.findings, live.plan.notes, self._walked
+        changed = [source for source, each in found.items() if walked.get(source) is not each]
+        for source in dict.fromkeys((*changed, *notes, *(self._unsure & found.keys()))):
+            findings, note = found.get(source, ()), notes.get(source, "")
             known = self._told.get((source.kind, source.key))
-            note = live.plan.notes.get(source, "")
             told = known is not None and known.tells(source.generation, Reason.ACKNOWLEDGED, findings, note)
-            if not told and source not in unsure:
+            if not told and source in found and source not in unsure:
                 self._tell(_KIND_OF[source.kind], source, self._acknowledged(live, source))
+        self._walked, self._unsure = dict(found), unsure
         for source, why in bad.items():
             self._tell(_KIND_OF[source.kind], source, self._kept_out(source, why))
         for source, why in self._crashes.out.items():
@@ -371,7 +383,7 @@ class Mesh:
         return BootstrapOffer(self._manager.client, lambda: self._store.mesh.root_namespace, self._on_started)
 
     def _on_started(self, bootstrap: Mapping[Source, str]) -> None:
-        self._bootstrap = bootstrap
+        self._bootstrap, self._walked = bootstrap, {}
         if self._live is not None:
             self._tell_all(self._live)
 
