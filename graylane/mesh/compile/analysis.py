@@ -13,6 +13,7 @@ from functools import partial
 from graylane.chain import hosts
 from graylane.chain.match import regex_fault, regexes, route_match
 from graylane.mesh.compile.delegates import delegates_of
+from graylane.mesh.compile.directory import Services
 from graylane.mesh.compile.policy import every, hashing_fault
 from graylane.mesh.compile.refusals import refusals, reservations
 from graylane.mesh.compile.rules import Rule
@@ -79,9 +80,8 @@ def _analyse(around: _Surroundings, world: World) -> Findings:
     for field in CONFIG_FIELDS:
         configs = getattr(inputs, field)
         found.update(memo.stage(("fields", field), configs, partial(_fields_of, configs)))
-    name = ("references", world.services, around)
-    told = memo.each(name, inputs.virtual_services, partial(_references, world, around))
-    for service, findings in zip(inputs.virtual_services, told, strict=True):
+    referred: _Referred = memo.renew("references", partial(_all_references, world, around))
+    for service, findings in referred.each.items():
         if findings:
             found[service.source] += findings
     for gateway in inputs.gateways:
@@ -128,6 +128,27 @@ def _workloads(gateway: Gateway, around: _Surroundings) -> tuple[Finding, ...]:
     if gateway.selector is None or any(selects(gateway.selector, proxy.labels) for proxy in around.routers):
         return ()
     return (no_workloads(gateway.selector),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Referred:
+    """What was found of each VirtualService, with these services, in these surroundings."""
+
+    services: Services
+    around: _Surroundings
+    each: dict[VirtualService, tuple[Finding, ...]]
+
+
+def _all_references(world: World, around: _Surroundings, last: _Referred | None) -> _Referred:
+    services = world.inputs.virtual_services
+    touched = world.services.since(last.services) if last is not None and last.around is around else None
+    known = last.each if last is not None and touched is not None else {}
+    moved = world.leading_to(touched or frozenset(), services)
+    each = {
+        service: known[service] if service in known and service not in moved else _references(world, around, service)
+        for service in services
+    }
+    return _Referred(world.services, around, each)
 
 
 def _references(world: World, around: _Surroundings, service: VirtualService) -> tuple[Finding, ...]:

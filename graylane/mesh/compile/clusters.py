@@ -6,11 +6,11 @@ answers 503 NC there, as with Istio.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from graylane.mesh.compile.directory import Client, cluster_name, concerned
+from graylane.mesh.compile.directory import Client, Services, cluster_name, concerned
 from graylane.mesh.compile.origination import Origination, origination
 from graylane.mesh.compile.policy import Policy, policy_for
 from graylane.mesh.compile.rules import Rule
@@ -68,32 +68,74 @@ def _closed(found: Table[str, ClusterSpec]) -> Iterable[tuple[Source, Finding]]:
             yield from ((source, spec.tls) for source in spec.sources if source.kind == "DestinationRule")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """One service's clusters, and all they were made from besides the service."""
+
+    needs: Hashable
+    specs: tuple[ClusterSpec, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    services: Services
+    clients: tuple[Client, ...]
+    credentials: object
+    each: dict[Service, _Kept]
+
+    def touched(self, world: World, clients: tuple[Client, ...]) -> frozenset[str] | None:
+        """The hosts for which there may be other clusters now; None where there may be for any."""
+        if self.credentials is not world.inputs.credentials or len(clients) != len(self.clients):
+            return None
+        same = all(one.alike(two) for one, two in zip(clients, self.clients, strict=True))
+        return world.services.since(self.services) if same else None
+
+
 def _clusters(clients: tuple[Client, ...], world: World) -> Table[str, ClusterSpec]:
-    found: Table[str, ClusterSpec] = Table()
-    for service in world.services.each:
-        # Who follows which rule, with what changes, finds Secrets where, has an address to go on to or none, and which
-        # protocol where the port does not tell.
-        common = (world.services.default_rule(service), world.services.edits, "", False, False)
-        own = ((client, client.rule(service)) for client in clients)
-        others = (
-            (rule, client.edits, client.wallet(rule), client.lost(service), client.plain(service))
-            for client, rule in own
-        )
-        for rule, edits, wallet, lost, plain in dict.fromkeys((common, *others)):
-            variant = world.services.variant(service, rule, wallet, lost=lost, plain=plain)
-            secrets = world.inputs.credentials if rule and rule.encrypts else None
-            key = ("clusters", service, rule, variant, edits, world.services.edits, secrets)
-            build = partial(_of_service, world, service, rule, variant, edits, wallet, lost, plain)
-            for spec in world.memo.get(key, build):
-                found[spec.name] = spec
-    return found
+    known: _Known = world.memo.renew("each", partial(_all, world, clients))
+    return Table((spec.name, spec) for kept in known.each.values() for spec in kept.specs)
+
+
+def _all(world: World, clients: tuple[Client, ...], last: _Known | None) -> _Known:
+    known = last.each if last is not None else {}
+    touched = last.touched(world, clients) if last is not None else None
+    if last is not None and touched is not None:
+        for client, before in zip(clients, last.clients, strict=True):
+            client.follow(before, touched)
+        each = {
+            service: _for_all(world, clients, service, kept) if service.host in touched else kept
+            for service, kept in known.items()
+        }
+    else:
+        each = {service: _for_all(world, clients, service, known.get(service)) for service in world.services.each}
+    return _Known(world.services, clients, world.inputs.credentials, each)
+
+
+def _for_all(world: World, clients: tuple[Client, ...], service: Service, last: _Kept | None) -> _Kept:
+    services = world.services
+    # Who follows which rule, with what changes, finds Secrets where, has an address to go on to or none, and which
+    # protocol where the port does not tell.
+    common = (services.default_rule(service), services.edits, "", False, False)
+    own = ((client, client.rule(service)) for client in clients)
+    others = (
+        (rule, client.edits, client.wallet(rule), client.lost(service), client.plain(service)) for client, rule in own
+    )
+    ways = tuple(
+        (services.variant(service, rule, wallet, lost=lost, plain=plain), rule, edits, wallet, lost, plain)
+        for rule, edits, wallet, lost, plain in dict.fromkeys((common, *others))
+    )
+    secret = any(rule and rule.encrypts for _, rule, *_ in ways)
+    needs = (ways, services.edits, world.inputs.credentials if secret else None)
+    if last is not None and last.needs == needs:
+        return last
+    return _Kept(needs, tuple(spec for way in ways for spec in _of_service(world, service, *way)))
 
 
 def _of_service(
     world: World,
     service: Service,
-    rule: Rule | None,
     variant: str,
+    rule: Rule | None,
     edits: tuple[Patch, ...],
     wallet: str,
     lost: bool,

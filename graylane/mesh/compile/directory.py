@@ -5,7 +5,8 @@ Pure. In: services, the rule book, who asks. Out: cluster names and the rules th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from copy import copy
 from dataclasses import dataclass, field
 
 from graylane.mesh.compile.policy import Policy, policy_for
@@ -57,7 +58,9 @@ class Services:
         self.book = book
         self.retries = retries
         self.edits = edits
-        every = tuple(services)
+        self.every = every = tuple(services)
+        self._self = self._before = object()
+        self._touched: frozenset[str] = frozenset()
         known = {service.host for service in every if not service.alias_of}
         self.aliases: dict[str, tuple[Service, ...]] = {}
         for service in every:
@@ -71,6 +74,20 @@ class Services:
             self._named.setdefault(service.host, []).append(service)
         self._plain = {host: each[0] for host, each in self._named.items() if len(each) == 1 and not each[0].export_to}
         self._defaults: dict[Service, Rule | None] = {}
+
+    def under(self, book: RuleBook, touched: frozenset[str]) -> Services:
+        """The same under another book, that has other rules for these hosts alone."""
+        found = copy(self)
+        found.book, found._touched = book, touched
+        found._before, found._self = self._self, object()
+        found._defaults = {each: rule for each, rule in self._defaults.items() if each.host not in touched}
+        return found
+
+    def since(self, last: Services) -> frozenset[str] | None:
+        """The hosts for which there are other rules than with `last`; None where more may be another."""
+        if last is self:
+            return frozenset()
+        return self._touched if last._self is self._before else None
 
     def seen_from(self, namespace: str, host: str) -> Service | None:
         """What a client in `namespace` means by `host`: its own namespace's, else the first that is shared with it."""
@@ -124,6 +141,22 @@ class Client:
         if service not in self._rules:
             self._rules[service] = self.services.book.effective(service, self.namespace, self.labels)
         return self._rules[service]
+
+    def standing(self, service: Service) -> Hashable:
+        """What a service's clusters are named by for this client: its rule, and what everybody else takes it for."""
+        services = self.services
+        return (self.rule(service), services.default_rule(service), services.by_host[service.host] is service)
+
+    def alike(self, last: Client) -> bool:
+        """Whether it is the same as that one, but for the rules there are."""
+        mine = (self.identity, self.namespace, self.labels, self.gateways, self.scope, self.edits)
+        return mine == (last.identity, last.namespace, last.labels, last.gateways, last.scope, last.edits)
+
+    def follow(self, last: Client, touched: frozenset[str]) -> None:
+        """Take over which rules that one follows, but for these hosts, which are looked up anew."""
+        self._rules.update({each: rule for each, rule in last._rules.items() if each.host not in touched})
+        for service in [each for each in last._rules if each.host in touched]:
+            self.rule(service)
 
     def plain(self, service: Service) -> bool:
         """Whether it speaks HTTP/1.1 where a port does not tell: gateways do, pods go on in what they are asked in."""

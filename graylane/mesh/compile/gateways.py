@@ -301,11 +301,12 @@ def _shared_out(
     world: World, caller: Client, server: Server, bound: Sequence[VirtualService], last: _Shares | None
 ) -> _Shares:
     known = last.each if last is not None else {}
-    same = last is not None and last.services is world.services
+    touched = world.services.since(last.services) if last is not None else None
+    moved = world.leading_to(touched, tuple(bound)) if touched is not None else bound
     found: dict[VirtualService, _Share] = {}
     for service in bound:
         share = known.get(service)
-        if share is None or not (same or share.reached == world.reached(service, caller)):
+        if share is None or (service in moved and share.reached != world.reached(service, caller)):
             share = _share(world, caller, server, service)
         found[service] = share
     return _Shares(world.services, found)

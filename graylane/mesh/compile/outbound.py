@@ -158,14 +158,17 @@ def _table(client: Client, services: tuple[VirtualService, ...], world: World) -
 
 
 def _made(world: World, client: Client, services: tuple[VirtualService, ...], last: Made | None) -> Made:
-    if last is not None and last.client is client and last.known is world.services:
-        about = last.about(services)
+    touched = _touched(world, client, last) if last is not None else None
+    if last is not None and touched is not None:
+        moved = world.leading_to(touched, services)
+        about = last.about(services, moved)
         wild = world.memo.each("wild", services, _speaks_for_many)
         if about is not None:
+            about |= touched
             met = [each for each, many in zip(services, wild, strict=True) if many or not about.isdisjoint(each.hosts)]
             renewed = last.under(services, about, partial(_host, world, client, Rules(world, client, tuple(met))))
             if renewed is not None:
-                return renewed
+                return replace(renewed, client=client, known=world.services)
     memo = last.memo if last is not None else Memo()
     own = replace(world, memo=memo)
     rules = Rules(own, client, services)
@@ -174,6 +177,12 @@ def _made(world: World, client: Client, services: tuple[VirtualService, ...], la
     unique = tuple(without_duplicates((*found, _unknown(world, client))))
     memo.turn()
     return Made(client, world.services, services, places, found, unique, memo)
+
+
+def _touched(world: World, client: Client, last: Made) -> frozenset[str] | None:
+    """The hosts for which there are other rules than last time; None where all is to be made anew."""
+    touched = world.services.since(last.known) if client.alike(last.client) else None
+    return None if touched and client.scope.egress_proxy is not None else touched
 
 
 def _speaks_for_many(service: VirtualService) -> bool:
@@ -250,7 +259,7 @@ def _needed(world: World, client: Client, service: Service, candidates: tuple[Vi
     """All that a service's virtual hosts depend on besides itself."""
     names = world.services.aliases.get(service.host, ())
     reached = tuple(world.reached(each, client) for each in candidates)
-    return (client.identity, client.edits, names, client.rule(service), candidates, reached)
+    return (client.identity, client.edits, names, client.standing(service), candidates, reached)
 
 
 def _service_host(

@@ -5,7 +5,7 @@ Pure. In: what was made last time, the rules of now, how to make one host. Out: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, replace
 
 from graylane.chain import hosts
@@ -40,8 +40,9 @@ class Made:
     hosts: tuple[VirtualHost, ...]
     memo: Memo
 
-    def about(self, rules: tuple[VirtualService, ...]) -> frozenset[str] | None:
-        """The hosts of those rules that are others than last time; None when it is not only single ones that differ.
+    def about(self, rules: tuple[VirtualService, ...], moved: Set[VirtualService]) -> frozenset[str] | None:
+        """The hosts of those rules that are others than last time, or that lead elsewhere now, as `moved` do; None when
+        it is not only single ones that differ.
 
         A wildcard may be about any host, so it counts as more than single ones, too.
         """
@@ -50,7 +51,7 @@ class Made:
         pairs = [(one, two) for one, two in zip(self.rules, rules, strict=True) if one is not two]
         if any(one.hosts != two.hosts or one.source.key != two.source.key for one, two in pairs):
             return None
-        found = frozenset(host for _, two in pairs for host in two.hosts)
+        found = frozenset(host for each in (*moved, *(two for _, two in pairs)) for host in each.hosts)
         return None if any(map(hosts.is_wildcard, found)) else found
 
     def under(

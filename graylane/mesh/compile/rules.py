@@ -6,7 +6,8 @@ Istio's order: the client's namespace, then the service's, then the root namespa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from graylane.chain import hosts
@@ -79,34 +80,70 @@ def _levels(*policies: Block) -> Iterable[Block]:
         yield from policy.get("portLevelSettings") or ()
 
 
-Merge = Callable[[tuple[DestinationRule, ...], str], Rule]
+Group = tuple[DestinationRule, ...]
+Place = tuple[str, str]
+Merged = dict[tuple[Group, str], Rule]
 
 
 class RuleBook:
     """All rules, indexed by the host they name: what their own namespace follows, and what others may.
 
     Rules with a selector come first and take in those without one; nobody else sees them. `passes`: whether any rule
-    sends requests where the client asked to.
+    sends requests where the client asked to. `last` is the book of before; what is merged from the same rules as there
+    is the same `Rule`.
     """
 
-    def __init__(self, rules: Iterable[DestinationRule], root_namespace: str, merged: Merge = merge) -> None:
+    def __init__(self, rules: Iterable[DestinationRule], root_namespace: str, last: RuleBook | None = None) -> None:
+        self.rules = tuple(rules)
         self._root = root_namespace
         self._local, self._exported = _Index(), _Index()
+        self._merged: dict[Place, Merged] = {}
         self.selectors: list[tuple[str, Labels]] = []
         self.passes = False
-        for group in _by_host(rules):
-            own = tuple(each for each in group if each.selector or each.visible_from(each.namespace))
-            told = tuple(each for each in group if not _private(each))
-            if group[0].namespace == root_namespace:
-                own = tuple(each for each in group if _private(each))  # else `*.local` there would hide all others
-            general = tuple(each for each in own if not each.selector)
-            self._file_own(own, general, merged)
-            if told:
-                self._file(self._exported, merged(told, "" if told == general else "exported"))
+        for place, group in _by_host(self.rules).items():
+            self._file_group(place, group, last)
 
-    def _file_own(
-        self, rules: tuple[DestinationRule, ...], general: tuple[DestinationRule, ...], merged: Merge
-    ) -> None:
+    def under(self, rules: tuple[DestinationRule, ...]) -> tuple[RuleBook, frozenset[str]] | None:
+        """The book of `rules`, and the hosts for which it says something else; None where more than single rules for
+        single hosts, which all clients follow alike, differ.
+        """
+        if len(rules) != len(self.rules) or self.passes:
+            return None
+        pairs = [(one, two) for one, two in zip(self.rules, rules, strict=True) if one is not two]
+        if any(_place(one) != _place(two) or one.source.key != two.source.key for one, two in pairs):
+            return None
+        places = {_place(one) for one, _ in pairs}
+        if any(hosts.is_wildcard(host) for _, host in places):
+            return None
+        touched = tuple(each for each in rules if _place(each) in places)
+        if any(each.selector for each in (*touched, *(one for one, _ in pairs))):
+            return None
+        found = copy(self)
+        found.rules, found._merged = rules, dict(self._merged)
+        found._local, found._exported = self._local.without(places), self._exported.without(places)
+        for place, group in _by_host(touched).items():
+            found._file_group(place, group, self)
+        return None if found.passes else (found, frozenset(host for _, host in places))
+
+    def _file_group(self, place: Place, group: Group, last: RuleBook | None) -> None:
+        known = last._merged.get(place, {}) if last else {}
+        made = self._merged[place] = {}
+
+        def merged(rules: Group, shared: str) -> Rule:
+            key = (rules, shared)
+            made[key] = rule = made.get(key) or known.get(key) or merge(rules, shared)
+            return rule
+
+        own = tuple(each for each in group if each.selector or each.visible_from(each.namespace))
+        told = tuple(each for each in group if not _private(each))
+        if group[0].namespace == self._root:
+            own = tuple(each for each in group if _private(each))  # else `*.local` there would hide all others
+        general = tuple(each for each in own if not each.selector)
+        self._file_own(own, general, merged)
+        if told:
+            self._file(self._exported, merged(told, "" if told == general else "exported"))
+
+    def _file_own(self, rules: Group, general: Group, merged: Callable[[Group, str], Rule]) -> None:
         chosen: dict[str, list[DestinationRule]] = {}
         for each in rules:
             if each.selector:
@@ -150,6 +187,13 @@ class _Index:
         else:
             self._exact.setdefault((rule.namespace, rule.host), []).append(rule)
 
+    def without(self, places: Collection[Place]) -> _Index:
+        """A copy that lacks what is filed under these, none of them a wildcard."""
+        found = _Index()
+        found._exact = {place: each for place, each in self._exact.items() if place not in places}
+        found._wild = self._wild
+        return found
+
     def most_specific(self, namespace: str, host: str) -> Sequence[Rule]:
         """The rules for the most specific host that takes in this one."""
         if found := self._exact.get((namespace, host)):
@@ -162,12 +206,19 @@ class _Index:
         return wild[nearest] if nearest is not None else ()
 
 
-def _by_host(rules: Iterable[DestinationRule]) -> Iterable[tuple[DestinationRule, ...]]:
+def _place(rule: DestinationRule) -> Place:
+    return rule.namespace, rule.host
+
+
+def _by_host(rules: Iterable[DestinationRule]) -> dict[Place, Group]:
     """Those of one namespace for one host, in the order they are merged: with a selector first, then by age."""
-    groups: dict[tuple[str, str], list[DestinationRule]] = {}
+    groups: dict[Place, list[DestinationRule]] = {}
     for rule in rules:
-        groups.setdefault((rule.namespace, rule.host), []).append(rule)
-    return (tuple(sorted(group, key=lambda each: (not each.selector, each.age))) for group in groups.values())
+        groups.setdefault(_place(rule), []).append(rule)
+    return {
+        place: tuple(sorted(group, key=lambda each: (not each.selector, each.age))) if len(group) > 1 else tuple(group)
+        for place, group in groups.items()
+    }
 
 
 def _private(rule: DestinationRule) -> bool:

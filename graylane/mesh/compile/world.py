@@ -15,11 +15,10 @@ from graylane.mesh.compile.delegates import delegates_of, expand
 from graylane.mesh.compile.directory import Client, Services
 from graylane.mesh.compile.joined import joined
 from graylane.mesh.compile.routes import destinations_of
-from graylane.mesh.compile.rules import Rule, RuleBook, merge
+from graylane.mesh.compile.rules import RuleBook
 from graylane.mesh.filters.patches import Patch, decode, for_proxy
 from graylane.mesh.findings import Finding
 from graylane.mesh.inputs import (
-    DestinationRule,
     EnvoyFilter,
     Inputs,
     Proxy,
@@ -72,7 +71,14 @@ class World:
     def reached(self, service: VirtualService, client: Client) -> Hashable:
         """All that a VirtualService's routes depend on besides itself: part of the key they are kept under."""
         found = (client.service(name) for name in self.destinations(service))
-        return (client.edits, tuple((each, client.rule(each) if each else None) for each in found))
+        return (client.edits, tuple((each, client.standing(each) if each else None) for each in found))
+
+    def leading_to(self, touched: frozenset[str], services: tuple[VirtualService, ...]) -> set[VirtualService]:
+        """Those that may send to one of these hosts."""
+        if not touched:
+            return set()
+        found = self.memo.each("leading", services, partial(destinations_of, domain=self.domain))
+        return {each for each, names in zip(services, found, strict=True) if not touched.isdisjoint(names)}
 
     def destinations(self, service: VirtualService) -> tuple[str, ...]:
         return self.memo.get(("destinations", service), lambda: destinations_of(service, self.domain))
@@ -97,8 +103,7 @@ def world_of(inputs: Inputs, memo: Memo) -> World:
     filters = memo.stage("filters", inputs.envoy_filters, partial(_decoded, inputs.envoy_filters))
     edits = memo.get(("common edits", filters), partial(_common_edits, inputs, filters))
     entries = memo.stage("entries", inputs.service_entries, partial(joined, inputs.service_entries))
-    key = ("services", inputs.services, entries, book, edits)
-    services = memo.get(key, partial(_services, inputs, entries, book, edits))
+    services: Services = memo.renew("services", partial(_renewed, inputs, entries, book, edits))
     found = inputs.virtual_services
     effective, delegations = memo.stage("delegates", found, partial(_with_delegates, found))
     return World(inputs, memo, services, effective, delegations, {}, filters)
@@ -117,18 +122,44 @@ def _common_edits(inputs: Inputs, filters: Filters) -> tuple[Patch, ...]:
     return tuple(patch for patch in found if patch.target == "CLUSTER" and not patch.adds)
 
 
-def _services(inputs: Inputs, entries: tuple[Service, ...], book: RuleBook, edits: tuple[Patch, ...]) -> Services:
+def _renewed(
+    inputs: Inputs, entries: tuple[Service, ...], book: _Book, edits: tuple[Patch, ...], last: Services | None
+) -> Services:
+    """The same where all is the same, and nearly the same where single rules are others."""
+    every = (*inputs.services, *entries)
+    if last is None or last.every != every or last.edits != edits:
+        return _services(inputs, every, book.rules, edits)
+    if last.book is book.rules:
+        return last
+    same = book.touched is not None and last.book is book.before
+    return last.under(book.rules, book.touched or frozenset()) if same else _services(inputs, every, book.rules, edits)
+
+
+def _services(inputs: Inputs, every: tuple[Service, ...], book: RuleBook, edits: tuple[Patch, ...]) -> Services:
     """A Service comes before a ServiceEntry for its host, an older ServiceEntry before a younger one."""
     retries = inputs.mesh.retries
-    return Services((*inputs.services, *entries), book, edits, None if retries is None else dict(retries))
+    return Services(every, book, edits, None if retries is None else dict(retries))
 
 
-def _book(inputs: Inputs, memo: Memo) -> RuleBook:
-    return RuleBook(inputs.destination_rules, inputs.mesh.root_namespace, partial(_merged, memo))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Book:
+    """`touched` are the hosts that `rules` has other rules for than the book before; None where more differs."""
+
+    rules: RuleBook
+    before: RuleBook | None = None
+    touched: frozenset[str] | None = None
 
 
-def _merged(memo: Memo, group: tuple[DestinationRule, ...], shared: str) -> Rule:
-    return memo.get(("rule", group, shared), lambda: merge(group, shared))
+def _book(inputs: Inputs, memo: Memo) -> _Book:
+    found: _Book = memo.renew("book", partial(_next_book, inputs))
+    return found
+
+
+def _next_book(inputs: Inputs, last: _Book | None) -> _Book:
+    before = last.rules if last else None
+    if before is not None and (found := before.under(inputs.destination_rules)) is not None:
+        return _Book(found[0], before, found[1])
+    return _Book(RuleBook(inputs.destination_rules, inputs.mesh.root_namespace, before))
 
 
 def _with_delegates(

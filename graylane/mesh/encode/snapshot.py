@@ -7,6 +7,7 @@ and a type of which nothing changed is the same table of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from functools import partial
 
 from graylane.mesh.compile.clusters import ClusterSpec
@@ -15,9 +16,10 @@ from graylane.mesh.compile.listeners import ListenerSpec, Role
 from graylane.mesh.compile.plan import Plan
 from graylane.mesh.encode import clusters, inbound, listeners, tables
 from graylane.mesh.encode.observe import Told
-from graylane.mesh.inputs import ProxyKind, Resolution, Source
+from graylane.mesh.inputs import Endpoints, ProxyKind, Resolution, Source
 from graylane.mesh.memo import Memo, Table
 from graylane.mesh.snapshot import Resource, Resources, Snapshot, Type, by_name
+from graylane.model.meta import Key
 
 NO_DOORS: frozenset[str] = frozenset()
 Maker = Callable[[Plan, Memo], Iterable[Resource]]
@@ -62,8 +64,8 @@ def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
     timeout = plan.inputs.mesh.connect_timeout
     yield memo.get(("passthrough", timeout), lambda: clusters.passthrough(timeout))
     yield memo.get(("self",), clusters.self_cluster)
-    for spec in plan.clusters.values():
-        yield memo.get(("cluster", spec, timeout), partial(clusters.cluster, spec, timeout))
+    specs = tuple(plan.clusters.values())
+    yield from memo.each(("clusters", timeout), specs, partial(clusters.cluster, connect_timeout=timeout))
     for patch in plan.edits.clusters:
         if patch.value.name not in plan.clusters:
             yield memo.get(("added", patch), partial(clusters.added, patch))
@@ -71,13 +73,38 @@ def _clusters(plan: Plan, memo: Memo) -> Iterable[Resource]:
         yield from inbound.clusters(pod, plan.inputs.mesh, memo)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Assigned:
+    """What each cluster was given, and of what; `endpoints` are all there were."""
+
+    endpoints: Table[Key, Endpoints]
+    doors: Resources
+    each: dict[ClusterSpec, tuple[Endpoints, frozenset[str], Resource]]
+
+
 def _assignments(doors: Resources, plan: Plan, memo: Memo) -> Iterable[Resource]:
-    for spec in plan.clusters.values():
-        if spec.service.resolution is Resolution.STATIC and not spec.closed:
-            through = frozenset(_before(doors, plan, spec)) if doors else NO_DOORS
-            yield memo.get(("endpoints", spec, plan.behind(spec), through), partial(_assignment, plan, spec, through))
+    assigned: _Assigned = memo.renew("assigned", partial(_assigned, doors, plan))
+    yield from (found for _, _, found in assigned.each.values())
     for patch in plan.edits.clusters:
         yield from clusters.unassigned(patch)
+
+
+def _assigned(doors: Resources, plan: Plan, last: _Assigned | None) -> _Assigned:
+    """Where endpoints are the same as last time, they are not even looked up."""
+    known = last.each if last is not None else {}
+    same = last is not None and last.endpoints is plan.inputs.endpoints and last.doors is doors
+    each = {}
+    for spec in plan.clusters.values():
+        if spec.service.resolution is not Resolution.STATIC or spec.closed:
+            continue
+        before = known.get(spec)
+        if before is None or not same:
+            through = frozenset(_before(doors, plan, spec)) if doors else NO_DOORS
+            behind = plan.behind(spec)
+            if before is None or before[0] is not behind or before[1] != through:
+                before = (behind, through, _assignment(plan, spec, through))
+        each[spec] = before
+    return _Assigned(plan.inputs.endpoints, doors, each)
 
 
 def _before(doors: Resources, plan: Plan, spec: ClusterSpec) -> Iterable[str]:
