@@ -49,8 +49,11 @@ async def test_whoever_writes_the_routes_meanwhile_no_request_misses_its_version
     up: Up, tmp_path: Path, record_property: Record
 ) -> None:
     await eventually(lambda: "mockb" in up.curl(), 60, "the chain answers")
+    up.shell(CUSTOM)
+    up.shell(FOO % "one")
     up.shell("kubectl set env deploy/mocka-base deploy/mockb-base version=canary")
     up.shell("graylane status rollouts-a rollouts-b --until paused --timeout 60")
+    await a_kind_of_the_users_own_is_asked_about_too(up)
     manifest = tmp_path / "routes.yaml"
     async with Asker(up.gateway) as asker, Traffic(asker) as traffic:
         traffic.start()
@@ -76,6 +79,55 @@ async def test_whoever_writes_the_routes_meanwhile_no_request_misses_its_version
     wanted = edited(len(WAYS))
     wanted[0]["spec"]["http"][0]["timeout"] = "9s"
     assert [item["spec"] for item in live(up)] == [obj["spec"] for obj in wanted], "nothing of ours is left"
+    assert up.get("foo", "f")["spec"]["backends"] == [{"name": "two"}]
+
+
+CUSTOM = """
+kubectl apply -f - <<'END'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: foos.example.io}
+spec:
+  group: example.io
+  scope: Namespaced
+  names: {kind: Foo, plural: foos, singular: foo}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: kruise-rollout}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kruise-rollout-configuration, namespace: kruise-rollout}
+data:
+  lua.traffic.routing.Foo.example.io: table.insert(obj.data.spec.backends, {name = 'canary'}) return obj.data
+END
+kubectl wait crd/foos.example.io --for=condition=Established --timeout=30s
+kubectl patch trafficrouting mocka-tr --type=json -p '[
+  {"op": "add", "path": "/spec/objectRef/0/gracePeriodSeconds", "value": 0},
+  {"op": "add", "path": "/spec/objectRef/0/customNetworkRefs/-",
+   "value": {"apiVersion": "example.io/v1", "kind": "Foo", "name": "f"}}]'
+"""
+FOO = """
+kubectl apply -f - <<'END'
+apiVersion: example.io/v1
+kind: Foo
+metadata: {name: f}
+spec: {backends: [{name: %s}]}
+END
+"""
+
+
+async def a_kind_of_the_users_own_is_asked_about_too(up: Up) -> None:
+    """Which the API server learns of when the TrafficRouting names it; its script is the user's too."""
+    told = up.shell(FOO % "two").stderr
+    assert "TrafficRouting mocka-tr keeps its routes in Foo f" in told
+    assert up.get("foo", "f")["spec"]["backends"] == [{"name": "two"}, {"name": "canary"}]
 
 
 def edited(number: int) -> list[Any]:
@@ -115,16 +167,20 @@ async def taken_in(up: Up) -> bool:
 
 
 async def written(up: Up) -> list[Any]:
-    """All that a write would leave its traces in; what the mesh reports meanwhile is a status."""
+    """All that a write would leave its traces in, but for what the mesh reports meanwhile, which is a status.
+
+    After that Kubernetes stores the time at which the same tool came again, once.
+    """
     found = [item["metadata"] for item in await asyncio.to_thread(live, up)]
-    return [
-        (
-            metadata["generation"],
-            metadata["annotations"],
-            [entry for entry in metadata["managedFields"] if entry.get("subresource") != "status"],
-        )
-        for metadata in found
-    ]
+    return [(each["generation"], each["annotations"], owners(each["managedFields"])) for each in found]
+
+
+def owners(entries: list[Any]) -> dict[str, Any]:
+    return {
+        f"{entry['manager']} {entry['operation']}": entry["fieldsV1"]
+        for entry in entries
+        if entry.get("subresource") != "status"
+    }
 
 
 def wrong(answers: list[Answer]) -> list[str]:

@@ -119,6 +119,8 @@ async def test_a_release_through_an_httproute_is_seen_by_dyed_requests_alone(up:
     for _ in range(10):
         assert "version: base" in answers(up)
         assert "version: canary" in answers(up, "my-request-id:canary")
+    assert "TrafficRouting mocka keeps its routes in HTTPRoute mocka" in up.shell(f"kubectl apply -f {path}").stderr
+    assert "version: canary" in answers(up, "my-request-id:canary")
     assert "canary" in up.shell("graylane explain --header my-request-id=canary").stdout
     parents = dig(up.get("httproute", "mocka"), "status", "parents", default=[])
     told = {each["type"]: each["status"] for parent in parents for each in parent["conditions"]}
