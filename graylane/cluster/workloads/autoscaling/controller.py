@@ -15,7 +15,7 @@ from graylane.client import ApiClient
 from graylane.cluster.workloads.autoscaling.decision import Decision, Facts, News, Scale, decide
 from graylane.cluster.workloads.autoscaling.metrics import Readings
 from graylane.cluster.workloads.autoscaling.pace import ABLE, Memory
-from graylane.cluster.workloads.autoscaling.targets import SCALABLE, rivals, scale_of, target_kind
+from graylane.cluster.workloads.autoscaling.targets import SCALABLE, Rivals, scale_of, target_kind
 from graylane.errors import ApiError
 from graylane.kit import Controller, Effect, Event, Outcome, Patch, View
 from graylane.model.kinds import HORIZONTAL_POD_AUTOSCALER, POD, POD_METRICS
@@ -59,6 +59,7 @@ class Autoscaler:
     ask: Ask
     _looks: dict[str, _Last] = field(default_factory=dict)
     _uids: dict[Key, str] = field(default_factory=dict)
+    _rivals: Rivals = field(default_factory=Rivals)
 
     def controller(self) -> Controller:
         return Controller(NAME, HORIZONTAL_POD_AUTOSCALER, self.reconcile, workers=2, extra_caches=(POD, *SCALABLE))
@@ -66,18 +67,26 @@ class Autoscaler:
     def reconcile(self, view: View, key: Key, now: datetime) -> Outcome | Awaitable[Outcome]:
         autoscaler = view.get(HORIZONTAL_POD_AUTOSCALER, *key)
         if autoscaler is None:
-            self._looks.pop(self._uids.pop(key, ""), None)
+            self._forget(key)
+            self._rivals.forget(key)
             return Outcome()
-        self._uids[key] = uid_of(autoscaler)
+        if self._uids.get(key) != uid_of(autoscaler):
+            self._forget(key)
+            self._uids[key] = uid_of(autoscaler)
         last, scale = self._looks.get(uid_of(autoscaler)), scale_of(view, autoscaler)
         if last is not None and now < last.next and _stands(last, autoscaler, scale):
             return Outcome(wake_at=last.next)
-        facts = _facts(view, autoscaler, scale, last.memory if last else None, now)
+        self._rivals.note(view, autoscaler)
+        pods = _pods(view, key.namespace, scale)
+        facts = Facts(autoscaler, scale, pods, self._rivals.of(pods), last.memory if last else None, now)
         if not facts.measured:
             return self._decided(facts, Readings())
         assert isinstance(scale, Scale)
         answer = self.ask(key.namespace, scale.selector)
         return self._once(facts, answer) if inspect.isawaitable(answer) else self._decided(facts, answer)
+
+    def _forget(self, key: Key) -> None:
+        self._looks.pop(self._uids.pop(key, ""), None)
 
     async def _once(self, facts: Facts, answer: Awaitable[Readings]) -> Outcome:
         return self._decided(facts, await answer)
@@ -96,10 +105,10 @@ def _stands(last: _Last, autoscaler: Obj, scale: Scale | str) -> bool:
     return autoscaler["spec"] == last.spec and (isinstance(scale, str) or scale.wanted == last.replicas)
 
 
-def _facts(view: View, autoscaler: Obj, scale: Scale | str, memory: Memory | None, now: datetime) -> Facts:
-    selector = scale.selector if isinstance(scale, Scale) else None
-    found = () if selector is None or selector.empty else view.list(POD, namespace_of(autoscaler), selector)
-    return Facts(autoscaler, scale, tuple(found), rivals(view, autoscaler, found), memory, now)
+def _pods(view: View, namespace: str, scale: Scale | str) -> tuple[Obj, ...]:
+    if isinstance(scale, str) or scale.selector.empty:
+        return ()
+    return tuple(view.list(POD, namespace, scale.selector))
 
 
 def _effects(facts: Facts, decision: Decision) -> list[Effect]:

@@ -1,16 +1,17 @@
 """What an autoscaler scales: its target's size and pods, and who else counts these pods.
 
-Pure. In: a view. Out: the `Scale`, or the sentence that says why there is none.
+Pure but for what `Rivals` remembers. In: a view. Out: the `Scale`, or the sentence that says why there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
+from graylane.cluster.workloads.attraction import Attraction
 from graylane.cluster.workloads.autoscaling.decision import Scale
 from graylane.kit import View
 from graylane.model.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, REPLICA_SET, STATEFUL_SET, Kind
-from graylane.model.meta import Obj, dig, key_of, labels_of, namespace_of
+from graylane.model.meta import Key, Obj, dig, namespace_of
 from graylane.model.selectors import LabelSelector
 
 SCALABLE = (DEPLOYMENT, REPLICA_SET, STATEFUL_SET)
@@ -36,18 +37,27 @@ def scale_of(view: View, autoscaler: Obj) -> Scale | str:
     return Scale(int(size), selector, target["metadata"]["resourceVersion"])
 
 
-def rivals(view: View, autoscaler: Obj, pods: Iterable[Obj]) -> tuple[str, ...]:
-    """All autoscalers, `autoscaler` included, whose targets select some of `pods`."""
-    labels = [labels_of(pod) for pod in pods]
-    return tuple(
-        str(key_of(other))
-        for other, selector in _selectors(view, namespace_of(autoscaler))
-        if any(map(selector.matches, labels))
-    )
+class Rivals:
+    """Which autoscalers count a pod: found by its labels, not by asking each of them.
 
+    Each is noted when it is looked at; with the first of a namespace, all that are there.
+    """
 
-def _selectors(view: View, namespace: str) -> Iterator[tuple[Obj, LabelSelector]]:
-    for autoscaler in view.list(HORIZONTAL_POD_AUTOSCALER, namespace):
-        scale = scale_of(view, autoscaler)
-        if isinstance(scale, Scale) and not scale.selector.empty:
-            yield autoscaler, scale.selector
+    def __init__(self) -> None:
+        self._attraction = Attraction(lambda noted: noted["selector"])
+        self._namespaces: set[str] = set()
+
+    def note(self, view: View, autoscaler: Obj) -> None:
+        namespace = namespace_of(autoscaler)
+        fresh = namespace not in self._namespaces
+        self._namespaces.add(namespace)
+        for each in view.list(HORIZONTAL_POD_AUTOSCALER, namespace) if fresh else (autoscaler,):
+            scale = scale_of(view, each)
+            selector = scale.selector if isinstance(scale, Scale) and not scale.selector.empty else None
+            self._attraction.note({"metadata": each["metadata"], "selector": selector})
+
+    def forget(self, key: Key) -> None:
+        self._attraction.forget(key)
+
+    def of(self, pods: Iterable[Obj]) -> tuple[str, ...]:
+        return tuple(map(str, sorted({key for pod in pods for key in self._attraction.of(pod)})))
