@@ -63,6 +63,40 @@ async def test_a_new_object_has_the_zero_values_of_its_type(
     assert dig(await made(api, ns, kind), *where) == value
 
 
+SAID = {"paused": False, "minReadySeconds": 0, "progressDeadlineSeconds": 600}
+POD_SAID = {"hostNetwork": False, "nodeName": "", "automountServiceAccountToken": False, "priorityClassName": ""}
+CONTAINER_SAID = {
+    "tty": False,
+    "stdin": False,
+    "workingDir": "",
+    "env": [{"name": "a", "value": ""}],
+    "securityContext": {"privileged": False, "runAsUser": 0},
+    "readinessProbe": {"tcpSocket": {"port": 80}, "initialDelaySeconds": 0},
+}
+
+
+async def test_what_is_false_zero_or_empty_is_left_out_unless_it_says_something(api: Rig, ns: str) -> None:
+    """Behind a pointer it does. OpenKruise's manager un-pauses a Deployment by `paused: false`."""
+    wanted = deployment("a", **SAID)
+    wanted["spec"]["template"]["spec"] |= POD_SAID
+    wanted["spec"]["template"]["spec"]["containers"][0] |= CONTAINER_SAID
+    path = f"/apis/apps/v1/namespaces/{ns}/deployments"
+    found = (await api.create(path, wanted))["spec"]
+    spec = found["template"]["spec"]
+    container = spec["containers"][0]
+    assert {name for name in SAID if name in found} == {"progressDeadlineSeconds"}
+    assert {name for name in POD_SAID if name in spec} == {"automountServiceAccountToken"}
+    assert {name for name in CONTAINER_SAID if name in container} == {"env", "securityContext", "readinessProbe"}
+    assert container["env"] == [{"name": "a"}]
+    assert container["securityContext"] == {"privileged": False, "runAsUser": 0}
+    assert "initialDelaySeconds" not in container["readinessProbe"]
+    paused = await api.patch(f"{path}/a", {"spec": {"paused": True}}, STRATEGIC)
+    assert paused["spec"]["paused"] is True
+    assert "paused" not in (await api.patch(f"{path}/a", {"spec": {"paused": False}}, STRATEGIC))["spec"]
+    immutable = await api.create(f"/api/v1/namespaces/{ns}/configmaps", config_map("a") | {"immutable": False})
+    assert immutable["immutable"] is False
+
+
 async def test_the_times_of_an_event_are_there_even_when_they_are_not_known(api: Rig, ns: str) -> None:
     event = await made(api, ns, "api/v1 events")
     assert [event[name] for name in ("eventTime", "firstTimestamp", "lastTimestamp")] == [None] * 3

@@ -1,5 +1,5 @@
 """What Go writes of a built-in kind even when nobody said it: `status: {}`, `resources: {}`, `replicas: 0`; and what it
-does not write though somebody did: maps and lists that are empty.
+does not write though somebody did: maps and lists that are empty, scalars that are zero.
 
 Pure. In: a `Node`. Out: a function that puts both right, sharing with its input what was so already. A field
 that has a default in Kubernetes' OpenAPI is no pointer and not omitted when empty; so clients find it in every answer,
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from graylane.cluster.apiserver.schema.node import ABSENT, Node
+from graylane.cluster.apiserver.schema.pointers import is_pointer
 
 Fill = Callable[[Any], Any]
 
+_SCALARS = frozenset({"boolean", "integer", "number", "string"})
 _TELLING = ("managedFields",)  # an empty list of them is a wish; whoever hears it removes the list
 # Their default is said in a comment of Kubernetes' source; the field is left out when it is empty.
 _OMITTED = ("name", "minReadySeconds", "optional", "start")
@@ -60,9 +62,12 @@ def is_written(parent: Node, name: str) -> bool:
 
 
 def _is_left_out(parent: Node, name: str, node: Node) -> bool:
-    """Whether Go omits the field when it is an empty map or list; an empty struct behind a pointer says something."""
-    collection = node.items is not None or (node.extra is not None and not node.fields)
-    return collection and name not in (*parent.required, *_TELLING) and node.default is ABSENT
+    """Whether Go omits the field when it is an empty map or list, or zero; behind a pointer these say something."""
+    if name in (*parent.required, *_TELLING) or node.default is not ABSENT:
+        return False
+    if node.type in _SCALARS and not node.definition:
+        return bool(parent.definition) and not is_pointer(parent.definition, name)
+    return node.items is not None or (node.extra is not None and not node.fields)
 
 
 def _zero(node: Node, fill: Fill | None) -> Any:
