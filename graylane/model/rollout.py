@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from graylane.model.hashing import short_hash
@@ -138,7 +139,7 @@ class Deadline:
     aborts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, which have no room for what is worked out once
 class Rollout:
     """A canary release plan for one Deployment. `named_routing` is the annotated TrafficRouting's name, "" for none."""
 
@@ -157,11 +158,16 @@ class Rollout:
     deleting: bool = False
     abort: str = ""
 
-    @property
+    @cached_property
     def plan_hash(self) -> str:
         """Changes with the plan, not with its pauses or tolerance, so that editing those asks no approval again."""
         steps = [[step.replicas, step.weight, *_routes(step)] for step in self.steps]
         return short_hash([steps, dict(self.patch.labels), dict(self.patch.annotations)], 16)
+
+    @cached_property
+    def overlay(self) -> str:
+        """Identifies `patchPodTemplateMetadata`. Compared instead of the template, which others may complete."""
+        return short_hash([dict(self.patch.labels), dict(self.patch.annotations)])
 
     @property
     def routing(self) -> str:

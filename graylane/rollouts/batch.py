@@ -51,15 +51,15 @@ def batch_of(view: View, rollout: Rollout) -> Batch | None:
 # -- the record
 
 
-def record(facts: Facts) -> Iterator[Effect]:
-    """There from the release's first look to its last; as its plan and its step want it."""
+def record(facts: Facts, due: datetime | None) -> Iterator[Effect]:
+    """There from the release's first look to its last; as its plan and its step want it. `due` is `told_at`."""
     if not WORLD[facts.release.stage].canary or facts.stable is None:
         return
     if facts.batch is None:
         if facts.release.stage in HOLDING or facts.canaries:
             yield Create(BATCH_RELEASE, _build(facts))
     elif facts.batch.ours and not facts.batch.deleting:
-        yield from _put_right(facts, facts.batch.obj)
+        yield from _put_right(facts, facts.batch.obj, due)
 
 
 def _build(facts: Facts) -> Obj:
@@ -68,7 +68,7 @@ def _build(facts: Facts) -> Obj:
     return {"metadata": metadata, "spec": _spec(facts)}
 
 
-def _put_right(facts: Facts, obj: Obj) -> Iterator[Effect]:
+def _put_right(facts: Facts, obj: Obj, due: datetime | None) -> Iterator[Effect]:
     wanted = _build(facts)
     change: Obj = {}
     if spec := create_merge_patch(obj.get("spec") or {}, wanted["spec"]):
@@ -77,7 +77,7 @@ def _put_right(facts: Facts, obj: Obj) -> Iterator[Effect]:
         change["metadata"] = {"ownerReferences": wanted["metadata"]["ownerReferences"]}
     if change:
         yield Patch(BATCH_RELEASE, facts.rollout.key, guarded(obj, change), reason="as the release stands")
-    elif (due := told_at(facts)) and due <= facts.now:
+    elif due and due <= facts.now:
         patch = guarded(obj, {"status": create_merge_patch(obj.get("status") or {}, _status(facts, obj))})
         yield Patch(BATCH_RELEASE, facts.rollout.key, patch, subresource="status")
 

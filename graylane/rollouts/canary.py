@@ -77,11 +77,6 @@ def overlay_on(deployment: Obj) -> str:
     return annotations_of(deployment).get(OVERLAY, "")
 
 
-def overlay_of(rollout: Rollout) -> str:
-    """Identifies `patchPodTemplateMetadata`. Compared instead of the template itself, which others may complete."""
-    return short_hash([dict(rollout.patch.labels), dict(rollout.patch.annotations)])
-
-
 def free_name(view: View, rollout: Rollout, revision: str) -> str:
     """The name of this revision's canary: its living one's, else the first that is not taken.
 
@@ -99,7 +94,7 @@ def _names(rollout: Rollout, revision: str) -> Iterator[str]:
     """A changed overlay makes another canary: rolled in place, its old pods could go before the new ones are listed."""
     number = 0
     while True:
-        yield f"{rollout.workload.name}-{short_hash([rollout.uid, revision, overlay_of(rollout), number], 5)}"
+        yield f"{rollout.workload.name}-{short_hash([rollout.uid, revision, rollout.overlay, number], 5)}"
         number += 1
 
 
@@ -135,7 +130,7 @@ def build(stable: Obj, rollout: Rollout, name: str, replicas: int, owner: Obj) -
             "namespace": namespace_of(stable),
             "name": name,
             "labels": {CANARY_DEPLOYMENT: name_of(stable)},
-            "annotations": {REVISION: revision_of(template_of(stable)), OVERLAY: overlay_of(rollout)},
+            "annotations": {REVISION: revision_of(template_of(stable)), OVERLAY: rollout.overlay},
             "finalizers": [CANARY_FINALIZER],
             "ownerReferences": [owner],
         },

@@ -99,7 +99,7 @@ def observe(
         lane=lane,
         strays=strays_of(view, rollout),
         candidate=_candidate(stable, sets),
-        overlay=canaries.overlay_of(rollout),
+        overlay=rollout.overlay,
         free_name=canaries.free_name(view, rollout, stable.revision) if stable else "",
         misfit=canaries.misfit(stable.obj, rollout) if stable else "",
         services=_services(view, rollout, frozenset(item.name for item in found)),
@@ -284,7 +284,7 @@ def _any_canary(
         return seen
     seen = replace(seen, foreign=True)
     if stable and revision_of(canaries.template(stable.obj, rollout)) == revision_of(template_of(deployment)):
-        return replace(seen, revision=stable.revision, overlay=canaries.overlay_of(rollout))
+        return replace(seen, revision=stable.revision, overlay=rollout.overlay)
     return replace(seen, revision=revision_of(template_of(deployment)), overlay="-")
 
 

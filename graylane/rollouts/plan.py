@@ -8,6 +8,7 @@ route is left.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from graylane.kit.effects import Create, Delete, Effect, Event, Patch
 from graylane.model.kinds import DEPLOYMENT, REPLICA_SET, TRAFFIC_ROUTING
@@ -30,8 +31,8 @@ from graylane.rollouts.parts import Canary
 from graylane.rollouts.release import Stage
 
 
-def plan(facts: Facts) -> tuple[Effect, ...]:
-    """Everything but the Rollout itself. Routes that must go are first, routes to add last."""
+def plan(facts: Facts, due: datetime | None) -> tuple[Effect, ...]:
+    """Everything but the Rollout itself. Routes that must go are first, routes to add last. `due`: `batch.told_at`."""
     inherited = tuple(take_over(facts))
     if inherited:  # first it becomes ours, then anything is done to it
         return (*embedded.pin(facts), *inherited)
@@ -39,7 +40,7 @@ def plan(facts: Facts) -> tuple[Effect, ...]:
         *_close(facts),
         *embedded.pin(facts),
         *_stable(facts),
-        *batch.record(facts),
+        *batch.record(facts, due),
         *_grow(facts),
         *embedded.serve(facts),
         *embedded.route(facts),

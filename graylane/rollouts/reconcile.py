@@ -71,8 +71,9 @@ def answer(facts: Facts, patience: datetime) -> Look:
     untold = untold_until(facts, status, wait, patience)
     events = (*announcements(facts, taken), *_trouble(facts, wait), *_exposure(facts))
     said = () if untold else (*_status(facts, status), *events)
-    wakes = filter(None, (untold, _wake_at(facts), told_at(facts)))
-    return Look(Outcome((*said, *plan(facts)), min(wakes, default=None)), unsaid=untold is not None)
+    due = told_at(facts)
+    wakes = filter(None, (untold, _wake_at(facts), due))
+    return Look(Outcome((*said, *plan(facts, due)), min(wakes, default=None)), unsaid=untold is not None)
 
 
 # -- the Rollout's own metadata

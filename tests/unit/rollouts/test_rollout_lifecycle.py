@@ -12,6 +12,7 @@ import pytest
 
 from graylane.model.meta import Key
 from graylane.model.rollout import Deadline, Rollout, Step, StepState, WorkloadRef
+from graylane.rollouts.batch import told_at
 from graylane.rollouts.facts import Facts
 from graylane.rollouts.lifecycle import CHANGEABLE, LIFECYCLE, STEPS, WORLD, Fired, Hold, decide, next_row
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Stable
@@ -196,7 +197,7 @@ def test_routes_are_never_wanted_without_a_ready_canary_and_never_by_a_stage_tha
 
 def test_no_plan_unpauses_stable_for_a_version_that_was_not_approved() -> None:
     for after, _ in decided():
-        for effect in plan(after):
+        for effect in plan(after, told_at(after)):
             patch = getattr(effect, "patch", {})
             if (
                 "paused" in patch.get("spec", {})
