@@ -22,6 +22,7 @@ from pathlib import Path
 import graylane
 from graylane.cluster.processes import holder
 from graylane.cluster.processes.child import Exit, Launch, words_of
+from graylane.cluster.processes.records import await_end
 from graylane.cluster.processes.stdio import Inlet, Output
 from graylane.cluster.processes.wire import VERSION, Incoming, Message, connect, encode
 from graylane.errors import GraylaneError, UserError
@@ -307,6 +308,7 @@ def end(directory: Path) -> int | None:
     if found.get("claimed"):
         return None
     _ask(directory, {"do": "end", "last": True})
+    await_end([found["pid"]])
     return sum(not each.get("gone") for each in found.get("held", ()))
 
 

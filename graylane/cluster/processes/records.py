@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class Records:
         for pid, _ in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        _await_end([pid for pid, _ in members])
+        await_end([pid for pid, _ in members])
         kept = {f"{group}.json" for group in spared}
         for path in [each for pattern in ("*.json", "*.new") for each in self._directory.glob(pattern)]:
             if path.name not in kept:
@@ -97,8 +97,8 @@ def _members(groups: set[int]) -> Iterator[tuple[int, int]]:
         yield from ((group, group) for group in groups)
 
 
-def _await_end(pids: list[int]) -> None:
-    """Addresses and ports are free only then, and whoever comes next wants the same ones."""
+def await_end(pids: Iterable[int]) -> None:
+    """Of killed processes. Addresses and ports are free only then, and whoever comes next wants the same ones."""
     deadline = time.monotonic() + _END_WITHIN
     for pid in pids if hasattr(os, "pidfd_open") else ():
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ from pathlib import Path
 from graylane.cluster.processes import holding
 from graylane.cluster.processes.child import Child, Exit, Launch
 from graylane.cluster.processes.holding import HolderLost, Keeping, Link, Process
-from graylane.cluster.processes.records import Record, Records
+from graylane.cluster.processes.records import Record, Records, await_end
 from graylane.cluster.processes.stdio import Output
 
 _LOG = logging.getLogger(__name__)
@@ -174,6 +174,7 @@ class ProcessTable:
         """It has ended, or is stopped and will not obey."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(link.pid, signal.SIGKILL)
+        await_end([link.pid])
         if self._holder is not None:
             self._holder.wait()
             self._holder = None

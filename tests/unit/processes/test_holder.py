@@ -303,4 +303,4 @@ async def test_a_claim_lasts_as_long_as_what_is_held(tmp_path: Path) -> None:
         assert not free()
     assert again._claim is not None
     again._claim.close()
-    await eventually(free)
+    assert free()
