@@ -183,7 +183,7 @@ class Cluster:
     async def _names(self, manager: Manager, keeper: Keeper) -> None:
         from graylane.cluster.network.nameserver import NameServer  # its DNS library is needed here alone
 
-        server = NameServer(manager)
+        server = NameServer(manager, self.config.data_dir)
         self._stack.push_async_callback(server.stop)
         await server.start(str(keeper.network.host_address))
 

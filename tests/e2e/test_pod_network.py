@@ -43,6 +43,24 @@ def up(tmp_path: Path) -> Iterator[Up]:
         yield rig
 
 
+ASKING = """
+import socket, time
+while True:
+    try:
+        socket.create_connection(("mockb", 8000), 10).close()
+        print("found", flush=True)
+    except OSError as error:
+        print("failed", error, flush=True)
+    time.sleep(0.02)
+"""
+
+
+def asking() -> dict[str, Any]:
+    """Looks up a name again and again."""
+    container = {"name": "main", "image": "asking", "command": [sys.executable, "-c", ASKING]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "asking"}, "spec": {"containers": [container]}}
+
+
 def greeter() -> list[dict[str, Any]]:
     """A server that speaks first, on a port declared as TCP and on one of no declared protocol."""
     labels = {"app": "greeter"}
@@ -101,12 +119,13 @@ def direct(up: Up, host: str, *headers: str) -> str:
 
 async def test_a_program_that_knows_no_proxy_stays_in_its_lane_and_nothing_is_left(up: Up, tmp_path: Path) -> None:
     manifest = tmp_path / "greeter.json"
-    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": greeter()}))
+    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*greeter(), asking()]}))
     up.kubectl("apply", "-f", str(manifest))
     up.kubectl("delete", "envoyfilter", "--all", "-n", "istio-system")
     await eventually(lambda: up.curl().count("version: base") == 2, 30, "the gateway answers")
     up.kubectl("wait", "pod/greeter", "--for=condition=Ready", "--timeout=30s")
-    assert len(left(up)) == 7  # a bridge, and a namespace and a link for each of three pods
+    up.kubectl("wait", "pod/asking", "--for=condition=Ready", "--timeout=30s")
+    assert len(left(up)) == 9  # a bridge, and a namespace and a link for each of four pods
 
     up.kubectl("set", "env", "deploy/mockb-base", "version=canary")
     await eventually(
@@ -140,8 +159,10 @@ async def test_a_program_that_knows_no_proxy_stays_in_its_lane_and_nothing_is_le
     assert up.curl(DYE).count("version: canary") == 1
     assert "version: canary" in direct(up, "mockb:8000", DYE)
     assert (up.held(), left(up)) == (held, made)
+    asked = up.kubectl("logs", "asking").split("\n")
+    assert ("found" in asked, [line for line in asked if line.startswith("failed")]) == (True, [])
     up.kubectl("delete", "pod", "greeter")
-    assert len(left(up)) == len(made) - 2
+    await eventually(lambda: len(left(up)) == len(made) - 2, 30, "its network is gone")
     processes = up.descendants()
     up.kill()
     up.shell(f"graylane down --data {up.data}")

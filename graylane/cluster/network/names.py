@@ -46,6 +46,19 @@ class Zone:
         return name in self.records or name in self._above
 
 
+def read_zone(domain: str, records: Iterable[tuple[str, int, str]]) -> Zone:
+    """What `written` wrote."""
+    zone = Zone(domain)
+    for name, type, value in records:
+        zone.add(name, dns.rdatatype.RdataType(type), value)
+    return zone
+
+
+def written(zone: Zone) -> tuple[str, list[tuple[str, int, str]]]:
+    """As JSON can have it."""
+    return zone.domain, [(name, int(type), value) for name, found in zone.records.items() for type, value in found]
+
+
 def zone_of(services: Iterable[Obj], slices: Iterable[Obj], domain: str) -> Zone:
     zone = Zone(f"{domain}.")
     behind: dict[Key, list[Obj]] = defaultdict(list)
