@@ -73,6 +73,12 @@ class Services:
             self.by_host.setdefault(service.host, service)
             self._named.setdefault(service.host, []).append(service)
         self._plain = {host: each[0] for host, each in self._named.items() if len(each) == 1 and not each[0].export_to}
+        self._marks = {
+            service: f"@{service.namespace}" + (f".{number}" if number > 1 else "")
+            for each in self._named.values()
+            for number, service in enumerate(each)
+            if number
+        }
         self._defaults: dict[Service, Rule | None] = {}
 
     def under(self, book: RuleBook, touched: frozenset[str]) -> Services:
@@ -89,13 +95,21 @@ class Services:
             return frozenset()
         return self._touched if last._self is self._before else None
 
-    def seen_from(self, namespace: str, host: str) -> Service | None:
-        """What a client in `namespace` means by `host`: its own namespace's, else the first that is shared with it."""
+    def seen_from(self, namespace: str, host: str, scope: Scope = EVERYTHING) -> Service | None:
+        """What a client in `namespace` means by `host`.
+
+        As in Istio 1.23: what is private to its namespace, then what is shared with it by name, then what is
+        everybody's, the oldest of each; with a Sidecar its own namespace's first, of what the Sidecar lets it see.
+        """
         if host in self._plain:
             return self._plain[host]
-        named = self._named.get(host, ())
-        seen = [each for each in named if each.visible_from(namespace)]
-        return next((each for each in seen if each.namespace == namespace), seen[0] if seen else None)
+        seen = [each for each in self._named.get(host, ()) if each.visible_from(namespace)]
+        if scope.sidecar is not None:
+            seen = [each for each in seen if scope.reaches(each)]
+            own = next((each for each in seen if each.namespace == namespace), None)
+            if own is not None:
+                return own
+        return min(seen, key=_distance, default=None)
 
     def default_rule(self, service: Service) -> Rule | None:
         if service not in self._defaults:
@@ -106,7 +120,7 @@ class Services:
         self, service: Service, rule: Rule | None, wallet: str = "", *, lost: bool = False, plain: bool = False
     ) -> str:
         """Empty for the rule everybody follows; else a mark that keeps this client's clusters apart."""
-        second = "" if self.by_host[service.host] is service else f"@{service.namespace}"
+        second = self._marks.get(service, "")
         second += (f"!{wallet}" if wallet else "") + ("?" if lost else "") + ("^" if plain else "")
         if rule is self.default_rule(service):
             return second
@@ -118,6 +132,12 @@ class Services:
             return ""
         ours, all = concerned(edits, host, port, subset), concerned(self.edits, host, port, subset)
         return "" if ours == all else f"+{short_hash([str(patch.owner.source) for patch in ours])}"
+
+
+def _distance(service: Service) -> tuple[bool, int]:
+    """A Service of Kubernetes is nearer than any ServiceEntry, so that nobody takes its name."""
+    scopes = service.export_to or ("*",)
+    return service.entry is not None, 2 if "*" in scopes else 0 if "." in scopes else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,9 +201,12 @@ class Client:
         """The DestinationRules this client was found to follow so far."""
         return frozenset(source for rule in self._rules.values() if rule for source in rule.sources)
 
+    def meant(self, host: str) -> Service | None:
+        return self.services.seen_from(self.namespace, host, self.scope)
+
     def service(self, host: str) -> Service | None:
         """The service this client means by a full name; None where there is none, or none that it may call."""
-        found = self.services.seen_from(self.namespace, host)
+        found = self.meant(host)
         return found if found is not None and self.scope.reaches(found) else None
 
     def cluster(self, host: str, subset: str, port: int | None, listener_port: int) -> tuple[str, Policy]:

@@ -229,7 +229,7 @@ def _to_proxy(client: Client, destination: Block, domain: str) -> VirtualHost:
 
 def _service_places(world: World, client: Client) -> Iterable[Place]:
     for service in world.services.each:
-        if world.services.seen_from(client.namespace, service.host) is not service:
+        if client.meant(service.host) is not service:
             continue
         for port in service.ports:
             if port.protocol is not Protocol.UDP and client.scope.imports(service, port.number):
@@ -358,7 +358,7 @@ def _foreign(world: World, client: Client, service: VirtualService, port: int) -
 
 def _imported(world: World, client: Client, host: str) -> bool:
     """Whether it is a service on another port, by whose full name Istio would have it on port 80 too."""
-    service = world.services.seen_from(client.namespace, host)
+    service = client.meant(host)
     return service is not None and any(client.scope.imports(service, port.number) for port in service.ports)
 
 

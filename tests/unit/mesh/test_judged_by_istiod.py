@@ -6,9 +6,10 @@ import pytest
 
 from graylane.mesh import read
 from graylane.mesh.compile.connections import tcp_targets
-from graylane.mesh.compile.directory import Client
+from graylane.mesh.compile.directory import Client, Services
 from graylane.mesh.compile.joined import joined
 from graylane.mesh.compile.plan import Plan
+from graylane.mesh.compile.rules import RuleBook, merge
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig, Protocol
@@ -290,6 +291,9 @@ def test_a_redirect_does_not_write_the_port_that_its_scheme_means(redirect: str,
     assert action.port == written
 
 
+HTTP_PORT = "{number: 80, name: http, protocol: HTTP}"
+
+
 def entry(name: str, spec: str) -> str:
     written = f"{{hosts: [out.example], resolution: STATIC, {spec}}}"
     return f"kind: ServiceEntry\nmetadata: {{name: {name}}}\nspec: {written}\n"
@@ -301,12 +305,42 @@ def test_several_entries_for_one_host_are_one_service_with_the_endpoints_and_por
         entry("first", f"ports: [{http}], endpoints: [{{address: 10.0.0.1}}]"),
         entry("second", f"ports: [{http}, {more}], endpoints: [{{address: 10.0.0.2}}]"),
         entry("third", f"ports: [{http}], workloadSelector: {{labels: {{tier: front}}}}"),
-        entry("private", f"ports: [{http}], endpoints: [{{address: 10.0.0.9}}], exportTo: ['.']"),
+        entry("wider", f"ports: [{http}], endpoints: [{{address: 10.0.0.9}}], exportTo: ['*']"),
     )
     cluster = found.clusters["outbound|80||out.example"]
-    assert [each.address for each in found.picked(cluster)] == ["10.0.0.1", "10.0.0.2", "127.9.0.2"]
-    assert [source.name for source in sorted(cluster.sources, key=str)] == ["first", "second", "third"]
+    everywhere = {"10.0.0.1", "10.0.0.2", "10.0.0.9", "127.9.0.2"}
+    assert {each.address for each in found.picked(cluster)} == everywhere
+    assert {source.name for source in cluster.sources} == {"first", "second", "third", "wider"}
     assert host(found, "out.example:8080")
+
+
+NAMED = [
+    ("common, shared, private", "private"),
+    ("common, shared", "shared"),
+    ("common, own", "common"),
+    ("own, common", "own"),
+]
+
+
+@pytest.mark.parametrize(("order", "meant"), NAMED)
+def test_of_entries_of_several_namespaces_the_nearest_is_meant_and_then_the_oldest(order: str, meant: str) -> None:
+    exported = {
+        "private": ("shop", ["."]),
+        "shared": ("other", ["shop"]),
+        "common": ("other", ["*"]),
+        "own": ("shop", ["*"]),
+    }
+    made = []
+    for age, name in enumerate(order.split(", ")):
+        namespace, scopes = exported[name]
+        more = f"endpoints: [{{address: 10.0.0.{age}}}], exportTo: {scopes}"
+        (obj,) = meshes.manifests(entry(name, f"ports: [{HTTP_PORT}], {more}"), namespace=namespace)
+        made.insert(0, {**obj, "metadata": {**obj["metadata"], "creationTimestamp": f"2024-01-01T00:00:0{age}Z"}})
+    services = Services(joined(tuple(map(read.service_entry, made)), Memo()), RuleBook((), "istio-system", merge))
+    found = services.seen_from("shop", "out.example")
+    assert found is not None
+    assert found.entry is not None
+    assert found.entry.name == meant
 
 
 def test_what_entries_make_together_stays_the_same_while_none_of_them_changes() -> None:
@@ -316,5 +350,5 @@ def test_what_entries_make_together_stays_the_same_while_none_of_them_changes() 
     memo = Memo()
     first = joined(entries, memo)
     memo.turn()
-    other = read.service_entry(meshes.manifests(entry("c", f"{port}, exportTo: ['.']"), namespace="shop")[0])
+    other = read.service_entry(meshes.manifests(entry("c", port), namespace="other")[0])
     assert joined((*entries, other), memo)[0] is first[0]
