@@ -95,11 +95,11 @@ WRONG: list[tuple[Obj, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "fields"), WRONG, ids=[str(number) for number, _ in enumerate(WRONG)])
-async def test_every_mistake_is_named_by_its_field(api: Rig, ns: str, change: Obj, fields: set[str]) -> None:
-    answer = await api.call("POST", path(ns), autoscaler(**change))
-    assert (answer.status, answer.reason) == (422, "Invalid"), answer.body
-    assert {cause["field"] for cause in answer.json["details"]["causes"]} == fields, answer.message
+async def test_every_mistake_is_named_by_its_field(api: Rig, ns: str) -> None:
+    for change, fields in WRONG:
+        answer = await api.call("POST", path(ns), autoscaler(**change))
+        assert (answer.status, answer.reason) == (422, "Invalid"), (change, answer.body)
+        assert {cause["field"] for cause in answer.json["details"]["causes"]} == fields, answer.message
 
 
 async def test_v1_shows_the_use_of_the_cpu_and_no_conditions(api: Rig, ns: str) -> None:
@@ -203,20 +203,20 @@ async def test_what_v1_has_no_field_for_survives_its_clients(api: Rig, ns: str) 
     assert newer["status"] == status
 
 
-@pytest.mark.parametrize(
-    "note",
-    [
-        {"autoscaling.alpha.kubernetes.io/metrics": '[{"type":"Pigeons"}]'},
-        {"autoscaling.alpha.kubernetes.io/metrics": '[{"type":"Resource","resource":{"name":"memory"}}]'},
-        {"autoscaling.alpha.kubernetes.io/behavior": '{"ScaleDown":{"Policies":[{"Type":"Pods","Value":0}]}}'},
-    ],
+WRONG_NOTES = (
+    {"autoscaling.alpha.kubernetes.io/metrics": '[{"type":"Pigeons"}]'},
+    {"autoscaling.alpha.kubernetes.io/metrics": '[{"type":"Resource","resource":{"name":"memory"}}]'},
+    {"autoscaling.alpha.kubernetes.io/behavior": '{"ScaleDown":{"Policies":[{"Type":"Pods","Value":0}]}}'},
 )
-async def test_what_stands_in_annotations_of_v1_is_checked_too(api: Rig, ns: str, note: dict[str, str]) -> None:
-    wanted = autoscaler(targetCPUUtilizationPercentage=50)
-    wanted["metadata"]["annotations"] = note
-    answer = await api.call("POST", path(ns, "v1"), wanted)
-    assert answer.status == 422, answer.body
-    assert (await api.call("GET", f"{path(ns)}/a")).status == 404
+
+
+async def test_what_stands_in_annotations_of_v1_is_checked_too(api: Rig, ns: str) -> None:
+    for note in WRONG_NOTES:
+        wanted = autoscaler(targetCPUUtilizationPercentage=50)
+        wanted["metadata"]["annotations"] = note
+        answer = await api.call("POST", path(ns, "v1"), wanted)
+        assert answer.status == 422, (note, answer.body)
+    assert (await api.get(path(ns)))["items"] == []
 
 
 @pytest.mark.parametrize("text", ['["memory"]', "memory", '{"type":"Resource"}'])
