@@ -104,6 +104,11 @@ def for_gateways(field: str) -> Finding:
     return Finding("IST0133", "WARNING", f"Schema validation warning: {why}, as with Istio")
 
 
+def one_locality(field: str) -> Finding:
+    why = f"all endpoints are of one locality here, so {field} has no effect: a retry goes to any other of them"
+    return Finding("IST0133", "WARNING", f"Schema validation warning: {why}")
+
+
 def unsupported(path: str) -> Finding:
     return Finding("GRL0001", "ERROR", f"{path} is not acted on by this mesh; remove it or run this object on Istio")
 

@@ -99,6 +99,7 @@ def _fields(config: Config) -> tuple[Finding, ...]:
     if isinstance(config, VirtualService):
         faults = (regex_fault(pattern) for pattern in _patterns(config))
         findings += [invalid(fault) for fault in dict.fromkeys(faults) if fault]
+        findings += reservations(config)
     if isinstance(config, DestinationRule):
         if not config.host:
             findings.append(invalid("spec.host is missing"))

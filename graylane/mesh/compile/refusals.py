@@ -11,7 +11,7 @@ from graylane.chain import hosts
 from graylane.mesh.compile.gateways import bound, speech_of
 from graylane.mesh.compile.policy import every
 from graylane.mesh.fields import SHAPES
-from graylane.mesh.findings import Finding, for_gateways, unknown_fields
+from graylane.mesh.findings import Finding, for_gateways, one_locality, unknown_fields
 from graylane.mesh.inputs import Config, DestinationRule, Gateway, Server, ServiceEntry, VirtualService, WorkloadEntry
 from graylane.mesh.read import addresses_of
 
@@ -23,11 +23,13 @@ def refusals(config: Config) -> tuple[str, ...]:
 
 
 def reservations(config: Config) -> Iterator[Finding]:
-    """What holds for some only."""
-    if not isinstance(config, DestinationRule) or config.selector:
-        return
-    if any(block.get("credentialName") for block in every("tls", config.spec)):
-        yield for_gateways("tls.credentialName")
+    """What holds for some only, or comes to nothing."""
+    if isinstance(config, DestinationRule):
+        named = any(block.get("credentialName") for block in every("tls", config.spec))
+        yield from [for_gateways("tls.credentialName")] if named and not config.selector else []
+    elif isinstance(config, VirtualService):
+        away = any((rule.get("retries") or {}).get("retryRemoteLocalities") for rule in config.http)
+        yield from [one_locality("spec.http[].retries.retryRemoteLocalities")] if away else []
 
 
 def _values(config: Config) -> Iterator[str]:

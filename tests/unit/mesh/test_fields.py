@@ -274,6 +274,16 @@ def test_what_of_a_known_field_cannot_be_had_is_named_alike(kind: str, spec: str
     assert {f"{kind} shop/x: {message}" for message in messages} <= set(warnings)
 
 
+def test_retries_in_other_localities_are_said_to_come_to_nothing_where_there_are_none() -> None:
+    retries = {"attempts": 2, "retryRemoteLocalities": True}
+    spec = {"hosts": ["b"], "http": [{"retries": retries, "route": [{"destination": {"host": "b"}}]}]}
+    obj = {"kind": "VirtualService", "metadata": {"name": "x", "namespace": "shop"}, "spec": spec}
+    (warning,) = admission.judge(obj).warnings
+    assert "spec.http[].retries.retryRemoteLocalities has no effect" in warning
+    retries["retryRemoteLocalities"] = False
+    assert not admission.judge(obj).warnings
+
+
 def test_what_holds_for_gateways_alone_is_said_at_admission_too() -> None:
     spec = yaml.safe_load("{host: b, trafficPolicy: {tls: {mode: SIMPLE, credentialName: ours}}}")
     rule = {"kind": "DestinationRule", "metadata": {"name": "x", "namespace": "shop", "generation": 1}, "spec": spec}
