@@ -24,11 +24,12 @@ from graylane.mesh import meshconfig, status
 from graylane.mesh.blame import complaint
 from graylane.mesh.bootstrap import BootstrapOffer
 from graylane.mesh.compiler import Compiled, compile
-from graylane.mesh.crashes import CrashGuard, End, changing, end_of
+from graylane.mesh.crashes import CrashGuard, changing
 from graylane.mesh.debug.istiod import Post
 from graylane.mesh.debug.presence import Presence
 from graylane.mesh.debug.server import DebugServer
 from graylane.mesh.encode.observe import CODE
+from graylane.mesh.ends import End, Ends
 from graylane.mesh.filters.code import marked
 from graylane.mesh.filters.patches import bootstraps
 from graylane.mesh.findings import Finding, failed, unsupported
@@ -37,7 +38,6 @@ from graylane.mesh.inquiry import Inquiry, Trial
 from graylane.mesh.ledger.pipe import Pipe
 from graylane.mesh.memo import Memo
 from graylane.mesh.quarantine import Quarantine
-from graylane.mesh.read import MIRROR
 from graylane.mesh.snapshot import Resource, Type
 from graylane.mesh.status import Reason, Verdict
 from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
@@ -55,7 +55,7 @@ from graylane.model.kinds import (
     TRAFFIC_ROUTING,
     Kind,
 )
-from graylane.model.meta import Key, Obj, annotations_of, dig, generation_of, key_of, uid_of
+from graylane.model.meta import Key, Obj, dig, generation_of, uid_of
 
 _LOG = logging.getLogger(__name__)
 _SETTLE_SECONDS = 0.001
@@ -90,8 +90,7 @@ class Mesh:
         self._store = Store(config)
         self._quarantine = Quarantine()
         self._crashes = CrashGuard()
-        self._ends: dict[Key, str] = {}
-        self._connections = self._guarded = 0
+        self._ends = Ends()
         self._memo = Memo()
         self._debug = DebugServer(lambda: self._server.logs, config.named, keeps_ledger=bool(config.ledger))
         self._pipe = Pipe(Path(config.ledger), self._on_lines) if config.ledger else None
@@ -167,7 +166,8 @@ class Mesh:
             if kind is ENVOY_FILTER:
                 self._failed.pop(change.key, None)
         if change.new is not None and kind is POD:
-            self._on_pod(change.new)
+            if (end := self._ends.told_by(change.new)) is not None:
+                self._on_end(end)
         elif change.new is not None and change.old is None and (why := status.why_left_out(change.new)):
             self._crashes.restore(Source(kind.kind, *change.key, generation_of(change.new)), why)
         if self._store.dirty:
@@ -177,23 +177,13 @@ class Mesh:
         if (told := self._told.pop((kind.kind, key), None)) is not None:
             self._walked.pop(Source(kind.kind, *key, told.generation), None)
 
-    def _on_pod(self, pod: Obj) -> None:
-        """The mirror pod of Envoy tells how the last one ended."""
-        if MIRROR not in annotations_of(pod):
-            return
-        end, key = end_of(pod), key_of(pod)
-        known, self._ends[key] = self._ends.get(key), end.instance if end else ""
-        if end is not None and known not in (None, end.instance):
-            self._on_end(end)
-
     def _on_end(self, end: End) -> None:
         given = self._newest()
-        current = self._server.connections > self._connections and self._server.greeted >= self._guarded
-        self._connections = self._server.connections
+        current = self._ends.current(self._server.connections, self._server.greeted)
         at_hand = changing(end.listener, given.plan.edits.listeners) if given else frozenset[Source]()
         culprit = self._crashes.ended(end, at_hand, self._manager.clock.now(), current=current)
         if culprit is not None:
-            self._guarded = self._serial + 1
+            self._ends.speak_of(self._serial + 1)
             self._wake.set()
             if found := self._find(culprit):
                 message = status.left_out(culprit, self._crashes.out[culprit]).message

@@ -10,53 +10,17 @@ Envoy again, they stay out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from graylane.mesh.ends import End
 from graylane.mesh.inputs import CONFIG_FIELDS, Config, Inputs, Source
-from graylane.model.meta import Key, Obj, dig
+from graylane.model.meta import Key
 
 TOGETHER = timedelta(minutes=5)  # ends that are no further apart have one cause
 STEADY = timedelta(minutes=1)
-_FROM_OUTSIDE = (0, 130, 137, 143)  # it was asked to end, by a signal that nobody sends himself
-_SIGNALS = {132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV"}
-_AT = re.compile(r"localAddress\(\): (?P<address>[\d.]+):(?P<port>\d+)")
-_STUCK = re.compile(r"Watchdog")
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How one Envoy ended. `instance` is another for each; `words` are what its log says of its end."""
-
-    instance: str
-    code: int
-    words: str = ""
-
-    @property
-    def crashed(self) -> bool:
-        return self.code not in _FROM_OUTSIDE
-
-    @property
-    def listener(self) -> str:
-        """By which the request had come that was at hand, "" for none."""
-        found = _AT.search(self.words)
-        return f"{found['address']}_{found['port']}" if found else ""
-
-    def __str__(self) -> str:
-        how = f"{self.code} ({_SIGNALS[self.code]})" if self.code in _SIGNALS else str(self.code)
-        stuck = " after it had been stuck for 10 s" if _STUCK.search(self.words) else ""
-        return f"with exit code {how}{stuck}"
-
-
-def end_of(pod: Obj) -> End | None:
-    """The last end of the Envoy that a mirror pod stands for."""
-    found = dig(pod, "status", "containerStatuses", 0, "lastState", "terminated")
-    if not found:
-        return None
-    return End(str(found.get("containerID")), int(found.get("exitCode") or 0), str(found.get("message") or ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from graylane.mesh import read
-from graylane.mesh.crashes import CrashGuard, End, end_of
+from graylane.mesh.crashes import CrashGuard
+from graylane.mesh.ends import End, Ends, end_of
 from graylane.mesh.inputs import Config, EnvoyFilter, Inputs, Source, VirtualService
 from graylane.model.meta import Key
 
@@ -202,3 +203,26 @@ def test_an_end_is_read_from_the_pod_that_stands_for_envoy() -> None:
     assert (found.instance, found.listener) == ("x/3", "127.20.0.1_8080")
     assert str(found) == "with exit code 134 (SIGABRT) after it had been stuck for 10 s"
     assert end_of({"status": {}}) is None
+
+
+def mirror(restarts: int, code: int = SEGFAULT) -> dict[str, object]:
+    last = {"terminated": {"exitCode": code, "containerID": f"x/{restarts}"}} if restarts else {}
+    metadata = {"name": "gateway", "namespace": "istio-system", "annotations": {read.MIRROR: "envoy"}}
+    return {"metadata": metadata, "status": {"containerStatuses": [{"lastState": last}]}}
+
+
+def test_each_end_is_told_once_and_none_of_before_our_time() -> None:
+    ends = Ends()
+    told = [ends.told_by(mirror(number)) for number in (2, 2, 3, 3, 4)]
+    assert [end.instance if end else "" for end in told] == ["", "", "x/3", "", "x/4"]
+    assert ends.told_by({"metadata": {"name": "pod"}}) is None
+
+
+def test_an_end_speaks_of_what_that_envoy_was_greeted_with() -> None:
+    ends = Ends()
+    assert not ends.current(0, 0), "it never connected"
+    assert ends.current(1, 5)
+    assert not ends.current(1, 5), "nobody connected since the last end"
+    ends.speak_of(9)
+    assert not ends.current(2, 8)
+    assert ends.current(3, 9)
