@@ -42,7 +42,7 @@ from graylane.mesh.snapshot import Resource, Type
 from graylane.mesh.status import Reason, Verdict
 from graylane.mesh.store import CONFIG_KINDS, KINDS, Store
 from graylane.mesh.writer import StatusWriter
-from graylane.mesh.xds.protocol import Accepted, Live, Report
+from graylane.mesh.xds.messages import Accepted, Live, Report
 from graylane.mesh.xds.server import XdsServer
 from graylane.model.kinds import (
     AUTHORIZATION_POLICY,

@@ -26,7 +26,7 @@ from graylane.mesh.compiler import Compiled, compile
 from graylane.mesh.inputs import Inputs
 from graylane.mesh.memo import Memo
 from graylane.mesh.snapshot import EMPTY, Snapshot
-from graylane.mesh.xds.protocol import Live, Refused, Report
+from graylane.mesh.xds.messages import Live, Refused, Report
 from graylane.mesh.xds.server import XdsServer
 from graylane.testing.places import free_port
 from graylane.testing.waiting import eventually

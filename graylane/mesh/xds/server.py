@@ -19,7 +19,8 @@ from envoy.service.route.v3 import srds_pb2_grpc
 from graylane.kit import SystemClock
 from graylane.mesh.encode import shards
 from graylane.mesh.snapshot import EMPTY, Snapshot, Type
-from graylane.mesh.xds.protocol import Live, Refused, Report, Request, Response, Session
+from graylane.mesh.xds.messages import Live, Refused, Report, Request, Response
+from graylane.mesh.xds.protocol import Session
 from graylane.mesh.xds.syncz import SyncLog
 from graylane.model.meta import format_time
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from graylane.mesh.inputs import Source
 from graylane.mesh.memo import Table
 from graylane.mesh.snapshot import Resource, Snapshot, Through, Type, of_bytes
-from graylane.mesh.xds.protocol import Accepted, Live, Refused, Request, Response, Session
+from graylane.mesh.xds.messages import Accepted, Live, Refused, Request, Response
+from graylane.mesh.xds.protocol import Session
 
 
 def cluster(name: str, version: str = "1") -> Resource:

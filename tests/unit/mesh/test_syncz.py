@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from graylane.mesh.inputs import Proxy, ProxyKind
 from graylane.mesh.snapshot import Snapshot, Type
-from graylane.mesh.xds.protocol import Request, Session
+from graylane.mesh.xds.messages import Request
+from graylane.mesh.xds.protocol import Session
 from graylane.mesh.xds.syncz import SyncLog, document
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 import grpc.aio
 
 from graylane.mesh.snapshot import Snapshot, Type
-from graylane.mesh.xds.protocol import Request
+from graylane.mesh.xds.messages import Request
 from graylane.mesh.xds.server import XdsServer, _Stream
 
 
