@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from graylane.kit.cache import View
 from graylane.kit.effects import Outcome
@@ -34,6 +34,8 @@ from graylane.trafficrouting.troubles import Surroundings, Trouble
 Follow = Callable[[Kind, Callable[[Obj], Iterable[Key]]], bool]
 """Begin to watch a kind and ask for the keys of its changes; says whether its cache is complete."""
 
+_READING = timedelta(milliseconds=200)  # between looks while a kind's objects are read for the first time
+_READ_WITHIN = timedelta(seconds=5)  # after that long it is said
 _WORKERS = 4  # one slow script holds up one TrafficRouting, not all
 
 
@@ -68,6 +70,7 @@ class TrafficRoutings:
         self._proxies = proxies
         self._follow = follow
         self._patience = Patience()
+        self._reading: dict[Kind, datetime] = {}
         self._interests: dict[Key, frozenset[tuple[str, str, Key]]] = {}
         self._interested: dict[tuple[str, str, Key], set[Key]] = defaultdict(set)
 
@@ -80,6 +83,9 @@ class TrafficRoutings:
             return Outcome(await forget(view, key, self._composer, self._surroundings(view), now))
         routing = decode(obj)
         self._remember(key, _interests_of(routing))
+        unread = self._unread(view, routing)
+        if any(now - self._reading.setdefault(kind, now) < _READ_WITHIN for kind in unread):
+            return Outcome(wake_at=now + _READING)
         sight = await self._observe(view, obj, routing, now)
         decision = decide(routing.phase, sight.facts)
         composed, troubles = await self._compose(sight, routing, wanted=decision.world.routes)
@@ -89,7 +95,7 @@ class TrafficRoutings:
         self._patience.note(key, now, unsaid=untold is not None)
         told = obj["status"] if untold else status
         effects = plan(obj, decision.world, told, due(composed, blocked=bool(troubles)))
-        wakes = filter(None, (untold, wake_at(report)))
+        wakes = filter(None, (untold, wake_at(report), now + _READ_WITHIN if unread else None))
         return Outcome((*effects, *events(obj, told, report)), min(wakes, default=None))
 
     async def _observe(self, view: View, obj: Obj, routing: TrafficRouting, now: datetime) -> Sight:
@@ -122,6 +128,7 @@ class TrafficRoutings:
         config_map = view.get(CONFIG_MAP, *scripts.config_map_key())
         return Surroundings(
             kind_of=lambda ref: static_kind(ref) or self._served(view, ref),
+            unread=lambda ref: self._defined(view, ref) is not None,
             script_of=lambda ref: (
                 scripts.find_ingress(config_map, ref.class_type)
                 if ref.class_type
@@ -131,16 +138,32 @@ class TrafficRoutings:
         )
 
     def _served(self, view: View, ref: NetworkRef) -> Kind | None:
-        """Ingress, or the kind of a custom reference as its CRD has it, once its objects are cached."""
+        """The kind of a reference, once its objects are cached."""
+        kind = self._defined(view, ref)
+        return kind if kind is not None and self._has_read(kind) else None
+
+    def _has_read(self, kind: Kind) -> bool:
+        return self._follow is not None and self._follow(kind, self.interested_in(kind))
+
+    def _defined(self, view: View, ref: NetworkRef) -> Kind | None:
+        """Ingress, or the kind of a custom reference as its CRD has it."""
         if self._follow is None:
             return None
         if (ref.group, ref.kind) == (INGRESS.group, INGRESS.kind):
-            return INGRESS if self._follow(INGRESS, self.interested_in(INGRESS)) else None
+            return INGRESS
         for crd in view.list(CRD):
             if (dig(crd, "spec", "group"), dig(crd, "spec", "names", "kind")) == (ref.group, ref.kind):
-                kind = Kind(ref.group, _version(ref, crd), ref.kind, str(dig(crd, "spec", "names", "plural")))
-                return kind if self._follow(kind, self.interested_in(kind)) else None
+                return Kind(ref.group, _version(ref, crd), ref.kind, str(dig(crd, "spec", "names", "plural")))
         return None
+
+    def _unread(self, view: View, routing: TrafficRouting) -> set[Kind]:
+        """Kinds that it names whose objects are about to be known; till then nothing is said of them, and nothing done.
+
+        One that cannot be read, because nobody lets us, is waited for no longer than `_READ_WITHIN`.
+        """
+        named = [ref for entry in routing.refs for ref in entry.networks] + [record.ref for record in routing.recorded]
+        kinds = [self._defined(view, ref) for ref in named if static_kind(ref) is None]
+        return {kind for kind in kinds if kind is not None and not self._has_read(kind)}
 
     # -- who is asked when something changes
 

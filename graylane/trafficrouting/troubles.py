@@ -31,9 +31,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the shell finds out for us. `kind_of`: None for a kind that is not served; `script_of`: None without one."""
+    """What the shell finds out for us. `kind_of`: None for a kind that is not served, or whose objects are `unread`;
+    `script_of`: None without one."""
 
     kind_of: Callable[[NetworkRef], Kind | None]
+    unread: Callable[[NetworkRef], bool]
     script_of: Callable[[NetworkRef], Script | None]
     script_hint: Callable[[NetworkRef], str]
 
@@ -67,7 +69,10 @@ def _of_targets(
         kind = around.kind_of(ref)
         if not entries:
             continue
-        if kind is None:
+        if kind is None and around.unread(ref):
+            hint = "it must be let list and watch them"
+            yield "KindNotRead", f"the controller has not read {ref.kind} of {ref.api_version} yet; {hint}"
+        elif kind is None:
             hint = f"install its CRD or correct {ref.path}"
             yield "KindNotServed", f"{ref.kind} of {ref.api_version} is not served; {hint}"
         elif ref.source:

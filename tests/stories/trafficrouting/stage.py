@@ -87,6 +87,7 @@ class Stage:
 
     world: World = field(default_factory=World)
     mesh: Mesh = field(default_factory=Mesh)
+    reads: bool = True  # whether the objects of kinds that it learns of while it runs are known already
 
     def __post_init__(self) -> None:
         self.restart()
@@ -94,7 +95,7 @@ class Stage:
 
     def restart(self) -> None:
         """A controller that knows nothing but what the API holds."""
-        self.controllers = [*controllers(Inline(), lambda kind, keys: True), *self.mesh.controllers()]
+        self.controllers = [*controllers(Inline(), lambda kind, keys: self.reads), *self.mesh.controllers()]
 
     def put(self, kind: Kind, *objects: Obj) -> None:
         for obj in objects:

@@ -152,6 +152,33 @@ async def test_row_77_any_kind_with_a_script_is_routed() -> None:
     assert stage.spec(foo, "f") == {"to": "canary"}
 
 
+async def test_a_kind_that_is_being_read_is_not_said_to_be_missing() -> None:
+    """Not even where there is nothing to read, so that no change comes to tell."""
+    stage = Stage(reads=False)
+    routing = traffic_routing()
+    del routing["spec"]["objectRef"][0]["customNetworkRefs"]
+    routing["spec"]["objectRef"][0]["ingress"] = {"name": "shop"}
+    stage.put(TRAFFIC_ROUTING, routing)
+    await stage.settle(seconds=1)
+    assert "status" not in stage.get(TRAFFIC_ROUTING, "mocka-tr")
+    stage.reads = True
+    await stage.settle(seconds=2)
+    assert "Ingress shop not found" in stage.message()
+
+
+async def test_a_kind_that_cannot_be_read_is_said_so_after_a_while() -> None:
+    stage = Stage(reads=False)
+    routing = traffic_routing()
+    del routing["spec"]["objectRef"][0]["customNetworkRefs"]
+    routing["spec"]["objectRef"][0]["ingress"] = {"name": "shop"}
+    stage.put(TRAFFIC_ROUTING, routing)
+    await stage.settle(seconds=10)
+    assert "the controller has not read Ingress of networking.k8s.io/v1 yet" in stage.message()
+    stage.reads = True
+    await stage.settle(seconds=10)
+    assert "Ingress shop not found" in stage.message()
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
