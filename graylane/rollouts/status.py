@@ -26,6 +26,8 @@ NOTHING = {  # there is no workload; health checks stumble over an absent `canar
     "canaryRevision": "",
     "podTemplateHash": "",
     "currentStepState": "",
+    "nextStepIndex": 0,
+    "finalisingStep": "",
 }
 
 _PHASES = {
@@ -187,10 +189,9 @@ def _canary_status(facts: Facts) -> Obj:
         "currentStepIndex": facts.total_steps if finished else release.step,
         "nextStepIndex": -1 if finished else facts.expected_next,
         "currentStepState": str(release.state),
+        "finalisingStep": _FINALISING.get(release.stage, ""),  # the CRD of OpenKruise 0.6 requires it
         "message": _canary_message(facts),
     }
-    if release.stage in _FINALISING:
-        status["finalisingStep"] = _FINALISING[release.stage]
     if release.since:
         status["lastUpdateTime"] = format_time(release.since)
     if resting and stable:

@@ -217,6 +217,28 @@ def test_ours_knows_every_stage_of_the_lifecycle_also_on_the_way(monkeypatch: py
     assert {stage for stage, found in seen.items() if not found} == set()
 
 
+REQUIRED = {  # by the CRD of OpenKruise 0.6.2, which may be installed still: without them no status could be written
+    *("canaryReadyReplicas", "canaryReplicas", "canaryRevision", "podTemplateHash"),
+    *("currentStepState", "finalisingStep", "nextStepIndex"),
+}
+
+
+def test_every_status_could_be_written_under_openkruises_own_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking: set[str] = set()
+    watch = ReleaseStage._watch
+
+    def look(stage: ReleaseStage, effect: Effect) -> None:
+        watch(stage, effect)
+        rollout = stage.world.get(ROLLOUT, NAMESPACE, "web")
+        if rollout and "status" in rollout:
+            lacking.update(REQUIRED - rollout["status"]["canaryStatus"].keys())
+
+    monkeypatch.setattr(ReleaseStage, "_watch", look)
+    for story, _, _ in STORIES.values():
+        story()
+    assert lacking == set()
+
+
 def test_a_status_of_another_generation_tells_nothing() -> None:
     rollout = paused().rollout()
     rollout["metadata"]["generation"] += 1
