@@ -45,6 +45,7 @@ from graylane.trafficrouting import controller as trafficrouting
 from graylane.trafficrouting.keeping import keep
 from graylane.trafficrouting.providers.ingress import INGRESS
 from graylane.webhooks.deployments import mutate_deployment
+from graylane.webhooks.keeping import keep_hold
 
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 LANE: Obj = {"matches": [{"headers": [{"type": "Exact", "name": "my-request-id", "value": "canary"}]}]}
@@ -169,7 +170,9 @@ class JointStage:
         """A whole object by somebody's hand or tool (`kubectl replace`), through admission unless that is down."""
         typed, old = {"apiVersion": kind.api_version, "kind": kind.kind} | obj, self.find(kind, name_of(obj))
         if self.admission and old:
-            typed = run_at_once(keep(INLINE, old, typed, self.world.view()))[0] or typed
+            view, request = self.world.view(), {"operation": "UPDATE", "object": typed, "oldObject": old}
+            typed = run_at_once(keep(INLINE, old, typed, view))[0] or typed
+            typed = json_patch(typed, list(keep_hold(request, view).patch)) if kind == TRAFFIC_ROUTING else typed
         self.world.put(kind, typed)
         return self
 

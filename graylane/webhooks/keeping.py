@@ -13,15 +13,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from graylane.kit.cache import View
-from graylane.model.kinds import DESTINATION_RULE, VIRTUAL_SERVICE
+from graylane.model.kinds import DESTINATION_RULE, TRAFFIC_ROUTING, VIRTUAL_SERVICE
 from graylane.model.managers import CONTROLLERS
-from graylane.model.meta import Obj, annotations_of, dig, is_deleting, name_of
+from graylane.model.meta import Obj, annotations_of, dig, finalizers_of, is_deleting, name_of
 from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import PINNED_BY
-from graylane.model.trafficrouting import ADDED
+from graylane.model.trafficrouting import ADDED, FINALIZER, PROGRESSING_FINALIZER
 from graylane.webhooks.review import ALLOWED, AdmissionResponse, entry
 
-KEEP_ROUTES, KEEP_PIN = "/keep-routes", "/keep-pin"
+KEEP_ROUTES, KEEP_PIN, KEEP_HOLD = "/keep-routes", "/keep-pin", "/keep-hold"
 ROUTES = "mroutes.graylane.dev"
 _TIMEOUT_SECONDS = 2  # what a stuck controller may cost a user's write
 _PATIENCE_SECONDS = 1.5  # for scripts, so that the answer that they were late is not late itself
@@ -70,6 +70,21 @@ def keep_pin(request: Obj, _: View) -> AdmissionResponse:
     return AdmissionResponse(tuple(patch), warnings=(told,) if patch else ())
 
 
+def keep_hold(request: Obj, _: View) -> AdmissionResponse:
+    """A TrafficRouting stays held by the Rollouts that use it: let go, it would take its routes out.
+
+    `kubectl replace` drops all finalizers. Who takes away single ones, as people do who hold it by hand, means it.
+    """
+    old, new = _edit(request)
+    ours = [name for name in finalizers_of(old) if name == FINALIZER or name.startswith(PROGRESSING_FINALIZER)]
+    if not ours or not {*ours}.isdisjoint(finalizers_of(new)) or is_deleting(new):
+        return ALLOWED
+    patch = {"op": "add", "path": "/metadata/finalizers", "value": [*finalizers_of(new), *ours]}
+    holders = [name.removeprefix(PROGRESSING_FINALIZER) for name in ours if name != FINALIZER]
+    told = f"Rollout {', '.join(holders)} keeps its hold of TrafficRouting {name_of(new)} until its release ends"
+    return AdmissionResponse((patch,), warnings=(told,) if holders else ())
+
+
 def _edit(request: Obj) -> tuple[Obj, Obj]:
     """The object as stored and as wanted; both empty when nobody but us wants anything."""
     ours = dig(request, "options", "fieldManager") == CONTROLLERS
@@ -91,11 +106,13 @@ def _difference(submitted: Obj, wanted: Obj) -> Iterator[Obj]:
 
 
 def webhooks(client: Callable[[str], Obj]) -> list[Obj]:
-    """Both, as parts of a MutatingWebhookConfiguration. `client` gives the `clientConfig` for a path."""
-    pins = [_rule("", ("services",))]
+    """All of them, as parts of a MutatingWebhookConfiguration. `client` gives the `clientConfig` for a path."""
+    routings = [_rule(TRAFFIC_ROUTING.group, (TRAFFIC_ROUTING.plural,))]
+    held = "has(oldObject.metadata.finalizers)"
     return [
-        {**_webhook(ROUTES, client(KEEP_ROUTES), ADDED), "rules": rules(())},
-        {**_webhook("mservice.graylane.dev", client(KEEP_PIN), PINNED_BY), "rules": pins},
+        _webhook(ROUTES, client(KEEP_ROUTES), annotated(ADDED), rules(())),
+        _webhook("mservice.graylane.dev", client(KEEP_PIN), annotated(PINNED_BY), [_rule("", ("services",))]),
+        _webhook("mtrafficrouting.graylane.dev", client(KEEP_HOLD), held, routings),
     ]
 
 
@@ -106,21 +123,26 @@ def rules(more: Iterable[tuple[str, str]]) -> list[Obj]:
     return known + [_rule(group, (plural,)) for group, plural in new]
 
 
-def conditions(annotation: str) -> list[Obj]:
-    """Only of what carries something of ours, and not about our own writes.
+def annotated(name: str) -> str:
+    """In CEL: the stored object has this annotation."""
+    return f"has(oldObject.metadata.annotations) && '{name}' in oldObject.metadata.annotations"
+
+
+def conditions(carries: str) -> list[Obj]:
+    """Only of what `carries` something of ours, and not about our own writes.
 
     API servers before 1.28 do not know them, and ask about every object of these kinds.
     """
-    carries = f"has(oldObject.metadata.annotations) && '{annotation}' in oldObject.metadata.annotations"
     others = f"!has(request.options.fieldManager) || request.options.fieldManager != '{CONTROLLERS}'"
     return [{"name": "by-somebody-else", "expression": others}, {"name": "carries-ours", "expression": carries}]
 
 
-def _webhook(name: str, client: Obj, annotation: str) -> Obj:
+def _webhook(name: str, client: Obj, carries: str, asked: list[Obj]) -> Obj:
     return {
         "name": name,
         "clientConfig": client,
-        "matchConditions": conditions(annotation),
+        "rules": asked,
+        "matchConditions": conditions(carries),
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "IfNeeded",
         "admissionReviewVersions": ["v1"],

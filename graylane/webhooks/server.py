@@ -38,6 +38,7 @@ HANDLERS: dict[str, Handler] = {
     MUTATE_DEPLOYMENT: mutate_deployment,
     VALIDATE_ROLLOUT: validate_rollout,
     keeping.KEEP_PIN: keeping.keep_pin,
+    keeping.KEEP_HOLD: keeping.keep_hold,
 }
 
 _ROLLOUT_VERSIONS = [version.rpartition("/")[2] for version in VERSIONS]

@@ -24,6 +24,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 FILES = tuple(sorted(EXAMPLES.glob("0[1-6]-*.yaml")))
 ROUTES = [document for name in FILES[2:4] for document in yaml.safe_load_all(name.read_text())]
+ROUTING = next(
+    document for document in yaml.safe_load_all(FILES[5].read_text()) if document["metadata"]["name"] == "mockb-tr"
+)
+HELD = "Warning: Rollout rollouts-b keeps its hold of TrafficRouting mockb-tr until its release ends"
 SERVER_SIDE = "kubectl apply --server-side --field-manager=gitops -f {}"
 WAYS = (  # for the first time, and from then on
     ("kubectl apply -f {}", "kubectl apply -f {}"),
@@ -66,6 +70,9 @@ async def test_whoever_writes_the_routes_meanwhile_no_request_misses_its_version
             for _ in range(ROUNDS):
                 await typed(up, again.format(manifest))
             assert await written(up) == before, f"{again}: nothing new was said"
+        manifest.write_text(yaml.safe_dump(ROUTING))
+        assert HELD in await typed(up, f"kubectl replace -f {manifest}")
+        manifest.write_text(yaml.safe_dump_all(edited(len(WAYS))))
         assert "serverside-applied" in await typed(up, f"{WAYS[1][0]} --dry-run=server".format(manifest))
         await typed(up, f"kubectl diff -f {manifest}")
         assert await written(up) == before

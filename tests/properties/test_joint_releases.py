@@ -12,8 +12,8 @@ from functools import cache
 
 import pytest
 
-from graylane.model.kinds import Kind
-from graylane.model.meta import Obj, annotations_of, name_of, namespace_of
+from graylane.model.kinds import TRAFFIC_ROUTING, Kind
+from graylane.model.meta import Obj, annotations_of, finalizers_of, is_deleting, name_of, namespace_of
 from graylane.model.patches import merge_patch
 from graylane.testing.crashes import Flow, deaths, go_on, points_of, settle
 from graylane.testing.faults import Trouble
@@ -110,11 +110,14 @@ def apply_everything(stage: JointStage, *, in_place: bool) -> None:
 
 def routes_of(stage: JointStage) -> list[object]:
     found = [stage.find(kind, name_of(obj)) for kind, obj in manifests_of(stage)]
-    return [(obj.get("spec"), annotations_of(obj)) for obj in found]
+    return [(obj.get("spec"), annotations_of(obj), sorted(finalizers_of(obj))) for obj in found]
 
 
 def manifests_of(stage: JointStage) -> list[tuple[Kind, Obj]]:
-    return [(kind, obj) for kind, obj in stage.route_manifests() if namespace_of(obj)]
+    """The routes', and the TrafficRouting's unless somebody has just deleted it."""
+    lane = stage.find(TRAFFIC_ROUTING, "lane")
+    more = [(TRAFFIC_ROUTING, stage.routing_manifest())] if lane and not is_deleting(lane) else []
+    return [(kind, obj) for kind, obj in (*stage.route_manifests(), *more) if namespace_of(obj)]
 
 
 def tidy(rest: Obj) -> Obj:

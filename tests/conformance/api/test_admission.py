@@ -15,7 +15,7 @@ from graylane.testing.api.objects import Obj, config_map, deployment
 from graylane.testing.api.peer import Peer
 from graylane.testing.api.rig import APPLY, MERGE, Rig, expect
 from graylane.testing.waiting import eventually
-from graylane.webhooks.keeping import conditions
+from graylane.webhooks.keeping import annotated, conditions
 
 pytestmark = pytest.mark.bare("a cluster elsewhere cannot reach a webhook on this machine")
 
@@ -257,7 +257,9 @@ async def test_we_are_asked_about_what_carries_something_of_ours_and_not_about_o
         await api.create(maps(ns), config_map(name, annotations=notes))
     asked: list[Obj] = []
     peer.reply(answering(asked))
-    await register("Mutating", matchConditions=conditions(mark))  # the probe's creation cannot be decided, and fails
+    await register(
+        "Mutating", matchConditions=conditions(annotated(mark))
+    )  # the probe's creation cannot be decided, and fails
     for name, manager in (("a", ""), ("b", ""), ("c", ""), ("a", "tool"), ("a", CONTROLLERS)):
         change, query = {"data": {"count": str(len(asked))}}, {"fieldManager": manager} if manager else {}
         expect(await api.call("PATCH", f"{maps(ns)}/{name}", change, content_type=MERGE, **query), 200)

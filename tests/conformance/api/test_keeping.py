@@ -24,7 +24,7 @@ from graylane.testing.world import World
 from graylane.trafficrouting import keeping, routes, scripts
 from graylane.trafficrouting.compose import fold
 from graylane.trafficrouting.providers.custom import Contribution
-from graylane.webhooks.keeping import conditions, keeper, rules
+from graylane.webhooks.keeping import annotated, conditions, keeper, rules
 
 pytestmark = pytest.mark.bare("a cluster elsewhere cannot reach a webhook on this machine")
 
@@ -107,7 +107,7 @@ async def held(api: Rig, ns: str, peer: Peer) -> AsyncIterator[Routes]:
     kept = {
         "name": "keep.example.com",
         "rules": rules(()),
-        "matchConditions": conditions(ADDED),
+        "matchConditions": conditions(annotated(ADDED)),
         "failurePolicy": "Ignore",
     }
     hooks = [common | kept, common | {"name": "probe.example.com", "rules": [probed]}]

@@ -14,9 +14,10 @@ from graylane.model.meta import Key, Obj, dig
 from graylane.model.patches import json_patch, merge_patch
 from graylane.model.revisions import POD_TEMPLATE_HASH
 from graylane.model.rollout import PINNED_BY
+from graylane.model.trafficrouting import FINALIZER, PROGRESSING_FINALIZER
 from graylane.testing.world import World
 from graylane.webhooks import asked, keeping
-from graylane.webhooks.keeping import ROUTES, keep_pin, keeper
+from graylane.webhooks.keeping import ROUTES, keep_hold, keep_pin, keeper
 from graylane.webhooks.review import ALLOWED
 from graylane.webhooks.server import MUTATING, configurations
 
@@ -59,6 +60,38 @@ def test_a_service_that_is_applied_again_stays_pinned_and_its_edit_stays() -> No
 )
 def test_what_takes_no_pin_away_passes(request_: Obj) -> None:
     assert keep_pin(request_, VIEW) == ALLOWED
+
+
+HOLD = PROGRESSING_FINALIZER + "web"
+
+
+def routing(*finalizers: str, **metadata: Any) -> Obj:
+    return {"metadata": {"name": "lane", "namespace": "shop", "finalizers": list(finalizers)} | metadata, "spec": {}}
+
+
+def test_a_routing_that_is_replaced_stays_held_and_protected() -> None:
+    answer = keep_hold(update(routing(FINALIZER, HOLD, "theirs"), routing("theirs")), VIEW)
+    assert json_patch(routing("theirs"), list(answer.patch)) == routing("theirs", FINALIZER, HOLD)
+    assert answer.warnings == ("Rollout web keeps its hold of TrafficRouting lane until its release ends",)
+    bare = {"metadata": {"name": "lane"}, "spec": {}}
+    alone = keep_hold(update(routing(FINALIZER), bare), VIEW)
+    assert json_patch(bare, list(alone.patch))["metadata"]["finalizers"] == [FINALIZER]
+    assert alone.warnings == (), "nothing to tell: its routes are not in yet, or are going"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        update(routing(FINALIZER, HOLD), routing(FINALIZER)),
+        update(routing(FINALIZER, HOLD), routing(HOLD)),
+        update(routing(FINALIZER, HOLD), routing(), manager=CONTROLLERS),
+        update(routing(FINALIZER, HOLD), routing(deletionTimestamp="2026-01-01T00:00:00Z")),
+        update(routing("theirs"), routing()),
+    ],
+    ids=["let go by hand", "one of two", "ours", "going", "never held"],
+)
+def test_who_means_to_let_go_of_a_routing_may(request_: Obj) -> None:
+    assert keep_hold(request_, VIEW) == ALLOWED
 
 
 # -- routes
@@ -106,7 +139,7 @@ def test_no_write_of_a_users_ever_fails_or_waits_for_long_because_of_us() -> Non
     for webhook in mutating["webhooks"]:
         assert webhook["failurePolicy"] == "Ignore"
         assert webhook["sideEffects"] == "None", "dry runs are asked about too"
-    assert [webhook["timeoutSeconds"] for webhook in mutating["webhooks"]] == [5, 2, 2]
+    assert [webhook["timeoutSeconds"] for webhook in mutating["webhooks"]] == [5, 2, 2, 2]
 
 
 @pytest.fixture
