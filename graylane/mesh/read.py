@@ -1,14 +1,14 @@
 """API objects decoded into the nouns of `inputs`, narrowly: only what routing depends on.
 
 Pure. In: Kubernetes and Istio objects as the API gives them. Out: nouns, or None where an object plays no part.
-Odd values are read as absent, never raised: what is wrong with an object is `findings`' to say.
+Odd values are read as absent, never raised: what is wrong with an object is `findings`' to say. ServiceEntries and
+WorkloadEntries are `entries`' to read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import Any
 
 from graylane.chain import hosts
@@ -27,13 +27,11 @@ from graylane.mesh.inputs import (
     Resolution,
     Server,
     Service,
-    ServiceEntry,
     ServicePort,
     Sidecar,
     Source,
     Subset,
     VirtualService,
-    WorkloadEntry,
 )
 from graylane.mesh.numbers import natural
 from graylane.model.meta import (
@@ -56,7 +54,7 @@ AGE = "graylane.dev/as-old-as"
 SERVICE_NAME = "kubernetes.io/service-name"
 EXPORT_TO = "networking.istio.io/exportTo"
 
-_PROTOCOLS = {
+PROTOCOLS = {
     "http": Protocol.HTTP,
     "http_proxy": Protocol.HTTP,
     "http2": Protocol.HTTP2,
@@ -82,7 +80,7 @@ def protocol_of(port: Obj) -> Protocol:
         return Protocol.UDP
     told = str(port.get("appProtocol") or port.get("name") or "").lower()
     name = "grpc-web" if told.startswith("grpc-web") else told.split("-", 1)[0]
-    known = _PROTOCOLS.get(told) or _PROTOCOLS.get(name)
+    known = PROTOCOLS.get(told) or PROTOCOLS.get(name)
     if known is None:
         return Protocol.TCP if port.get("port") in _SERVER_SPEAKS_FIRST else Protocol.AUTO
     return known
@@ -200,7 +198,8 @@ def _source(obj: Obj, kind: str) -> Source:
     return Source(kind, namespace_of(obj), name_of(obj), generation_of(obj))
 
 
-def _config(obj: Obj, kind: str) -> dict[str, Any]:
+def config_of(obj: Obj, kind: str) -> dict[str, Any]:
+    """What every `Config` has, by its fields' names."""
     spec = obj.get("spec") or {}
     return {
         "source": _source(obj, kind),
@@ -211,7 +210,7 @@ def _config(obj: Obj, kind: str) -> dict[str, Any]:
 
 
 def virtual_service(obj: Obj, domain: str) -> VirtualService:
-    config = _config(obj, "VirtualService")
+    config = config_of(obj, "VirtualService")
     spec, namespace = config["spec"], namespace_of(obj)
     rules = spec.get("http") or ()
     return VirtualService(
@@ -234,7 +233,7 @@ def _of_routes(rules: Iterable[Any]) -> Iterable[Any]:
 
 
 def destination_rule(obj: Obj, domain: str) -> DestinationRule:
-    config = _config(obj, "DestinationRule")
+    config = config_of(obj, "DestinationRule")
     spec = config["spec"]
     return DestinationRule(
         **config,
@@ -249,7 +248,7 @@ def destination_rule(obj: Obj, domain: str) -> DestinationRule:
 
 
 def gateway(obj: Obj) -> Gateway:
-    config = _config(obj, "Gateway")
+    config = config_of(obj, "Gateway")
     spec = config["spec"]
     return Gateway(
         **config,
@@ -286,102 +285,8 @@ def _server_host(host: str, namespace: str) -> tuple[str, str]:
     return (namespace if space == "." else space), name
 
 
-_RESOLUTIONS = {each.value: each for each in Resolution}
-
-
-def service_entry(obj: Obj) -> ServiceEntry:
-    config = _config(obj, "ServiceEntry")
-    spec = config["spec"]
-    named = (str(host).lower() for host in spec.get("hosts") or ())
-    return ServiceEntry(**config, services=tuple(_entry_service(host, config) for host in dict.fromkeys(named)))
-
-
-def _entry_service(host: str, config: dict[str, Any]) -> Service:
-    spec, source = config["spec"], config["source"]
-    ports = [port for port in spec.get("ports") or () if port.get("number")]
-    found = _RESOLUTIONS.get(str(spec.get("resolution")), Resolution.NONE)
-    selector = dig(spec, "workloadSelector", "labels") or {}
-    listed = Endpoints(_entry_endpoints(host, found, ports, spec.get("endpoints") or ()))
-    return Service(
-        namespace=source.namespace,
-        name=host,
-        host=host,
-        ports=tuple(_entry_port(port) for port in ports),
-        addresses=tuple(address for each in spec.get("addresses") or () for address in addresses_of(str(each))),
-        selector=selector,
-        headless=False,
-        export_to=config["export_to"],
-        resolution=found,
-        entry=source,
-        listed=None if selector and found is Resolution.STATIC else listed,
-        subject_names=tuple(map(str, spec.get("subjectAltNames") or ())),
-    )
-
-
-_MOST_ADDRESSES = 256
-
-
-def addresses_of(written: str) -> tuple[str, ...]:
-    """An address, or all of a small network: a proxy that is asked by name knows each by its name. () for others."""
-    if hosts.is_address(written):
-        return (written,)
-    try:
-        network = ip_network(written, strict=False)
-    except ValueError:
-        return ()
-    return tuple(map(str, network)) if network.num_addresses <= _MOST_ADDRESSES else ()
-
-
-def workload_entry(obj: Obj) -> WorkloadEntry:
-    config = _config(obj, "WorkloadEntry")
-    spec = config["spec"]
-    return WorkloadEntry(
-        **config,
-        address=str(spec.get("address") or ""),
-        ports={str(name): natural(number) for name, number in (spec.get("ports") or {}).items()},
-        labels={str(name): str(value) for name, value in (spec.get("labels") or {}).items()},
-        weight=max(natural(spec.get("weight") or 1), 1),
-    )
-
-
-def _entry_port(port: Obj) -> ServicePort:
-    told = str(port.get("protocol") or "").lower()
-    number = natural(port["number"])
-    protocol = _PROTOCOLS.get(told) or protocol_of({"name": told, "port": number})
-    return ServicePort(str(port.get("name") or ""), number, protocol, natural(port.get("targetPort") or number), 0)
-
-
-def _entry_endpoints(
-    host: str, resolution: Resolution, ports: Iterable[Obj], written: Iterable[Obj]
-) -> tuple[Endpoint, ...]:
-    """What a name resolves to, where no endpoints are written, is found under the host itself."""
-    if resolution.is_dns and not written:
-        written = ({"address": host},)
-    return tuple(
-        Endpoint(
-            address=str(entry["address"]),
-            ports=tuple(sorted((str(port.get("name") or ""), _entry_number(port, entry)) for port in ports)),
-            labels=tuple(sorted((name, str(value)) for name, value in (entry.get("labels") or {}).items())),
-            pod="",
-            weight=max(natural(entry.get("weight") or 1), 1),
-        )
-        for entry in written
-        if _has_address(entry, resolution)
-    )
-
-
-def _has_address(entry: Obj, resolution: Resolution) -> bool:
-    """Envoy refuses a listed endpoint that is no IP address."""
-    address = str(entry.get("address") or "")
-    return bool(address) and (resolution.is_dns or hosts.is_address(address))
-
-
-def _entry_number(port: Obj, entry: Obj) -> int:
-    return natural((entry.get("ports") or {}).get(port.get("name")) or port.get("targetPort") or port["number"])
-
-
 def sidecar(obj: Obj) -> Sidecar:
-    config = _config(obj, "Sidecar")
+    config = config_of(obj, "Sidecar")
     spec = config["spec"]
     policy = spec.get("outboundTrafficPolicy")
     return Sidecar(
@@ -401,7 +306,7 @@ def _egress(entry: Obj) -> Egress:
 
 
 def envoy_filter(obj: Obj) -> EnvoyFilter:
-    config = _config(obj, "EnvoyFilter")
+    config = config_of(obj, "EnvoyFilter")
     spec = config["spec"]
     return EnvoyFilter(
         **config,

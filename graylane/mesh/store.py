@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from graylane.mesh import exports, read, selected
+from graylane.mesh import entries, exports, read, selected
 from graylane.mesh.credentials import credential
 from graylane.mesh.inputs import NO_ENDPOINTS, Config, Credential, Endpoints, Inputs, MeshConfig, Proxy, Service
 from graylane.mesh.memo import Table
@@ -57,9 +57,9 @@ READERS: Mapping[Kind, Callable[[Obj, str], Config]] = {
     VIRTUAL_SERVICE: read.virtual_service,
     DESTINATION_RULE: read.destination_rule,
     ENVOY_FILTER: lambda obj, domain: read.envoy_filter(obj),
-    SERVICE_ENTRY: lambda obj, domain: read.service_entry(obj),
+    SERVICE_ENTRY: lambda obj, domain: entries.service_entry(obj),
     SIDECAR: lambda obj, domain: read.sidecar(obj),
-    WORKLOAD_ENTRY: lambda obj, domain: read.workload_entry(obj),
+    WORKLOAD_ENTRY: lambda obj, domain: entries.workload_entry(obj),
 }
 
 
@@ -141,10 +141,10 @@ class Store:
 
     def _all_endpoints(self) -> Table[Key, Endpoints]:
         """Those of EndpointSlices, and those that are selected otherwise."""
-        entries: Any = self._configs[SERVICE_ENTRY].values()
+        listing: Any = self._configs[SERVICE_ENTRY].values()
         workloads: Any = self._configs[WORKLOAD_ENTRY].values()
         pods, services = self._pods.values(), self._services.values()
-        found = selected.by_key(entries, services, pods, workloads, self._endpoints)
+        found = selected.by_key(listing, services, pods, workloads, self._endpoints)
         known = self._selected
         self._selected = {
             key: kept if (kept := known.get(key, NO_ENDPOINTS)).each == each else Endpoints(each)

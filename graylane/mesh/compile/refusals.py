@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from graylane.chain import hosts
 from graylane.mesh.compile.gateways import bound, speech_of
 from graylane.mesh.compile.policy import every
+from graylane.mesh.entries import addresses_of
 from graylane.mesh.fields import SHAPES
 from graylane.mesh.findings import Finding, for_gateways, one_locality, unknown_fields
 from graylane.mesh.inputs import Config, DestinationRule, Gateway, Server, ServiceEntry, VirtualService, WorkloadEntry
-from graylane.mesh.read import addresses_of
 
 
 def refusals(config: Config) -> tuple[str, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from graylane.mesh import read
+from graylane.mesh import entries
 from graylane.mesh.compile.connections import tcp_targets
 from graylane.mesh.compile.directory import Client, Services
 from graylane.mesh.compile.joined import joined
 from graylane.mesh.compile.plan import Plan
-from graylane.mesh.compile.rules import RuleBook, merge
+from graylane.mesh.compile.rules import RuleBook
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig, Protocol
@@ -336,7 +336,7 @@ def test_of_entries_of_several_namespaces_the_nearest_is_meant_and_then_the_olde
         more = f"endpoints: [{{address: 10.0.0.{age}}}], exportTo: {scopes}"
         (obj,) = meshes.manifests(entry(name, f"ports: [{HTTP_PORT}], {more}"), namespace=namespace)
         made.insert(0, {**obj, "metadata": {**obj["metadata"], "creationTimestamp": f"2024-01-01T00:00:0{age}Z"}})
-    services = Services(joined(tuple(map(read.service_entry, made)), Memo()), RuleBook((), "istio-system", merge))
+    services = Services(joined(tuple(map(entries.service_entry, made)), Memo()), RuleBook((), "istio-system"))
     found = services.seen_from("shop", "out.example")
     assert found is not None
     assert found.entry is not None
@@ -346,9 +346,9 @@ def test_of_entries_of_several_namespaces_the_nearest_is_meant_and_then_the_olde
 def test_what_entries_make_together_stays_the_same_while_none_of_them_changes() -> None:
     port = "ports: [{number: 80, name: http, protocol: HTTP}]"
     texts = (entry("a", f"{port}, endpoints: [{{address: 10.0.0.1}}]"), entry("b", f"{port}, endpoints: []"))
-    entries = tuple(read.service_entry(each) for each in meshes.manifests(*texts, namespace="shop"))
+    both = tuple(entries.service_entry(each) for each in meshes.manifests(*texts, namespace="shop"))
     memo = Memo()
-    first = joined(entries, memo)
+    first = joined(both, memo)
     memo.turn()
-    other = read.service_entry(meshes.manifests(entry("c", port), namespace="other")[0])
-    assert joined((*entries, other), memo)[0] is first[0]
+    other = entries.service_entry(meshes.manifests(entry("c", port), namespace="other")[0])
+    assert joined((*both, other), memo)[0] is first[0]
