@@ -125,6 +125,8 @@ class Cluster:
 
     async def _start(self, progress: Progress, meanwhile: asyncio.TaskGroup) -> None:
         """Other processes, Lua's workers and Envoy, come up while this one goes on."""
+        if left := holding.count_left(self.config.data_dir):
+            progress(f"taking over the {left} processes that a killed cluster left running")
         self._stack.callback(holding.end_left, self.config.data_dir)  # what we may not come to take over
         secrets = _Secrets.of(self.config)
         network = await self._network(progress)

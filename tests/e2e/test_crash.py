@@ -83,9 +83,10 @@ async def crash(up: Up, when: str) -> None:
     assert not any(name.endswith("-base") for _, name, _ in missing), f"{when}: lost {missing}"
     assert restarts(up) == {0}, when
     assert len(served(up.curl())) == 2, when
-    wanted = {each["containerID"] for each in containers(up) if "running" in each["state"]}
+    now = up.held()
+    wanted = {each["containerID"] for each in containers(up) if "running" in each["state"]}  # those left after `now`
     kept = {id: pid for id, pid in held.items() if id in wanted or id.startswith("envoy")}
-    assert kept.items() <= up.held().items(), when
+    assert kept.items() <= now.items(), when
 
 
 async def crash_under_load(up: Up, changed: Path) -> None:
@@ -110,7 +111,7 @@ async def crash_under_load(up: Up, changed: Path) -> None:
     up.shell("graylane verify --header my-request-id=canary")  # the ledger of requests is read on
 
 
-async def test_ctrl_c_stops_everything_and_keeps_the_objects(up: Up) -> None:
+async def test_ctrl_c_and_down_leave_no_process_and_keep_the_objects(up: Up) -> None:
     up.start("-f", str(examples()))
     await eventually(lambda: len(served(up.curl())) == 2, 30, "the gateway answers")
     before, processes = uids(up), up.descendants()
@@ -121,6 +122,11 @@ async def test_ctrl_c_stops_everything_and_keeps_the_objects(up: Up) -> None:
     up.start()
     assert before - uids(up) == set()
     await eventually(lambda: len(served(up.curl())) == 2, 30, "the gateway answers again")
+    processes = up.descendants()
+    up.kill()
+    down = run(*GRAYLANE, "down", "--data", str(up.data))
+    assert down.stdout == f"ended the 3 processes that a killed cluster left running in {up.data}\n"
+    assert alive(processes) == []
 
 
 async def test_detached_clusters_are_found_told_and_taken_down(up: Up) -> None:

@@ -145,8 +145,7 @@ async def test_what_ended_meanwhile_is_told_with_its_code_and_its_time(rig: Rig,
         assert (state["exitCode"], state["reason"], status_of(pod)["restartCount"]) == (3, "Error", 0)
         assert ended <= datetime.fromisoformat(state["finishedAt"]) <= datetime.now(UTC)
         assert await rig.log("job") == "done\n"
-        pod = await rig.ready("again")
-        assert status_of(pod)["restartCount"] == 1
+        pod = await rig.when("again", lambda pod: status_of(pod)["restartCount"] == 1 and is_true(pod, "Ready"))
         assert dig(status_of(pod), "lastState", "terminated", "exitCode") == 4
 
 
@@ -166,10 +165,9 @@ async def test_what_was_deleted_meanwhile_goes_and_what_was_being_stopped_keeps_
         await eventually(told)
     await rig.client.delete(POD, "forced", "default", grace_seconds=0)
     await rig.client.delete(POD, "deleted", "default")
-    assert len(held(rig)) == 3
     async with node(rig):
         await rig.gone("stopping", 30)
-        assert time.monotonic() - began > 3
+        assert time.monotonic() - began > 2.5  # 4 s, of which the deletion's time may take one
         await rig.gone("deleted", 30)
         assert held(rig) == {}
         assert [reason for reason, _ in await rig.events("stopping")].count("Killing") == 1

@@ -330,6 +330,12 @@ def end_left(data_dir: Path) -> int:
     return sum(end(each) or 0 for each in sorted((data_dir / "processes").glob("*/")))
 
 
+def count_left(data_dir: Path) -> int:
+    """How many processes of a cluster that was killed go on."""
+    found = [look(each) for each in sorted((data_dir / "processes").glob("*/"))]
+    return sum(not held["gone"] for each in found if each is not None for held in each["held"])
+
+
 def setting_of(directory: Path) -> str:
     """For which setting something is held there that goes on; "" when nothing does."""
     found = look(directory)

@@ -219,13 +219,13 @@ async def test_what_is_held_for_another_setting_or_by_another_version_is_ended(
 
 async def test_two_cannot_claim_one_holder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process, (_, held) = parent(tmp_path, "exec sleep 600")
-    monkeypatch.setattr(holding, "_ANSWER_WITHIN", 0.2)
-    with pytest.raises(UserError, match="another one's"):
-        ProcessTable(tmp_path).open()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(holding, "_ANSWER_WITHIN", 0.2)
+        with pytest.raises(UserError, match="another one's"):
+            ProcessTable(tmp_path).open()
     assert await asyncio.to_thread(holding.end, tmp_path) is None
     os.kill(held, 0)
     kill(process)
-    monkeypatch.undo()
     async with taken_over(tmp_path) as (_, found):
         assert [each.pid for each in found] == [held]
 
@@ -239,7 +239,7 @@ async def test_a_stop_that_was_under_way_is_brought_to_its_end(tmp_path: Path) -
     await asyncio.sleep(0)
     abandon(table)
     stopping.cancel()
-    await gone(deaf.pid)
+    await eventually(lambda: all(each["gone"] for each in looked(tmp_path)))
     async with taken_over(tmp_path) as (_, (found,)):
         assert (found.stopping, found.exited.result()) == (True, Exit(137, 9))
 
