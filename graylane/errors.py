@@ -9,7 +9,8 @@ Pure. In: what went wrong. Out: exceptions; `ApiError` also converts to and from
         ├── NotAcceptable 406  AlreadyExists 409  Conflict 409 (retry now)  Gone 410 (list again)
         ├── TooLarge 413  UnsupportedMediaType 415  Invalid 422 (user, with the field path)
         └── TooManyRequests 429  InternalError 500  NotImplementedByServer 501  Unavailable 503
-            (Unreachable: there was no answer)  Timeout 504          (all of these: retry later)
+            (Unreachable: there was no answer; Untrusted: not from whom we trust)
+            Timeout 504                                              (all of these: retry later)
 """
 
 from __future__ import annotations
@@ -135,6 +136,10 @@ class Unavailable(ApiError):
 
 class Unreachable(Unavailable):
     """Nobody answered at all."""
+
+
+class Untrusted(Unreachable):
+    """Somebody did, whose certificate is not one of those that we were told to trust."""
 
 
 class Timeout(ApiError):

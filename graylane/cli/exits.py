@@ -35,6 +35,7 @@ from graylane.errors import (
     Unauthorized,
     Unavailable,
     Unreachable,
+    Untrusted,
     UserError,
 )
 
@@ -106,6 +107,7 @@ def code_of(error: GraylaneError) -> int:
 
 _WHAT_TO_DO = (
     (Unauthorized, ": the server does not accept the kubeconfig's credentials"),
+    (Untrusted, "; correct the kubeconfig's certificate-authority, or write the kubeconfig anew"),
     (Unreachable, "; start it (`graylane up`), or name another cluster with --kubeconfig or --context"),
 )
 

@@ -113,8 +113,11 @@ def _resolve(kubeconfig: _Kubeconfig, context_name: str | None) -> ApiConfig:
     context = kubeconfig.entry("contexts", "context", name).body
     cluster = kubeconfig.entry("clusters", "cluster", str(context.get("cluster")))
     user = _user(kubeconfig, str(context.get("user") or ""))
+    server = str(cluster.body.get("server", "")).rstrip("/")
+    if not server.startswith(("https://", "http://")):
+        raise UserError(f"kubeconfig {cluster.path}: server {server!r} is no URL; write e.g. https://127.0.0.1:6443")
     return ApiConfig(
-        server=str(cluster.body.get("server", "")).rstrip("/"),
+        server=server,
         token=user.body.get("token"),
         token_file=user.path.parent / user.body["tokenFile"] if user.body.get("tokenFile") else None,
         ca_data=cluster.pem("certificate-authority"),

@@ -20,7 +20,7 @@ import orjson
 from graylane.client import wire
 from graylane.client.config import ApiConfig
 from graylane.client.wire import ObjectList, Request, Selection, Target, WatchEvent
-from graylane.errors import Unreachable
+from graylane.errors import Unreachable, Untrusted, UserError
 from graylane.model.kinds import Kind
 from graylane.model.meta import Obj
 from graylane.model.patches import PatchType
@@ -179,6 +179,8 @@ class ApiClient:
                     raise wire.decode_error(await response.read(), response.status)
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            if isinstance(error, aiohttp.ClientConnectorCertificateError):
+                raise Untrusted(f"{self.config.server}: {_distrust(error)}") from error
             raise Unreachable(
                 f"{self.config.server} did not answer {request.method} {request.path}: {_why(error)}"
             ) from error
@@ -210,19 +212,33 @@ async def _next_line(response: aiohttp.ClientResponse, idle_seconds: float | Non
 
 def _why(error: Exception) -> str:
     """The cause in the words of whoever runs the network, without the library's own objects."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"its certificate is not trusted: {error.certificate_error}"
     if isinstance(error, aiohttp.ClientConnectorError):
         cause = error.os_error
-        return os.strerror(cause.errno) if isinstance(cause, ConnectionError) and cause.errno else str(cause)
+        if isinstance(cause, ConnectionError) and cause.errno:
+            return os.strerror(cause.errno)
+        return cause.strerror or str(cause)
     if isinstance(error, TimeoutError):
         return "it took too long"
     return str(error) or type(error).__name__
 
 
+def _distrust(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    return f"its certificate is not trusted: {getattr(cause, 'verify_message', '') or cause}"
+
+
 def _ssl_context(config: ApiConfig) -> ssl.SSLContext | bool:
+    """Raises `UserError` for what is no certificate, or no key of it."""
     if not config.server.startswith("https"):
         return True
+    try:
+        return _trusting(config)
+    except (ssl.SSLError, ValueError) as error:
+        wrong = "client certificate or its key" if config.client_cert else "certificate authority"
+        raise UserError(f"{config.server}: the kubeconfig's {wrong} cannot be used: {error}") from error
+
+
+def _trusting(config: ApiConfig) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=config.ca_data.decode() if config.ca_data else None)
     if config.insecure:
         context.check_hostname = False

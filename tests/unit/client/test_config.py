@@ -83,3 +83,10 @@ def test_when_no_named_file_exists_all_are_told(tmp_path: Path, monkeypatch: pyt
 def test_a_certificate_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"client-certificate cannot be read: .*absent\.crt"):
         load_kubeconfig(write(tmp_path / "config", **{"client-certificate": "absent.crt"}))
+
+
+def test_a_server_that_is_no_url_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "config", token="t")
+    path.write_text(path.read_text().replace("https://127.0.0.1:6443/", "somewhere"))
+    with pytest.raises(UserError, match="config: server 'somewhere' is no URL"):
+        load_kubeconfig(path)
