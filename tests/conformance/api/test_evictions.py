@@ -113,3 +113,8 @@ async def test_an_eviction_names_its_pod(api: Rig, ns: str) -> None:
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "z", "namespace": ns}}
     answer = await api.call("POST", f"/api/v1/namespaces/{ns}/pods/a/eviction", body)
     assert (answer.status, answer.message) == (400, "name in URL does not match name in Eviction object")
+
+
+async def test_a_used_up_budget_names_no_time_to_try_again(api: Rig, ns: str) -> None:
+    await protected(api, ns, allowed=0)
+    assert "retryAfterSeconds" not in (await evict(api, ns)).json["details"]
