@@ -72,6 +72,7 @@ class Shop:
         delegate: str = "",
         only: str = "",
         subset: str = "",
+        path: str = "",
     ) -> None:
         action: Obj = {"delegate": {"name": delegate}} if delegate else {"route": [{"destination": {"host": to}}]}
         if subset:
@@ -79,6 +80,8 @@ class Shop:
         http = [{**action, "headers": {"response": {"set": {"x-mark": mark}}}}]
         if only:
             http[0]["match"] = [{"gateways": [only]}]
+        if path:
+            http[0]["match"] = [{"uri": {"prefix": path}}]
         self.put(VIRTUAL_SERVICE, name, {"hosts": list(hosts), "gateways": ["mesh", "gw"], "http": http})
 
     def compiled(self) -> Compiled:
@@ -100,6 +103,38 @@ def test_the_hosts_a_rule_is_not_about_stay_the_same() -> None:
         old, new = virtual_hosts(before, table), virtual_hosts(after, table)
         assert len(new) >= len(NAMES)
         assert [name for name in old if new[name] is not old[name]] == [name for name in old if name.startswith("b.")]
+
+
+def test_of_many_rules_for_one_host_at_a_gateway_those_that_stay_are_not_made_again() -> None:
+    shop = Shop()
+    for number in range(100):
+        shop.rule(f"r{number}", ("shop.example",), "1", to=NAMES[number % 4], path=f"/{number}")
+    before = shop.compiled().plan
+    shop.rule("r7", ("shop.example",), "2", to="b", path="/7")
+    after = shop.compiled().plan
+    (table,) = (name for name in before.tables if not name.startswith("http_proxy"))
+    old, new = (virtual_hosts(each, table)["shop.example:80"].routes for each in (before, after))
+    assert [(route.source or route).name for route in new if route not in old] == ["r7"]
+    assert sum(one is two for one, two in zip(old, new, strict=True)) == 99
+
+
+def test_what_leads_to_no_service_that_a_destination_rule_is_about_stays_the_same() -> None:
+    shop = Shop()
+    for name in NAMES:
+        shop.rule(name, (name,), "1", to=name)
+        shop.put(DESTINATION_RULE, name, {"host": name, "subsets": [{"name": "v1", "labels": {"v": "1"}}]})
+    shop.rule("into-b", ("elsewhere.example",), "1", to="b")
+    before = shop.compiled()
+    shop.put(DESTINATION_RULE, "b", {"host": "b", "subsets": [{"name": "v2", "labels": {"v": "2"}}]})
+    after = shop.compiled()
+    for name, spec in after.plan.clusters.items():
+        assert (spec is before.plan.clusters.get(name)) is ("b.default" not in name), name
+    for table in before.plan.tables:
+        old, new = virtual_hosts(before.plan, table), virtual_hosts(after.plan, table)
+        moved = {name for name in old if new[name] is not old[name]}
+        assert all(name.startswith(("b.", "b:", "elsewhere.")) for name in moved), moved
+    kept, made = before.snapshot.of(Type.ENDPOINTS), after.snapshot.of(Type.ENDPOINTS)
+    assert all(made[name] is each for name, each in kept.items() if "b.default" not in name)
 
 
 def followed(shop: Shop, draw: random.Random, mark: str) -> None:
