@@ -15,6 +15,7 @@ from graylane.cli.datadir import DataDir, Running, default_data
 from graylane.cli.ports import free_port, listening_inodes, require_free
 from graylane.cli.processes import Process
 from graylane.errors import UserError
+from graylane.testing.places import own_node
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -43,7 +44,8 @@ def test_a_taken_port_is_told_with_its_process_and_the_way_out() -> None:
 
 
 def test_a_free_port_is_free() -> None:
-    require_free("127.0.0.1", free_port("127.0.0.1"), "--api-port")
+    address = own_node()
+    require_free(address, free_port(address), "--api-port")
 
 
 def test_a_process_is_known_by_number_and_start_time() -> None:

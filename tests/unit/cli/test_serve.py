@@ -25,6 +25,7 @@ from graylane.cli.exits import Exit, StartFailed
 from graylane.cli.ports import NODE_PORTS, free_port
 from graylane.cli.up import UpOptions
 from graylane.errors import GraylaneError, UserError
+from graylane.testing.places import own_node
 from graylane.testing.waiting import eventually
 
 
@@ -71,7 +72,7 @@ def _config(
 
 
 def options(tmp_path: Path) -> UpOptions:
-    return UpOptions(tmp_path, (), 0, 0, "127.0.0.1", None, "loopback")
+    return UpOptions(tmp_path, (), 0, 0, own_node(), None, "loopback")
 
 
 async def serving(tmp_path: Path, lifeline: int | None = None) -> tuple[asyncio.Task[None], io.StringIO]:

