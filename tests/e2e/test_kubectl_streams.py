@@ -517,6 +517,7 @@ async def test_with_a_killed_graylane_every_command_ends(tmp_path: Path) -> None
         pids = [int(word) for word in (await process.stdout.readline()).split()]
     finally:
         await asyncio.to_thread(up.kill)
+        await asyncio.to_thread(up.end)  # of the pod, which goes on
     for pid in pids:
         await ended(pid)
     await process.communicate()

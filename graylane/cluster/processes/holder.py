@@ -5,7 +5,7 @@ itself, as a line that we have read is lost when we are killed. Run by `table.py
 session of its own: a few megabytes, of the kind that container runtimes have beside every container.
 
     whoever claimed it is gone     held processes go on; guarded groups (what `kubectl exec` started) are killed
-    nobody claims it for so long   all are killed, and it ends
+    nobody claims it for so long   all are killed, and it ends; at once where its directory was deleted
     asked to end                   the same at once
 """
 
@@ -30,6 +30,7 @@ from graylane.cluster.processes.wire import SOCKET, VERSION, Incoming, Message, 
 
 _LOOK_EVERY = 0.02  # a group's end sends no event
 _ALIVE_EVERY = 0.2  # nor does a claimant's, where there are no pidfds
+_FOUND_EVERY = 1.0  # whether somebody could still find us
 _MOST_UNREAD = 4 << 20  # bytes that a claimant may leave unread of what it listens to
 
 
@@ -117,7 +118,7 @@ class Holder:
         now = time.monotonic()
         due = [held.stop_by for held in self._held.values() if held.stop_by is not None and not held.gone]
         due += [now + _LOOK_EVERY for held in self._held.values() if held.lingers]
-        due += [self._until] if self._until is not None else []
+        due += [min(self._until, now + _FOUND_EVERY)] if self._until is not None else []
         if self._claimant is not None and self._claimant.pidfd < 0:
             due.append(now + _ALIVE_EVERY)
         return max(min(due) - now, 0) if due else None
@@ -130,7 +131,7 @@ class Holder:
                 self._leave(held)
         if (claimant := self._claimant) is not None and claimant.pidfd < 0 and not _alive(claimant.pid):
             self._died(claimant)
-        if self._until is not None and time.monotonic() >= self._until:
+        if self._until is not None and (time.monotonic() >= self._until or not os.path.exists(SOCKET)):
             self._over = True
 
     # -- who comes and goes
@@ -346,7 +347,7 @@ class Holder:
                 held.bury() if held.exit is None else held.leave()
         if self._last:
             with contextlib.suppress(OSError):
-                subprocess.run(self._last, stdin=subprocess.DEVNULL, check=False)
+                subprocess.run(self._last, cwd="/", stdin=subprocess.DEVNULL, check=False)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
 

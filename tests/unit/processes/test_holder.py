@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -155,6 +156,14 @@ async def test_without_anybody_who_claims_it_all_ends(tmp_path: Path) -> None:
     await gone(held)
     await gone(holder)
     assert not (tmp_path / wire.SOCKET).exists()
+
+
+async def test_where_the_directory_was_deleted_nobody_is_waited_for(tmp_path: Path) -> None:
+    process, (holder, held) = parent(tmp_path / "data", "exec sleep 600")
+    kill(process)
+    shutil.rmtree(tmp_path / "data")
+    await gone(held)
+    await gone(holder)
 
 
 async def test_what_only_served_a_client_ends_with_us(tmp_path: Path) -> None:
