@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,9 +99,7 @@ async def crash_under_load(up: Up, changed: Path) -> None:
             up.kill_at(progress)
             assert up.held() == held
         up.start("-f", str(changed))
-        back = time.monotonic()
         await eventually(lambda: "changed" in up.curl("Host: changed.example"), 30, "what it came back with is live")
-        assert time.monotonic() - back < 5  # some hundredths; this is for a busy machine
     wrong = [each for each in load.answers if each[1] != 200 or served(each[2]) != [("base", "canary")[each[0]]] * 2]
     assert wrong == [], f"{len(wrong)} of {len(load.answers)}"
     assert up.held() == held

@@ -160,13 +160,13 @@ async def test_an_envoy_that_is_left_goes_on_and_one_of_another_bootstrap_does_n
     assert (envoys(rig), status_of(pod)["restartCount"]) == ([pid], 0)
     assert dig(status_of(pod), "state", "running", "startedAt") == started
     os.kill(pid, signal.SIGKILL)  # its end is noticed as that of one we started
-    await eventually(lambda: envoys(rig) not in ([], [pid]), 15)
+    await eventually(lambda: envoys(rig) not in ([], [pid]))
     await second.wait_ready()
     (pid,) = envoys(rig)
     await abandon(second)
     third = supervise(rig, xds_port + 1)
     await third.start()
-    await eventually(lambda: envoys(rig) not in ([], [pid]), 15)
+    await eventually(lambda: envoys(rig) not in ([], [pid]))
     await third.stop()
     assert envoys(rig) == []
 

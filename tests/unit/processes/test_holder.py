@@ -75,7 +75,7 @@ def shell(script: str) -> Launch:
 
 async def gone(pid: int) -> None:
     """Waits for it; a zombie whom nobody has buried yet has ended."""
-    await eventually(lambda: sessions.stat(pid) is None, 10, f"process {pid} is gone")
+    await eventually(lambda: sessions.stat(pid) is None, 30, f"process {pid} is gone")
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -190,11 +190,11 @@ async def test_a_holder_that_is_killed_ends_what_it_held_and_is_replaced(tmp_pat
         (grandchild,) = map(int, texts(log))
         assert table._link is not None
         os.kill(table._link.pid, signal.SIGKILL)
-        assert await asyncio.wait_for(held.exited, 10) == Exit(137, 9)
+        assert await asyncio.wait_for(held.exited, 30) == Exit(137, 9)
         await gone(held.pid)
         await gone(grandchild)
         again = hold(table, tmp_path, "b", "exit 4")
-        assert await asyncio.wait_for(again.exited, 10) == Exit(4)
+        assert await asyncio.wait_for(again.exited, 30) == Exit(4)
 
 
 async def test_when_both_are_killed_the_next_start_sweeps(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ async def test_input_and_output_of_what_is_held_after_a_hand_over(tmp_path: Path
         await found.inlet.feed(b"two\n")
         await eventually(lambda: bytes(heard) == b"two\n")
         await found.inlet.end()
-        assert await asyncio.wait_for(found.exited, 10) == Exit(0)
+        assert await asyncio.wait_for(found.exited, 30) == Exit(0)
     assert texts(tmp_path / "cat.log") == ["one", "two"]
 
 
