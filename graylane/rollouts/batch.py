@@ -56,7 +56,7 @@ def record(facts: Facts, due: datetime | None) -> Iterator[Effect]:
     if not WORLD[facts.release.stage].canary or facts.stable is None:
         return
     if facts.batch is None:
-        if facts.release.stage in HOLDING or facts.canaries:
+        if (facts.release.stage in HOLDING and not facts.frozen()) or facts.canaries:
             yield Create(BATCH_RELEASE, _build(facts))
     elif facts.batch.ours and not facts.batch.deleting:
         yield from _put_right(facts, facts.batch.obj, due)

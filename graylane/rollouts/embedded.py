@@ -92,7 +92,7 @@ def _strategy(facts: Facts) -> Obj:
     """The step's, once its pods can bear it; less than now can always be borne."""
     lane, wanted = facts.lane, facts.step.strategy
     assert lane is not None
-    if wanted is None or lane.strategy is None:
+    if wanted is None or lane.strategy is None or (lane.held and facts.frozen()):
         return lane.strategy or {}
     if facts.canary_serves() or not lane.held or _is_less(wanted, lane.strategy):
         return wanted

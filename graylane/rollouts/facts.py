@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from graylane.model.meta import Obj
 from graylane.model.rollout import Rollout, Step, StepState
 from graylane.rollouts.parts import Batch, Canary, Lane, RevisionSet, Services, Stable
-from graylane.rollouts.release import ROLLED_BACK, Release, Stage
+from graylane.rollouts.release import HOLDING, ROLLED_BACK, Release, Stage
 from graylane.rollouts.replicas import step_replicas, tolerated
 
 
@@ -80,6 +80,10 @@ class Facts:
 
     def pause_requested(self) -> bool:
         return self.rollout.paused
+
+    def frozen(self) -> bool:
+        """A paused release finishes the pods that are on their way; nothing new begins, and no route moves."""
+        return self.rollout.paused and self.release.stage in HOLDING
 
     def resumed(self) -> bool:
         return not self.rollout.paused

@@ -60,7 +60,7 @@ def lane_wanted(facts: Facts) -> bool:
         return False
     if facts.listed < 1 or (facts.rollout.embedded and not _shares(facts)):
         return False
-    return lane.held or facts.canary_serves()
+    return lane.held or (facts.canary_serves() and not facts.frozen())
 
 
 def _shares(facts: Facts) -> bool:
@@ -195,7 +195,7 @@ def _grow(facts: Facts) -> Iterator[Effect]:
         return
     if canary is None:
         owner = batch.owner(facts)
-        if facts.target > 0 and owner:
+        if facts.target > 0 and owner and not facts.frozen():
             yield Create(DEPLOYMENT, canaries.build(stable.obj, rollout, facts.free_name, facts.target, owner))
         return
     patch = canaries.correction(canary.obj, facts.target)

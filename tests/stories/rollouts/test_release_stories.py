@@ -116,13 +116,13 @@ def test_pause_holds_a_release_but_not_its_rollback() -> None:
         """
         what happens ‖ what is seen
         pause        ‖ Healthy 1 Completed | canary none | lane off | stable v1
-        image v2     ‖ Progressing 1 StepUpgrade | canary 1×v2 | lane on | stable v1 paused
+        image v2     ‖ Progressing 1 StepUpgrade | canary none | lane off | stable v1 paused
         resume       ‖ Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused
         pause        ‖ Progressing 1 StepPaused | canary 1×v2 | lane on | stable v1 paused
         approve      ‖ Progressing 1 StepReady | canary 1×v2 | lane on | stable v1 paused
         resume       ‖ Healthy 1 Completed | canary none | lane off | stable v2
         pause        ‖ Healthy 1 Completed | canary none | lane off | stable v2
-        image v3     ‖ Progressing 1 StepUpgrade | canary 1×v3 | lane on | stable v2 paused
+        image v3     ‖ Progressing 1 StepUpgrade | canary none | lane off | stable v2 paused
         back to v2   ‖ Healthy 1 Completed | canary none | lane off | stable v2
         """,
         {

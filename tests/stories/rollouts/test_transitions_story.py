@@ -20,6 +20,7 @@ from graylane.model.kinds import (
 )
 from graylane.model.meta import Key, dig, name_of
 from graylane.testing.release_stage import NAMESPACE, ReleaseStage
+from graylane.testing.releases import BROKEN
 
 HALF = ({"replicas": "50%", "pause": {}},)
 THREE = ({"replicas": 1, "pause": {}}, {"replicas": 2, "pause": {}}, {"replicas": 3, "pause": {}})
@@ -33,6 +34,28 @@ def paused(replicas: int = 1, steps: tuple[dict[str, object], ...] = ({"replicas
 def scaled(stage: ReleaseStage, replicas: int) -> ReleaseStage:
     """As a person, or a HorizontalPodAutoscaler, does it."""
     return stage.edit_deployment({"spec": {"replicas": replicas}}).settle()
+
+
+# -- paused by spec.strategy.paused
+
+
+def test_a_pause_lets_pods_come_up_and_moves_no_route() -> None:
+    """As with OpenKruise, whose manager finishes the batch that is on its way and looks at nothing else."""
+    stage = ReleaseStage().begin().push(BROKEN).settle().edit({"strategy": {"paused": True}}).settle()
+    for pod in stage.world.list(POD, NAMESPACE):
+        status = {"conditions": [{"type": "Ready", "status": "True"}]}
+        stage.world.patch(POD, NAMESPACE, name_of(pod), {"status": status}, "status")
+    assert stage.settle().row() == f"Progressing 1 StepUpgrade | canary 1×{BROKEN} | lane off | stable v1 paused"
+    stage.edit({"strategy": {"paused": False}}).settle()
+    assert stage.row() == f"Progressing 1 StepPaused | canary 1×{BROKEN} | lane on | stable v1 paused"
+
+
+def test_a_newer_version_waits_for_the_end_of_a_pause_behind_the_one_that_serves() -> None:
+    stage = paused().edit({"strategy": {"paused": True}}).settle().push("v3").settle()
+    assert stage.row() == "Progressing 1 StepUpgrade | canary 1×v2 | lane on | stable v1 paused"
+    stage.edit({"strategy": {"paused": False}}).settle()
+    assert stage.row() == "Progressing 1 StepPaused | canary 1×v3 | lane on | stable v1 paused"
+    assert stage.harms == []
 
 
 # -- scale
