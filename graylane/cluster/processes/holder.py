@@ -26,54 +26,13 @@ from typing import Any
 
 from graylane.cluster.processes import sessions
 from graylane.cluster.processes.held import Held
-from graylane.cluster.processes.wire import SOCKET, VERSION, Incoming, Message, encode
+from graylane.cluster.processes.visitor import Visitor, close
+from graylane.cluster.processes.wire import SOCKET, VERSION, Message
 
 _LOOK_EVERY = 0.02  # a group's end sends no event
 _ALIVE_EVERY = 0.2  # nor does a claimant's, where there are no pidfds
 _FOUND_EVERY = 1.0  # whether somebody could still find us
 _MOST_UNREAD = 4 << 20  # bytes that a claimant may leave unread of what it listens to
-
-
-class Visitor:
-    """One connection. What it does not read yet is kept for it."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        self.connection = connection
-        self.incoming = Incoming(connection)
-        self.pid = 0
-        self.pidfd = -1
-        self.unread = 0
-        self._unsent: deque[tuple[bytes, tuple[int, ...]]] = deque()
-
-    def tell(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
-        data = encode(message | {"fds": len(descriptors)})
-        self._unsent.append((data, tuple(os.dup(each) for each in descriptors)))
-        self.unread += len(data)
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what the other side takes; its end is noticed where we read."""
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            while self._unsent:
-                data, descriptors = self._unsent[0]
-                sent = socket.send_fds(self.connection, [data], descriptors)
-                self._unsent.popleft()
-                _close(descriptors)
-                self.unread -= sent
-                if data[sent:]:
-                    self._unsent.appendleft((data[sent:], ()))
-
-    @property
-    def waits(self) -> bool:
-        return bool(self._unsent)
-
-    def close(self) -> None:
-        for _, descriptors in self._unsent:
-            _close(descriptors)
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-        self.incoming.close()
 
 
 class Holder:
@@ -232,7 +191,7 @@ class Holder:
                 self._last = self._last if message["last"] else []
                 self._over = True
             case "keep" if visitor is self._claimant:
-                _close(self._kept)
+                close(self._kept)
                 self._kept = tuple(descriptors)
             case what if visitor is self._claimant:
                 self._command(visitor, what, message)
@@ -403,11 +362,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _close(descriptors: tuple[int, ...]) -> None:
-    for each in descriptors:
-        os.close(each)
 
 
 def main(first: str, patience: str) -> None:
