@@ -41,7 +41,7 @@ test: setup-dev
 nightly: setup-dev
 	@GRAYLANE_REALITY_CASES=510 GRAYLANE_REALITY_SEED=$${GRAYLANE_REALITY_SEED:-$$(date +%Y%m%d)000} $(BIN)/pytest tests/e2e/test_reality.py
 	@GRAYLANE_EDITS=500 $(BIN)/pytest -q -s tests/e2e/test_mesh_changes.py
-	@GRAYLANE_SEARCH=1 GRAYLANE_FAULT_SEEDS=50 GRAYLANE_FUZZ_SEED=0 GRAYLANE_FUZZ_REQUESTS=100000 $(BIN)/pytest -q -n 2 tests/properties
+	@GRAYLANE_SEARCH=1 GRAYLANE_FAULT_SEEDS=50 GRAYLANE_FUZZ_SEED=0 GRAYLANE_FUZZ_REQUESTS=100000 $(BIN)/pytest -q -n 2 tests/properties tests/stories/rollouts/test_recorded_takeover_story.py
 	@GRAYLANE_WALKS=200 GRAYLANE_WALK_REQUESTS=100000 $(BIN)/pytest -q -s tests/e2e/test_traffic_walks.py
 
 check: setup-dev
