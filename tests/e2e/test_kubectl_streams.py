@@ -196,7 +196,7 @@ async def test_output_that_nobody_reads_makes_the_command_wait(kubectl: Kubectl,
     count = 1000
     while piece := await process.stdout.read(1 << 20):
         count += len(piece)
-    assert count == 100_000_000
+    assert count == 100_000_000, (await process.stderr.read() if process.stderr else b"")[-2000:]
     assert mark.exists()
 
 
