@@ -7,6 +7,7 @@ process: no event loop, no threads, the standard library alone.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -83,10 +84,11 @@ class Held:
         return bool(data)
 
     def drain(self) -> None:
-        """Read all there is."""
+        """Read all there is, but not for as long as somebody writes who has left the group."""
         for descriptor in self.outputs:
-            while self.read(descriptor):
-                pass
+            for _ in range(_pieces(descriptor)):
+                if not self.read(descriptor):
+                    break
 
     def end_input(self) -> None:
         if self.feeding is not None and not self.terminal:
@@ -178,6 +180,14 @@ def _ends(stdin: bool, terminal: bool) -> tuple[tuple[int, int, int], dict[int, 
     for descriptor in (out, err):
         os.set_blocking(descriptor, False)
     return (source, stdout, stderr), {out: "stdout", err: "stderr"}, feeding
+
+
+def _pieces(descriptor: int) -> int:
+    """How often it is read until nothing is left of what was in it before; a terminal gives 4 KiB at once."""
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // _PIECE + 1
+    except (AttributeError, OSError):  # AttributeError: not on macOS
+        return 32
 
 
 def _started(wanted: Message, theirs: tuple[int, int, int], prepare: Callable[[], None]) -> subprocess.Popen[bytes]:

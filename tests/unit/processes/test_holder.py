@@ -208,6 +208,13 @@ async def test_when_both_are_killed_the_next_start_sweeps(tmp_path: Path) -> Non
         await gone(held)
 
 
+async def test_who_left_the_group_and_writes_on_does_not_keep_the_holder_busy(tmp_path: Path) -> None:
+    async with taken_over(tmp_path) as (table, _):
+        held = hold(table, tmp_path, "a", "setsid yes & sleep 0.5")
+        assert await asyncio.wait_for(held.exited, 10) == Exit(0)
+        await asyncio.wait_for(held.gone, 10)
+
+
 async def test_what_is_held_for_another_setting_or_by_another_version_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
