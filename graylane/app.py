@@ -160,10 +160,13 @@ class Cluster:
 
     async def _network(self, progress: Progress) -> Keeper | None:
         """First, for it fails where it may not be made, and last to go: Envoy and pods are in it."""
+        pods = kubelets.holder_of(self.config.data_dir)
         if (network := self.config.own_network) is None:
+            if holding.look(pods) is None:
+                holding.clear_up(pods)
             return None
         progress("making the pods' network")
-        going_on = holding.setting_of(kubelets.holder_of(self.config.data_dir)) == str(network.pods)
+        going_on = holding.setting_of(pods) == str(network.pods)
         if not going_on:  # Envoy would go on listening in the networks that are removed now
             holding.end(running.holder_of(self.config.data_dir))
         keeper = await Keeper.start(network, going_on=going_on)

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import graylane
 from graylane.cluster.processes import holder
 from graylane.cluster.processes.child import Exit, Launch, words_of
-from graylane.cluster.processes.records import await_end
+from graylane.cluster.processes.records import Records, await_end
 from graylane.cluster.processes.stdio import Inlet, Output
 from graylane.cluster.processes.wire import VERSION, Incoming, Message, connect, encode
 from graylane.errors import GraylaneError, UserError
@@ -30,6 +31,7 @@ from graylane.errors import GraylaneError, UserError
 _LOG = logging.getLogger(__name__)
 PATIENCE_SECONDS = 300.0
 _ANSWER_WITHIN = 30.0
+_LAST = "last"
 
 
 class HolderLost(GraylaneError, OSError):
@@ -301,15 +303,33 @@ def look(directory: Path) -> Message | None:
 
 
 def end(directory: Path) -> int | None:
-    """End all that is held there; returns how many processes went on, None when another living process has them."""
+    """End all that is held there, or has outlived a holder that was killed; returns how many processes went on, None
+    when another living process has them."""
     found = _ask(directory, {"do": "look"})
-    if found is None:
-        return 0
-    if found.get("claimed"):
+    if found is not None and found.get("claimed"):
         return None
-    _ask(directory, {"do": "end", "last": True})
-    await_end([found["pid"]])
-    return sum(not each.get("gone") for each in found.get("held", ()))
+    if found is not None:
+        _ask(directory, {"do": "end", "last": False})
+        await_end([found["pid"]])
+    swept = Records(directory).sweep()
+    clear_up(directory)
+    return len(swept) + sum(not each.get("gone") for each in (found or {}).get("held", ()))
+
+
+def leave_word(directory: Path, last: Sequence[str]) -> None:
+    """For `clear_up`, should the holder be killed, which has been told as well; `last` may be empty."""
+    words = directory / _LAST
+    if last:
+        words.write_text(json.dumps(list(last)))
+    else:
+        words.unlink(missing_ok=True)
+
+
+def clear_up(directory: Path) -> None:
+    """Run the command that is the last one there, where no holder is left to run it."""
+    with contextlib.suppress(OSError, ValueError):
+        subprocess.run(json.loads((directory / _LAST).read_text()), stdin=subprocess.DEVNULL, check=False)
+        (directory / _LAST).unlink()
 
 
 def _ask(directory: Path, message: Message) -> Message | None:

@@ -80,6 +80,7 @@ class ProcessTable:
             self._coming = self._start_holder()
         for process in found:
             self._remove_record_of(process)
+        holding.leave_word(self._directory, self._last)
         return found, swept
 
     def hold(self, launch: Launch, owner: str, keeping: Keeping, output: Output | None = None) -> Process:
@@ -123,6 +124,7 @@ class ProcessTable:
             self._link.end(last=False)
             self._bury(self._link)
             self._link = None
+            holding.leave_word(self._directory, ())
 
     def _remove_record_of(self, process: Process) -> None:
         """Once it has ended."""

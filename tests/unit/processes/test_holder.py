@@ -208,6 +208,21 @@ async def test_when_both_are_killed_the_next_start_sweeps(tmp_path: Path) -> Non
         await gone(held)
 
 
+async def test_when_both_are_killed_down_ends_what_goes_on_and_clears_up(tmp_path: Path) -> None:
+    process, (holder, held) = parent(tmp_path, "sleep 600 & wait")
+    os.kill(holder, signal.SIGSTOP)
+    kill(process)
+    os.kill(holder, signal.SIGKILL)
+    os.kill(held, 0)
+    await gone(holder)
+    holding.leave_word(tmp_path, ["touch", str(tmp_path / "cleared")])
+    assert await asyncio.to_thread(holding.end, tmp_path) == 1
+    await gone(held)
+    (tmp_path / "cleared").unlink()
+    assert await asyncio.to_thread(holding.end, tmp_path) == 0
+    assert not (tmp_path / "cleared").exists()
+
+
 async def test_who_left_the_group_and_writes_on_does_not_keep_the_holder_busy(tmp_path: Path) -> None:
     async with taken_over(tmp_path) as (table, _):
         held = hold(table, tmp_path, "a", "setsid yes & sleep 0.5")
