@@ -109,7 +109,7 @@ class Up:
 
     def environment(self) -> dict[str, str]:
         kubeconfig = str(self.data / "kubeconfig")
-        ours = {"KUBECONFIG": kubeconfig, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "no_proxy": self.node_ip}
+        ours = {"KUBECONFIG": kubeconfig, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "no_proxy": "*"}
         return {**os.environ, **ours}
 
     def shell(self, line: str, *, ok: bool = True) -> subprocess.CompletedProcess[str]:
