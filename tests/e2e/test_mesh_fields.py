@@ -113,7 +113,7 @@ async def test_a_connections_match_tells_callers_apart(
     town: Town, kind: str, match: dict[str, Any], of_client: str, of_c: str
 ) -> None:
     service = town.cluster.get("Service", "two")
-    service["spec"]["ports"] = [{"name": "tcp", "port": 80, "targetPort": 8000}]
+    service["spec"]["ports"] = [{"name": kind, "port": 80, "targetPort": 8000}]
     at_b = [{"destination": {"host": "b", "subset": each, "port": {"number": 8000}}} for each in ("v1", "v2")]
     name = {"sniHosts": ["two.shop.svc.cluster.local"]} if kind == "tls" else {}
     rules = [{"match": [{**match, **name}], "route": [at_b[1]]}, {"match": [{**name}], "route": [at_b[0]]}]

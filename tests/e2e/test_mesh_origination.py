@@ -179,8 +179,10 @@ async def test_the_name_asked_for_is_the_one_the_certificate_must_be_for(town: T
 
 async def test_an_entrys_names_are_those_its_certificates_are_for(town: Town, abroad: Outside) -> None:
     names = {"hosts": ["impostor.example"], "subjectAltNames": ["second.example"]}
-    await town.have(entry(town, **names), encrypted(host="impostor.example"))
+    await town.have(entry(town, **names), encrypted(host="impostor.example", sni="impostor.example"))
     assert await served(town, "http://impostor.example/") == "outside"
+    await town.have(encrypted(host="impostor.example"))  # without sni it is to be for the name that is called, too
+    assert await served(town, "http://impostor.example/") == 503
 
 
 async def test_a_server_is_asked_for_the_name_in_sni(town: Town, abroad: Outside) -> None:

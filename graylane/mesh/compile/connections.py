@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from graylane.chain import hosts
 from graylane.mesh.compile.directory import Client
 from graylane.mesh.compile.routes import names_gateway
-from graylane.mesh.inputs import MESH, Block, VirtualService, selects
+from graylane.mesh.inputs import MESH, Block, Protocol, ServicePort, VirtualService, selects
 from graylane.mesh.numbers import natural
 from graylane.mesh.table import Target
 
@@ -36,13 +36,18 @@ def tls_targets(
 
 
 def connection_targets(
-    service: VirtualService, client: Client, port: int, host: str, domain: str
+    service: VirtualService, client: Client, port: ServicePort, host: str, domain: str
 ) -> tuple[Target, ...]:
-    """Where a client's connections to `host` go, whose server name is not looked at but taken to be the host."""
-    for names, targets in tls_targets(service, client, port, domain):
+    """Where a client's connections to `host` go, whose server name is not looked at but taken to be the host.
+
+    As in Istio `tls` rules are for ports that speak TLS, and those alone for these.
+    """
+    if port.protocol is not Protocol.TLS:
+        return tcp_targets(service, client, port.number, domain)
+    for names, targets in tls_targets(service, client, port.number, domain):
         if any(hosts.covers(name, host) for name in names):
             return targets
-    return tcp_targets(service, client, port, domain)
+    return ()
 
 
 def _meant(match: Block, owner: VirtualService, client: Client, port: int) -> bool:

@@ -201,14 +201,16 @@ def _capture(
 
 
 def _ruled(world: World, client: Client, candidates: Iterable[VirtualService], port: ServicePort) -> Iterable[Chain]:
-    """The first VirtualService with rules for these connections: by server name, then for all."""
+    """The first VirtualService with rules for these connections: where they speak TLS by server name, else for all."""
     for service in candidates:
         sources = world.sources(service)
-        named = list(tls_targets(service, client, port.number, world.domain))
-        plain = tcp_targets(service, client, port.number, world.domain)
-        if named or plain:
-            yield from (Chain(names, None, "", targets, sources) for names, targets in named if names and targets)
-            yield from (Chain((), None, "", each, sources) for each in (plain,) if each)
+        if port.protocol is Protocol.TLS:
+            ruled = [each for each in tls_targets(service, client, port.number, world.domain) if all(each)]
+        else:
+            plain = tcp_targets(service, client, port.number, world.domain)
+            ruled = [((), plain)] if plain else []
+        if ruled:
+            yield from (Chain(names, None, "", targets, sources) for names, targets in ruled)
             return
 
 

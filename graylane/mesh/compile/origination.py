@@ -31,7 +31,7 @@ NOTHING = Material()
 @dataclass(frozen=True, slots=True)
 class Origination:
     """`authority` is who must have signed the server's certificate; nothing where any is taken. `names` are those it
-    must be for; without any, the one that is asked for. `sni` "" asks for the request's own host.
+    must be for, and the one that is asked for besides with `checks_host`. `sni` "" asks for the request's own host.
     """
 
     authority: Material
@@ -39,10 +39,7 @@ class Origination:
     private_key: Material = NOTHING
     sni: str = ""
     names: tuple[str, ...] = ()
-
-    @property
-    def checks_host(self) -> bool:
-        return bool(self.authority) and not self.sni and not self.names
+    checks_host: bool = False
 
 
 def origination(tls: Block, service: Service, wallet: str, inputs: Inputs) -> Origination | Finding | None:
@@ -101,4 +98,5 @@ def _with(tls: Block, service: Service, authority: Material, certificate: Materi
         private_key=key,
         sni=str(tls.get("sni") or ""),
         names=tuple(map(str, names)) if _verifies(tls) else (),
+        checks_host=_verifies(tls) and bool(authority) and not tls.get("sni") and not tls.get("subjectAltNames"),
     )

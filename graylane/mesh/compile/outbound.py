@@ -306,7 +306,7 @@ def _tunnelled(
     sources = service.sources
     targets: tuple[Target, ...] = (Target(client.cluster(service.host, "", port.number, port.number)[0]),)
     for candidate in candidates:
-        found = connection_targets(candidate, client, port.number, service.host, world.domain)
+        found = connection_targets(candidate, client, port, service.host, world.domain)
         if found:
             found = Asked(client, targets[0].cluster).targets(found)
             sources, targets = sources | world.sources(candidate), found

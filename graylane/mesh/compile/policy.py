@@ -58,7 +58,7 @@ def policy_for(rule: Rule | None, port: int, subset: Subset | None) -> Policy:
         outlier=blocks.get("outlierDetection"),
         balancer=balancer,
         tls=_encrypting(blocks.get("tls")),
-        proxy_protocol=_proxy_protocol((subset.policy if subset else {}), rule.policy),
+        proxy_protocol=_proxy_protocol(port, rule.policy, subset.policy if subset else {}),
     )
 
 
@@ -66,9 +66,10 @@ def _encrypting(block: Block | None) -> Block:
     return block if block and block.get("mode") in ("SIMPLE", "MUTUAL") else {}
 
 
-def _proxy_protocol(*policies: Block) -> str:
-    """No setting of a port's."""
-    written = (policy["proxyProtocol"] for policy in policies if policy.get("proxyProtocol") is not None)
+def _proxy_protocol(port: int, *policies: Block) -> str:
+    """No setting of a port's, and lost where its own policy has settings for the port."""
+    apart = (policy for policy in reversed(policies) if _at_port(policy, port) is None)
+    written = (policy["proxyProtocol"] for policy in apart if policy.get("proxyProtocol") is not None)
     return next((str(block.get("version") or "V1") for block in written), "")
 
 

@@ -101,3 +101,8 @@ def test_a_listener_that_an_envoy_filter_adds_is_in_the_pods_own_namespace() -> 
     opened = compile(cluster.inputs()).snapshot.of(Type.LISTENER)["mine@10.179.0.2"]
     socket = listener_pb2.Listener.FromString(opened.body).address.socket_address
     assert (socket.address, socket.network_namespace_filepath) == ("10.179.0.2", "/run/netns/gl-10.179.0.2")
+
+
+@pytest.mark.parametrize(("port", "rules"), [("tcp", TLS), ("tls", TCP)])
+def test_rules_for_another_protocol_than_a_ports_say_nothing(port: str, rules: str) -> None:
+    assert not captured(port, rules).chains

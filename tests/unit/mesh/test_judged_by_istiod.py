@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
-from graylane.mesh import entries
+from graylane.mesh import entries, read
 from graylane.mesh.compile.connections import tcp_targets
 from graylane.mesh.compile.directory import Client, Services
 from graylane.mesh.compile.joined import joined
+from graylane.mesh.compile.origination import Origination, origination
 from graylane.mesh.compile.plan import Plan
-from graylane.mesh.compile.rules import RuleBook
+from graylane.mesh.compile.policy import policy_for
+from graylane.mesh.compile.rules import RuleBook, merge
 from graylane.mesh.compile.world import world_of
 from graylane.mesh.compiler import compile
 from graylane.mesh.inputs import MeshConfig, Protocol
@@ -352,3 +355,45 @@ def test_what_entries_make_together_stays_the_same_while_none_of_them_changes() 
     memo.turn()
     other = entries.service_entry(meshes.manifests(entry("c", port), namespace="other")[0])
     assert joined((*both, other), memo)[0] is first[0]
+
+
+@pytest.mark.parametrize(("protocol", "led"), [("TLS", "two"), ("HTTPS", "two"), ("TCP", "c")])
+def test_tls_rules_are_for_ports_that_speak_tls_and_tcp_rules_for_the_others(protocol: str, led: str) -> None:
+    port = f"{{number: 443, name: any, protocol: {protocol}}}"
+    made = f"kind: ServiceEntry\nmetadata: {{name: e}}\nspec: {{hosts: [e.x], resolution: DNS, ports: [{port}]}}\n"
+    there = "tls: [{match: [{sniHosts: [e.x]}], route: [{destination: {host: two}}]}]"
+    other = "tcp: [{route: [{destination: {host: c}}]}]"
+    found = planned(made, vs(f"{{hosts: [e.x], {there}, {other}}}"))
+    action = routes(found, "e.x:443")[0].action
+    assert isinstance(action, Forward)
+    assert action.targets[0].cluster.rpartition("|")[2].startswith(f"{led}.")
+
+
+PROXIED = [
+    ("{proxyProtocol: {version: V2}}", "{}", "V2"),
+    ("{proxyProtocol: {version: V2}}", "{proxyProtocol: {version: V1}}", "V1"),
+    ("{proxyProtocol: {version: V2}, portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}", "{}", ""),
+    ("{proxyProtocol: {version: V2}, portLevelSettings: [{port: {number: 81}, tls: {mode: DISABLE}}]}", "{}", "V2"),
+    ("{proxyProtocol: {}}", "{proxyProtocol: {version: V2}, portLevelSettings: [{port: {number: 80}}]}", "V1"),
+]
+
+
+@pytest.mark.parametrize(("policy", "subset", "version"), PROXIED)
+def test_the_proxy_protocol_is_lost_where_its_policy_has_settings_for_the_port(
+    policy: str, subset: str, version: str
+) -> None:
+    spec = f"{{host: c, trafficPolicy: {policy}, subsets: [{{name: v1, labels: {{}}, trafficPolicy: {subset}}}]}}"
+    (obj,) = meshes.manifests(f"kind: DestinationRule\nmetadata: {{name: c}}\nspec: {spec}\n", namespace="shop")
+    rule = merge((read.destination_rule(obj, "cluster.local"),))
+    assert policy_for(rule, 80, rule.subset("v1")).proxy_protocol == version
+
+
+@pytest.mark.parametrize(("names", "checked"), [("", True), (", subjectAltNames: [a.x]", False)])
+def test_names_of_a_service_entry_are_asked_for_besides_the_name_that_was_called(names: str, checked: bool) -> None:
+    spec = "{hosts: [e.x], ports: [{number: 80, name: http}], resolution: DNS, subjectAltNames: [b.x]}"
+    (obj,) = meshes.manifests(f"kind: ServiceEntry\nmetadata: {{name: e}}\nspec: {spec}\n", namespace="shop")
+    tls = yaml.safe_load(f"{{mode: SIMPLE, caCertificates: /ca.pem{names}}}")
+    found = origination(tls, entries.service_entry(obj).services[0], "", meshes.Cluster().inputs())
+    assert isinstance(found, Origination)
+    assert found.checks_host is checked
+    assert found.names == (("b.x",) if checked else ("a.x",))
