@@ -47,7 +47,7 @@ def command(
     from graylane.cli.connect import run_async
     from graylane.cli.explaining import Question, show
 
-    question = Question(tuple(map(header_of, header or ())), path, host, method.upper(), from_, port)
+    question = Question(tuple(map(header_of, header or ())), path_of(path), host, method.upper(), from_, port)
     run_async(show(question, Scope(kubeconfig, context, namespace), output))
 
 
@@ -58,4 +58,9 @@ def header_of(text: str) -> tuple[str, str]:
     found = re.fullmatch(r"([^=:]+)(?:=|:\s*)(.*)", text, re.DOTALL)
     if found is None or not _NAME.fullmatch(found[1]):
         raise UserError(f"--header {text}: not NAME=VALUE; type e.g. --header my-request-id=canary")
-    return found[1].lower(), found[2]
+    return found[1].lower(), found[2].strip(" \t")  # what is around a value belongs to none in HTTP
+
+
+def path_of(text: str) -> str:
+    """With a `/` in front; `//x` is a path of its own."""
+    return text if text.startswith("/") else f"/{text}"

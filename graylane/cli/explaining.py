@@ -31,9 +31,7 @@ class Question:
     port: int = 0
 
     def asked(self, namespace: str) -> Asked:
-        return Asked(
-            self.host, "/" + self.path.lstrip("/"), self.method, self.headers, self._caller(namespace), self.port
-        )
+        return Asked(self.host, self.path, self.method, self.headers, self._caller(namespace), self.port)
 
     def _caller(self, namespace: str) -> Key | None:
         space, slash, name = self.pod.rpartition("/")

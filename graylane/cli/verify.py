@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Send real requests and compare who served them with what was predicted, hop by hop."""
     from graylane.cli.connect import run_async
-    from graylane.cli.explain import header_of
+    from graylane.cli.explain import header_of, path_of
     from graylane.cli.verifying import Trial, verify
 
-    trial = Trial(tuple(map(header_of, header or ())), path, host, port, count)
+    trial = Trial(tuple(map(header_of, header or ())), path_of(path), host, port, count)
     run_async(verify(trial, Scope(kubeconfig, context, namespace), output))

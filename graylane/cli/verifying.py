@@ -119,7 +119,7 @@ async def _send(trial: Trial, spec: ListenerSpec, kinds: Sequence[Headers]) -> l
     sent: list[Sent] = []
     for _ in range(trial.count):
         for headers in kinds:
-            request = Request(authority, "/" + trial.path.lstrip("/"), headers=headers)
+            request = Request(authority, trial.path, headers=headers)
             probe = await send(spec.address, spec.port, request)
             sent.append(Sent(bool(headers), request, probe.client))
     return sent

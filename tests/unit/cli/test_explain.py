@@ -316,6 +316,17 @@ async def test_the_verb_ends_with_0_when_answered_and_1_when_refused(
     assert "refused at hop 1: nothing listens there" in capsys.readouterr().err
 
 
+async def test_the_verb_asks_about_the_request_that_would_be_sent(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await put_all(server, both_released())
+    for path, sent in (("//pay", "//pay"), ("pay", "/pay"), ("", "/")):
+        assert await explain_verb(server, "-o", "json", "--path", path, "-H", "my-request-id= canary ") == Exit.DONE
+        hop = json.loads(capsys.readouterr().out)["hops"][0]
+        assert hop["request"]["path"] == sent
+        assert hop["request"]["headers"] == [{"name": "my-request-id", "value": "canary"}]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
