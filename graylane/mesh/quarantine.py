@@ -4,6 +4,7 @@ Pure. In: refusals and acknowledgements. Out: `Inputs` without the culprits, eac
 
 A refusal names a resource, a resource names the object states it was made from; those that are new in it are suspect.
 One suspect is guilty. Several are all held back, then let in again one at a time: who brings the refusal back is it.
+What was compiled before somebody was held back accuses nobody else: it is refused for the sake of that one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Quarantine:
         return self._accuse(frozenset(each.source for each in inputs.configs) - known, reason, None)
 
     def _accuse(self, fresh: frozenset[Source], reason: str, resource: Resource | None) -> bool:
-        candidates = fresh - self.guilty.keys() - (self._suspects.keys() - {self._trial})
+        candidates = frozenset() if fresh & self.held else fresh
         if self._trial in candidates:
             candidates = frozenset((self._trial,))
         if not candidates:

@@ -86,6 +86,15 @@ def test_several_suspects_are_held_back_and_let_in_one_at_a_time() -> None:
     assert tried[0] == []
 
 
+def test_what_was_on_its_way_with_the_culprit_in_it_accuses_nobody_else() -> None:
+    quarantine, bad, good, worse = Quarantine(), service("bad"), service("good"), service("worse")
+    assert quarantine.refused(table(bad), None, "bad")
+    assert not quarantine.refused(table(bad, good, worse), None, "bad")
+    assert kept(quarantine.admitted(inputs(bad, good, worse))) == [("good", 1), ("worse", 1)]
+    assert quarantine.refused(table(good, worse), table(good), "worse")
+    assert quarantine.guilty == {bad.source: "bad", worse.source: "worse"}
+
+
 def test_a_refusal_nobody_new_is_part_of_asks_for_no_compilation() -> None:
     quarantine, old = Quarantine(), service("a")
     assert not quarantine.refused(table(old), table(old), "out of memory")
