@@ -7,7 +7,7 @@ more, because a release ended badly or has failed and stands.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graylane.chain.releases import Ending, Release
 from graylane.chain.view import ChainView
@@ -44,6 +44,8 @@ class Goal:
             return True
         if self.done:
             return False
+        if not self.step and before:
+            check_lost(view, before)
         return all(self._is_there(release) for release in view.releases)
 
     def _is_there(self, release: Release) -> bool:
@@ -76,10 +78,21 @@ def check_endings(view: ChainView, before: ChainView | None = None) -> None:
     bad = [release for release in view.releases if release.ended in _CODES]
     if not bad:
         return
-    rested = {_ending(release) for release in before.releases if _is_over(release)} if before else set()
+    rested = _rested(before) if before else set()
     told = [_told(release, already=_ending(release) in rested) for release in bad]
     code = next(code for ending, code in _CODES.items() if any(release.ended is ending for release in bad))
     raise ReleaseEnded("; ".join(told), code)
+
+
+def check_lost(view: ChainView, before: ChainView) -> None:
+    """Raises `ReleaseEnded` when a release has ended badly since `before`: it comes to no pause any more."""
+    rested = _rested(before)
+    lost = [release for release in view.releases if _is_over(release) and _ending(release) not in rested]
+    check_endings(replace(view, releases=tuple(lost)))
+
+
+def _rested(view: ChainView) -> set[tuple[object, ...]]:
+    return {_ending(release) for release in view.releases if _is_over(release)}
 
 
 def _ending(release: Release) -> tuple[object, ...]:

@@ -71,6 +71,23 @@ def test_what_was_over_before_the_wait_began_is_told_to_be_so() -> None:
         parse("done").reached(viewed(stage), before)
 
 
+def test_a_wait_for_a_pause_ends_with_the_release_that_will_not_come_to_it() -> None:
+    stage = staged().push("v2").settle()
+    stage.abort().settle(seconds=30)
+    before = viewed(stage)
+    assert not parse("paused").reached(before, before)
+    stage.push("v3").settle()
+    assert parse("paused").reached(viewed(stage), before)
+    stage.abort().settle(seconds=30)
+    with pytest.raises(ReleaseEnded, match=r"^rollout web: last release did not succeed") as found:
+        parse("paused").reached(viewed(stage), before)
+    assert found.value.code == Exit.RELEASE_ABORTED
+    stage.push("v4").settle()
+    for _ in range(3):
+        stage.approve().settle(seconds=30)
+    assert not parse("paused").reached(viewed(stage), before)
+
+
 @pytest.mark.parametrize(
     ("ends", "code"),
     [
