@@ -16,7 +16,14 @@ from graylane.model.rollout import ABORT, Phase, StepState
 
 WAITING = "graylane.dev/Waiting"
 _BLOCKING = frozenset(
-    {"CanaryImpossible", "ServicesNotReady", "StableNotSufficient", "CanaryNotListed", "TrafficRoutingNotReady"}
+    {
+        "CanaryImpossible",
+        "ServicesNotReady",
+        "StableNotSufficient",
+        "CanaryNotReached",
+        "CanaryNotListed",
+        "TrafficRoutingNotReady",
+    }
 )
 
 

@@ -13,6 +13,7 @@ from graylane.kit.loop import Controller
 from graylane.kit.patience import Patience
 from graylane.model.kinds import (
     BATCH_RELEASE,
+    CONFIG_MAP,
     DEPLOYMENT,
     DESTINATION_RULE,
     ENDPOINT_SLICE,
@@ -60,6 +61,7 @@ def controllers() -> list[Controller]:
                 ENDPOINT_SLICE: interest.of_endpoint_slice,
                 VIRTUAL_SERVICE: interest.of_route(VIRTUAL_SERVICE),
                 DESTINATION_RULE: interest.of_route(DESTINATION_RULE),
+                CONFIG_MAP: interest.of_route(CONFIG_MAP),
             },
             workers=WORKERS,
         )

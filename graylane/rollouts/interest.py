@@ -76,7 +76,7 @@ class Interest:
         yield from self._keys.get((SERVICE, key_of(obj)), ())
 
     def of_route(self, kind: Kind) -> Callable[[Obj], Iterable[Key]]:
-        """Those whose canary pods it might lead plain requests to."""
+        """Those whose canary pods it might lead requests to, or keep them from; scripts for such routes too."""
         return lambda obj: self._keys.get((kind, key_of(obj)), ())
 
     def of_endpoint_slice(self, obj: Obj) -> Iterable[Key]:

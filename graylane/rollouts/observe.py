@@ -13,7 +13,7 @@ from datetime import datetime
 
 from graylane.kit.cache import View
 from graylane.model.intorpercent import resolve
-from graylane.model.kinds import DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
+from graylane.model.kinds import CONFIG_MAP, DEPLOYMENT, POD, REPLICA_SET, ROLLOUT, SERVICE, TRAFFIC_ROUTING, Kind
 from graylane.model.meta import (
     Key,
     Obj,
@@ -47,6 +47,7 @@ from graylane.model.rollout import (
     Rollout,
 )
 from graylane.model.selectors import LabelSelector
+from graylane.model.userscripts import config_map_key
 from graylane.rollouts import canary as canaries
 from graylane.rollouts.batch import batch_of
 from graylane.rollouts.exposure import exposure, read_by
@@ -54,6 +55,7 @@ from graylane.rollouts.facts import Facts
 from graylane.rollouts.lane import former_of, lane_of, services_of, strays_of
 from graylane.rollouts.listed import deployment_of, listed_pods, ready_pods, service_serves
 from graylane.rollouts.parts import Canary, Lane, RevisionSet, Services, Stable
+from graylane.rollouts.reach import unreached
 from graylane.rollouts.release import OVERDUE, Release
 
 Source = tuple[Kind, Key]
@@ -88,7 +90,8 @@ def observe(
     services = services_of(view, rollout, lane.obj) if lane else ()
     batch = batch_of(view, rollout)
     owned = canaries.owned(view, rollout, uid_of(batch.obj) if batch else "")
-    found = tuple(_any_canary(view, item, rollout, stable, services) for item in owned)
+    seen = (_any_canary(view, item, rollout, stable, services) for item in owned)
+    found = tuple(_as_reached(view, lane, item) for item in seen)
     facts = Facts(
         now=now,
         obj=obj,
@@ -121,6 +124,7 @@ def _sources(
     if lane:
         yield TRAFFIC_ROUTING, Key(namespace, lane.name)
         yield from ((kind, Key(namespace, name)) for kind, name in read_by(lane.obj))
+        yield CONFIG_MAP, config_map_key()
     for service in services:
         yield SERVICE, Key(namespace, service)
     if len(services) > 1:
@@ -273,6 +277,12 @@ def _canary(view: View, deployment: Obj, namespace: str, services: tuple[str, ..
         recorded=canaries.is_recorded(deployment),
         listed_least_by=least,
     )
+
+
+def _as_reached(view: View, lane: Lane | None, canary: Canary) -> Canary:
+    """Pods that no route would find count as not listed: their routes are not asked for, or are taken back."""
+    why = unreached(view, lane.obj if lane else None, canary.obj)
+    return replace(canary, listed=0, unreached=why) if why else canary
 
 
 def _any_canary(

@@ -62,7 +62,8 @@ class Canary:
     can select them; none while another routed Service lists no canary at all. `listed_least_by`: where that is least.
 
     `owner`: the uid of what controls it, "" when nothing does. `recorded`: that is, or was, the BatchRelease.
-    `foreign`: of a release that OpenKruise began, not marked as ours yet.
+    `foreign`: of a release that OpenKruise began, not marked as ours yet. `unreached`: why no route would find its
+    pods, which then count as not listed.
     """
 
     obj: Obj
@@ -82,6 +83,7 @@ class Canary:
     recorded: bool = False
     foreign: bool = False
     listed_least_by: str = ""
+    unreached: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,10 @@ def _pods(facts: Facts) -> Wait:
     return Wait("CanaryNotReady", f"{text}: {canary.trouble}" if canary.trouble else text, bool(canary.trouble))
 
 
+def _unreached(facts: Facts) -> Wait:
+    return Wait("CanaryNotReached", facts.canary.unreached if facts.canary else "", trouble=True)
+
+
 def _listed(facts: Facts) -> Wait:
     routing = _named(facts, facts.lane.name) if facts.lane else ""
     service = _named(facts, facts.canary.listed_least_by) if facts.canary else ""
@@ -221,6 +225,7 @@ _STEP = (
     Reason(lambda f: f.canary is None and not f.pinned(), _not_pinned),
     Reason(lambda f: not f.canary_ready(), _pods),
     Reason(_lane_troubled, _routing),
+    Reason(lambda f: f.canary is not None and bool(f.canary.unreached), _unreached),
     Reason(lambda f: not f.canary_serves(), _listed),
     Reason(lambda f: not f.lane_live(), _routing),
     Reason(lambda f: f.step.pause_seconds is not None and _state(StepState.PAUSED)(f), _duration),

@@ -6,26 +6,16 @@ in the other order, so that its VirtualService and DestinationRule scripts canno
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 
-from graylane.model.meta import Key, Obj, dig
+from graylane.model.meta import Obj, dig
+from graylane.model.userscripts import config_map_key as config_map_key
+from graylane.model.userscripts import data_key as data_key
 from graylane.trafficrouting.lua.script import Script
 
 _SHIPPED = Path(__file__).with_name("scripts")
-_DEFAULT_NAMESPACE = "kruise-rollout"
 _SAME = {"higress": "nginx"}  # Higress reads nginx's annotations
-
-
-def config_map_key() -> Key:
-    """Where users put scripts: in the controller's own namespace, as under OpenKruise."""
-    return Key(os.environ.get("POD_NAMESPACE") or _DEFAULT_NAMESPACE, "kruise-rollout-configuration")
-
-
-def data_key(kind: str, group: str) -> str:
-    """The ConfigMap's data key, e.g. `lua.traffic.routing.ApisixRoute.apisix.apache.org`."""
-    return f"lua.traffic.routing.{kind}.{group}"
 
 
 def ingress_key(class_type: str) -> str:

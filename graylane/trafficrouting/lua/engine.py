@@ -63,8 +63,10 @@ class LuaPool:
         except TimeoutError:
             raise LuaError(script.name, worker.line() if worker else 0, _SILENT) from None
         except (EOFError, ConnectionError):
-            why = _TOO_SLOW if worker and await worker.was_too_slow() else _DIED
-            raise LuaError(script.name, worker.line() if worker else 0, why) from None
+            if worker is None:
+                raise LuaError(script.name, 0, _NOT_STARTED) from None
+            why = _TOO_SLOW if await worker.was_too_slow() else _DIED
+            raise LuaError(script.name, worker.line(), why) from None
         finally:
             # Also when cancelled: a worker in the middle of a script takes no other. Its successor starts on demand.
             if not healthy and worker is not None:
@@ -84,6 +86,7 @@ class LuaPool:
 
 _TOO_SLOW = f"the script did not finish within {CPU_SECONDS} s of processor time and was stopped"
 _SILENT = f"the script's process did not answer within {_ANSWER_SECONDS:g} s and was stopped"
+_NOT_STARTED = "no process for the script could be started; it is tried again"
 _DIED = "the script ended its worker process, by using too much memory"
 
 

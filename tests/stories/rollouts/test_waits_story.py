@@ -70,6 +70,10 @@ def without_routes() -> None:
     stage.settle()
 
 
+def unreached() -> None:
+    RoutedStage(embedded=None, overlay={"version": "canary"}).begin().push("v2").settle()
+
+
 STORIES: tuple[Callable[[], object], ...] = (
     *(story for story, _, _ in argo.STORIES.values()),
     shared.test_alone_it_waits_and_says_for_what,
@@ -80,6 +84,7 @@ STORIES: tuple[Callable[[], object], ...] = (
     too_few_stable_pods,
     taken_back,
     without_routes,
+    unreached,
     partial(lagging, True),
     partial(lagging, False),
 )
@@ -90,6 +95,7 @@ ENDS = {  # by reason: the object, and what ends the wait
     "StableNotSufficient": (r"Service shop/web", r"once that can bear all requests: \d+ of \d+ pods"),
     "ServiceNotFreed": (r"Service shop/web", "is being freed .* before Deployment shop/web goes on"),
     "CanaryNotReady": (r"Deployment .*shop/web", r"\d+ of \d+ pods ready|is being created"),
+    "CanaryNotReached": (r"DestinationRule web", "let patchPodTemplateMetadata.labels set istio.service.tag=gray"),
     "CanaryNotListed": (r"Service shop/\S+ of TrafficRouting shop/", r"lists \d+ of \d+ canary pods"),
     "TrafficRoutingNotReady": (r"TrafficRouting shop/web", "create it or correct"),
     "RoutesNotConfirmed": (
