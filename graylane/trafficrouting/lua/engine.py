@@ -52,7 +52,22 @@ class LuaPool:
         await self.stop()
 
     async def run(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
-        """The script's result for `obj`, for at most `CPU_SECONDS` of a free worker's time. Raises `LuaError`."""
+        """The script's result for `obj`, for at most `CPU_SECONDS` of a free worker's time. Raises `LuaError`.
+
+        A worker that somebody killed, or that ended before it came to the script, says nothing about the script:
+        another is asked, once. Nobody would ask again later, since a script that failed is its author's to mend.
+        """
+        try:
+            return await self._run(script, obj)
+        except _Lost:
+            pass
+        try:
+            return await self._run(script, obj)
+        except _Lost as lost:
+            raise LuaError(script.name, lost.line, _DIED if lost.begun else _NOT_STARTED) from None
+
+    async def _run(self, script: Script, obj: dict[str, Any]) -> dict[str, Any]:
+        """Raises `_Lost` when the worker ended and the script is not known to be why."""
         worker = await self._slots.get()
         healthy = False
         try:
@@ -63,10 +78,12 @@ class LuaPool:
         except TimeoutError:
             raise LuaError(script.name, worker.line() if worker else 0, _SILENT) from None
         except (EOFError, ConnectionError):
-            if worker is None:
-                raise LuaError(script.name, 0, _NOT_STARTED) from None
-            why = _TOO_SLOW if await worker.was_too_slow() else _DIED
-            raise LuaError(script.name, worker.line(), why) from None
+            line, code = (worker.line(), await worker.ended()) if worker else (0, 0)
+            if code == -signal.SIGPROF:
+                raise LuaError(script.name, line, _TOO_SLOW) from None
+            if line == 0 or code == -signal.SIGKILL:
+                raise _Lost(line) from None
+            raise LuaError(script.name, line, _DIED) from None
         finally:
             # Also when cancelled: a worker in the middle of a script takes no other. Its successor starts on demand.
             if not healthy and worker is not None:
@@ -86,8 +103,20 @@ class LuaPool:
 
 _TOO_SLOW = f"the script did not finish within {CPU_SECONDS} s of processor time and was stopped"
 _SILENT = f"the script's process did not answer within {_ANSWER_SECONDS:g} s and was stopped"
-_NOT_STARTED = "no process for the script could be started; it is tried again"
+_NOT_STARTED = "processes for the script end before they come to it"
 _DIED = "the script ended its worker process, by using too much memory"
+
+
+class _Lost(Exception):
+    """A worker is gone; `line` is 0 when the script had not begun."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(line)
+        self.line = line
+
+    @property
+    def begun(self) -> bool:
+        return self.line > 0
 
 
 def _unwrap(script: Script, answer: dict[str, Any]) -> dict[str, Any]:
@@ -143,9 +172,9 @@ class _Worker:
         number: int = LINE.unpack_from(self._page)[0]
         return number
 
-    async def was_too_slow(self) -> bool:
-        """Of a worker that ended by itself: whether its time was used up."""
-        return self._ended and await self._process.wait() == -signal.SIGPROF
+    async def ended(self) -> int:
+        """With what a worker ended that gives no answer; 0 when only its pipe is known to be closed."""
+        return await self._process.wait() if self._ended else 0
 
     async def kill(self) -> None:
         """Returns when the process is gone. One that ended by itself is not signalled: its pid may be another's now."""

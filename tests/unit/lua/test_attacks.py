@@ -106,6 +106,43 @@ async def test_a_cancelled_run_gives_its_place_back() -> None:
         assert await pool.run(Script(NAME, "return {a = 1}"), {}) == {"a": 1}
 
 
+async def test_a_worker_that_was_killed_while_it_had_nothing_to_do_is_nobodys_fault() -> None:
+    async with LuaPool(size=1) as pool:
+        os.kill(pids(pool)[0], signal.SIGKILL)
+        assert await pool.run(Script(NAME, "return {a = 1}"), {}) == {"a": 1}
+
+
+async def test_a_script_whose_worker_is_killed_before_it_begins_is_run_by_another() -> None:
+    async with LuaPool(size=1) as pool:
+        (first,) = pids(pool)
+        os.kill(first, signal.SIGSTOP)
+        run = asyncio.create_task(pool.run(Script(NAME, "return {a = 1}"), {}))
+        await eventually(pool._slots.empty)
+        os.kill(first, signal.SIGKILL)
+        assert await run == {"a": 1}
+        assert pids(pool) != [first]
+
+
+async def test_a_script_whose_worker_is_killed_in_its_midst_is_judged_by_what_it_does_in_another() -> None:
+    async with LuaPool(size=1) as pool:
+        (worker,) = pool._workers
+        run = asyncio.create_task(pool.run(Script(NAME, "\nwhile true do end"), {}))
+        await eventually(lambda: worker.line() > 0)
+        os.kill(worker._process.pid, signal.SIGKILL)
+        with pytest.raises(LuaError, match="2: the script did not finish"):
+            await run
+
+
+async def test_a_pool_that_can_start_no_process_does_not_blame_the_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with LuaPool(size=1) as pool:
+        monkeypatch.setattr("graylane.trafficrouting.lua.engine.sys.executable", "/bin/false")
+        os.kill(pids(pool)[0], signal.SIGKILL)
+        with pytest.raises(LuaError, match="processes for the script end before they come to it"):
+            await pool.run(Script(NAME, "return {a = 1}"), {})
+        monkeypatch.undo()
+        assert await pool.run(Script(NAME, "return {a = 1}"), {}) == {"a": 1}
+
+
 async def test_every_run_starts_from_nothing(pool: LuaPool) -> None:
     await pool.run(Script(NAME, "leak = 1; string.find = nil; json.array = nil; return {a = 1}"), {})
     script = Script(NAME, "return {leak = leak == nil, find = string.find ~= nil, array = json.array ~= nil}")
