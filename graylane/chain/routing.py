@@ -1,8 +1,9 @@
 """Where the rules as stored would send one request.
 
 Pure. In: a `View`, a `Request`. Out: `Routed`: the rule that decides, and for each destination its weight, ready pods
-or the reason why a proxy would answer 503. Order of rules and of VirtualServices follows Istio 1.23: in the mesh the
-oldest VirtualService of a host owns it; at a gateway all are merged and rules that match everything go last.
+or the reason why a proxy would answer 503. Order of rules and of VirtualServices follows Istio 1.23: those of the most
+specific host that takes the request in; in the mesh the oldest of them owns the host; at a gateway all are merged and
+rules that match everything go last.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def route(view: View, request: Request) -> Routed:
 def rules_for(view: View, request: Request) -> list[Rule]:
     """Every http rule a proxy holds for the request's host, in the order in which it tries them."""
     bound = [item for item in _by_age(_candidates(view, VIRTUAL_SERVICE, request.host)) if _is_bound(item, request)]
+    bound = _nearest(bound, request.host)
     if request.gateway == MESH:
         bound = bound[:1]
     rules = [Rule(item, index, body) for item in bound for index, body in enumerate(_http(item))]
@@ -123,10 +125,24 @@ def _by_age(found: list[Obj]) -> list[Obj]:
 def _is_bound(virtual_service: Obj, request: Request) -> bool:
     namespace = namespace_of(virtual_service)
     gateways = dig(virtual_service, "spec", "gateways", default=[MESH])
-    written = dig(virtual_service, "spec", "hosts", default=[])
-    return request.gateway in {gateway_name(name, namespace) for name in gateways} and any(
-        hosts.covers(full_name(host, namespace), request.host) for host in written
+    return request.gateway in {gateway_name(name, namespace) for name in gateways} and bool(
+        _taking(virtual_service, request.host)
     )
+
+
+def _taking(virtual_service: Obj, host: str) -> list[str]:
+    """Its hosts that take this one in."""
+    names = (
+        full_name(each, namespace_of(virtual_service)) for each in dig(virtual_service, "spec", "hosts", default=[])
+    )
+    return [name for name in names if hosts.covers(name, host)]
+
+
+def _nearest(found: list[Obj], host: str) -> list[Obj]:
+    """Those of the most specific host: a proxy looks for the rules of no other, though none of these fits."""
+    taking = [min(_taking(item, host), key=hosts.specificity) for item in found]
+    nearest = min(taking, key=hosts.specificity, default="")
+    return [item for item, name in zip(found, taking, strict=True) if name == nearest]
 
 
 def _straight(view: View, request: Request) -> Routed:

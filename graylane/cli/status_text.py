@@ -25,6 +25,7 @@ _OFF = "requests not seen: up --ledger=off"
 _NO_RELEASE = "No Rollout in namespace {namespace}: create one to release a Deployment behind a lane."
 _LOST = "! {sentence} ({lost} of {total} requests)"
 _FAILED = "! {service}: {failed} of {total} requests failed in {seconds:g} s"
+_NO_HOPS = "No rule of this host leads to a Service that is here."
 _ASKED = "Served by: as the rules ask"
 _SEEN = "Served by: as the rules ask, and the share of requests seen in {seconds:g} s that were"
 _PAIRS = "p99 and errors: base/canary"
@@ -93,7 +94,7 @@ def _next(view: ChainView, width: int) -> list[str]:
 
 def _way(found: Picture, way: Way, width: int) -> list[str]:
     heads, rows = columns(found, way, width)
-    return [*_entry(found, way, width), "", *table([heads, *rows], width)]
+    return [*_entry(found, way, width), "", *(table([heads, *rows], width) if rows else [_NO_HOPS])]
 
 
 def _entry(found: Picture, way: Way, width: int) -> list[str]:

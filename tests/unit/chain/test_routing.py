@@ -82,6 +82,21 @@ def test_at_a_gateway_rules_that_match_everything_go_last() -> None:
     assert pods(route(observed, EDGE)) == ["mocka-base-pod"]
 
 
+def test_rules_of_a_wildcard_say_nothing_about_a_host_that_has_its_own() -> None:
+    scene = base()
+    rule = {"match": [{"uri": {"prefix": "/b"}}], "route": [{"destination": {"host": "mockb"}}]}
+    virtual_service(scene, "own", ["shop.test"], [rule])["spec"]["gateways"] = ["sample-gateway"]
+    wide = [{"route": [{"destination": {"host": "mocka"}}]}]
+    virtual_service(scene, "wide", ["*.default.svc.cluster.local"], wide)["metadata"]["creationTimestamp"] = (
+        "1970-01-01"
+    )
+    observed = scene.observed()
+    other, own = (Request("shop.test", path=path, gateway="default/sample-gateway") for path in ("/a", "/b"))
+    assert pods(route(observed, own)) == ["mockb-base-pod"]
+    assert route(observed, other).problem == "404: no rule covers it"
+    assert pods(route(observed, MOCKB)) == ["mockb-base-pod"]
+
+
 def test_weights_share_the_traffic() -> None:
     scene = base()
     routes = [

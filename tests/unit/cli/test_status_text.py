@@ -152,6 +152,15 @@ def test_long_names_give_way_before_the_screen_does() -> None:
     assert max(map(len, found)) <= WIDTH
 
 
+def test_a_host_that_is_answered_by_its_rules_alone_is_not_shown_with_the_services_of_a_wildcard() -> None:
+    scene = base()
+    spec = {"hosts": ["shop.test"], "gateways": ["sample-gateway"], "http": [{"directResponse": {"status": 204}}]}
+    scene.put({"kind": "VirtualService", "metadata": {"name": "alone"}, "spec": spec})
+    shown = lines(picture(chain_view(scene.observed(), "default"), None, None), NOW)
+    way = shown[shown.index(next(line for line in shown if "host shop.test" in line)) :]
+    assert way[2] == "No rule of this host leads to a Service that is here."
+
+
 def test_the_tree_shows_who_calls_whom() -> None:
     assert branches([0, 1, 2, 2, 1, 2, 0, 1]) == ["", "├ ", "│ ├ ", "│ └ ", "└ ", "  └ ", "", "└ "]
 
