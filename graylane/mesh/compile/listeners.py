@@ -74,6 +74,11 @@ class ListenerSpec:
         taking = [each for each in self.chains if each.takes(server_name)]
         return max(taking, key=lambda each: each.takes(server_name), default=None)
 
+    def scheme(self, authority: str) -> str:
+        """Of requests for this authority, which come by a connection that asks for its name."""
+        chain = self.chain(authority.partition(":")[0]) if self.chains else None
+        return "https" if chain is not None and chain.tls is not None else "http"
+
     @property
     def name(self) -> str:
         """Unique: a Service's address is listened on in every pod's namespace."""

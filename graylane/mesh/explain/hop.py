@@ -116,7 +116,7 @@ def hop_at(scene: Scene, view: View, spec: ListenerSpec, request: Request, calle
         not_evaluated=tuple(map(str, decision.filters)),
         fault=_fault(decision.fault),
         destinations=tuple(found.destinations(client)) if client and not refused else (),
-        answer=_answer(decision.outcome),
+        answer=_answer(decision.outcome, request.authority),
         refusal=refused,
         advice=found.advice(refused),
         sources=found.sources(client),
@@ -213,10 +213,12 @@ def edited(headers: Headers, edits: Iterable[HeaderEdits]) -> Headers:
     return tuple(found)
 
 
-def _answer(outcome: Outcome) -> str:
+def _answer(outcome: Outcome, authority: str) -> str:
     if isinstance(outcome, Redirect):
         path = outcome.path or (outcome.prefix and f"{outcome.prefix}…")
-        where = "".join((outcome.scheme and f"{outcome.scheme}://", outcome.host, path))
+        where = f"{outcome.host}{path}"
+        if outcome.scheme:
+            where = f"{outcome.scheme}://{outcome.host or authority}{path}"
         return f"{outcome.code} redirect to {where or 'the same place'}" + (
             f", port {outcome.port}" * bool(outcome.port)
         )

@@ -124,7 +124,7 @@ class _Walker:
             request = Request(asked.host, asked.path, asked.method, headers=asked.headers)
             return Hop((where,), request, "", refusal=NO_LISTENER, advice=advice.NO_GATEWAY)
         authority = asked.host or (spec.address if spec.port == 80 else f"{spec.address}:{spec.port}")
-        request = Request(authority, asked.path, asked.method, headers=asked.headers)
+        request = Request(authority, asked.path, asked.method, spec.scheme(authority), asked.headers)
         return self._hop(spec, request, (f"gateway {spec.owner.key}",), frozenset())
 
     def from_pod(self, asked: Asked, key: Key) -> tuple[Hop, ...]:

@@ -183,7 +183,7 @@ class _Prover:
             matches = [route.match for route in host.routes if not route.match.connect] if host else []
             for fixed in self._fixed(state):
                 before = self.lane.matches if state.dye is _Dye.PLAIN and state.carried is None else ()
-                known = {":scheme": (_scheme(spec, authority),), **fixed}
+                known = {":scheme": (spec.scheme(authority),), **fixed}
                 for sample in samples([*before, *matches], authority, known, below=state.path):
                     if sample.index >= len(before):
                         plain = not {name for name, _ in sample.request.headers} - self.lane.names
@@ -241,11 +241,6 @@ class _Prover:
         for call in calls_of_pod(self.view, pod):
             state = _State(spec.table, dye, call.authority, call.request.path, carried)
             self._enter(state, spec, f"pod {key_of(pod)}", trail)
-
-
-def _scheme(spec: ListenerSpec, authority: str) -> str:
-    chain = spec.chain(authority.partition(":")[0]) if spec.chains else None
-    return "https" if chain is not None and chain.tls is not None else "http"
 
 
 def _authority(domain: str, spec: ListenerSpec) -> str:

@@ -269,6 +269,20 @@ def test_a_delegates_rule_is_named_with_both_objects() -> None:
     assert [each.rule[-7:] for each in hop.passed] == ["http[0]"]
 
 
+def test_what_comes_by_a_port_with_tls_has_the_scheme_https() -> None:
+    scene = behind_tls()
+    routes = [{"destination": {"host": "mocka", "subset": "version-base"}}]
+    scene.get("VirtualService", "vs-mocka")["spec"]["http"] = [
+        {"match": [{"scheme": {"exact": "https"}}], "route": routes},
+        {"redirect": {"scheme": "https"}},
+    ]
+    host = "shop.example.com"
+    (secure,) = explained(scene, Question(host=host, port=8443)).hops
+    (plain,) = explained(scene, Question(host=host)).hops
+    assert [each.service for each in secure.destinations] == ["default/mocka"]
+    assert plain.answer == "301 redirect to https://shop.example.com"
+
+
 def test_istios_own_gateway_is_known_by_what_it_runs() -> None:
     scene = both_released()
     pod = scene.get("Pod", "istio-ingressgateway")
