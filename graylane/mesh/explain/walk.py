@@ -120,12 +120,19 @@ class _Walker:
     def at_gateway(self, asked: Asked) -> Hop:
         spec = entrance(self.scene, asked)
         if spec is None or spec.owner is None:
+            self._require_requests(asked.port)
             where = f"port {asked.port} of the gateway" if asked.port else "the gateway"
             request = Request(asked.host, asked.path, asked.method, headers=asked.headers)
             return Hop((where,), request, "", refusal=NO_LISTENER, advice=advice.NO_GATEWAY)
         authority = asked.host or (spec.address if spec.port == 80 else f"{spec.address}:{spec.port}")
         request = Request(authority, asked.path, asked.method, spec.scheme(authority), asked.headers)
         return self._hop(spec, request, (f"gateway {spec.owner.key}",), frozenset())
+
+    def _require_requests(self, port: int) -> None:
+        """Raises `UserError` where a gateway's port is open, and nobody looks for requests in what comes by it."""
+        for spec in self.scene.plan.listeners.values():
+            if port and spec.role is Role.GATEWAY and port in (spec.port, spec.port_number):
+                raise UserError(f"port {port} of the gateway passes connections on as they are: no request to explain")
 
     def from_pod(self, asked: Asked, key: Key) -> tuple[Hop, ...]:
         pod = self.view.get(POD, *key)

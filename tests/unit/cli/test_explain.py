@@ -18,7 +18,7 @@ from graylane.cli.exits import Exit
 from graylane.cli.explain_text import WIDTH, lines, refused_line
 from graylane.cli.explaining import Question
 from graylane.cli.root import run
-from graylane.errors import NotFound
+from graylane.errors import NotFound, UserError
 from graylane.mesh.explain.reading import KINDS, inputs_of, view_of
 from graylane.mesh.explain.walk import Explained, explain
 from graylane.model.kinds import ENDPOINT_SLICE, POD, SERVICE
@@ -281,6 +281,17 @@ def test_what_comes_by_a_port_with_tls_has_the_scheme_https() -> None:
     (plain,) = explained(scene, Question(host=host)).hops
     assert [each.service for each in secure.destinations] == ["default/mocka"]
     assert plain.answer == "301 redirect to https://shop.example.com"
+
+
+def test_a_port_that_passes_connections_on_is_not_said_to_be_closed() -> None:
+    scene = both_released()
+    server = {"port": {"number": 9000, "name": "tcp", "protocol": "TCP"}, "hosts": ["*"]}
+    scene.get("Gateway", "sample-gateway")["spec"]["servers"].append(server)
+    route = {"match": [{"port": 9000}], "route": [{"destination": {"host": "mocka"}}]}
+    spec = {"hosts": ["*"], "gateways": ["sample-gateway"], "tcp": [route]}
+    scene.put({"kind": "VirtualService", "metadata": {"name": "raw"}, "spec": spec})
+    with pytest.raises(UserError, match="port 9000 of the gateway passes connections on as they are"):
+        explained(scene, Question(port=9000))
 
 
 def test_istios_own_gateway_is_known_by_what_it_runs() -> None:
