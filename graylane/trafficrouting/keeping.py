@@ -32,13 +32,20 @@ async def keep(runner: Runner, old: Obj, new: Obj, view: View) -> tuple[Obj | No
         return None, ()
     original = original_of(new, memory)
     try:
-        desired = await fold(runner, _script(new, view), original, memory.wishes, _named(new))
+        desired = await _desired(runner, new, view, memory, original)
     except LuaError as error:
         return None, (f"{_owners(memory)} cannot keep its routes in {_named(new)}: {error}",)
     data = kept(old, new, memory, original, desired)
     if data is None:
         return None, ()
     return _with(new, data), () if data_of(new) == desired else (_told(memory, new),)
+
+
+async def _desired(runner: Runner, new: Obj, view: View, memory: Memory, original: Data) -> Data:
+    """Whoever writes what he wrote before gets what came of it, also of a script that fails or hangs by now."""
+    if original == memory.original:
+        return memory.written
+    return await fold(runner, _script(new, view), original, memory.wishes, _named(new))
 
 
 def _script(obj: Obj, view: View) -> Script | None:

@@ -137,16 +137,33 @@ async def test_an_object_that_is_being_deleted_is_left_alone() -> None:
     assert await kept(stage, going) is None
 
 
-@pytest.mark.parametrize("source", ["error('no')", "while true do end"])
-async def test_whoever_writes_while_the_script_fails_is_told_and_not_kept_from_it(source: str) -> None:
+async def scripted(source: str) -> Stage:
+    """Its script is replaced in the middle of the release, by one that will not do."""
     stage = await held()
     namespace, name = scripts.config_map_key()
     data = {scripts.data_key("VirtualService", "networking.istio.io"): source}
     stage.put(CONFIG_MAP, {"metadata": {"name": name, "namespace": namespace}, "data": data})
-    typed = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": VIRTUAL_SERVICE.kind} | virtual_service()
+    return stage
+
+
+@pytest.mark.parametrize("source", ["error('no')", "while true do end"])
+async def test_whoever_writes_while_the_script_fails_is_told_and_not_kept_from_it(source: str) -> None:
+    stage = await scripted(source)
+    typed = {"apiVersion": VIRTUAL_SERVICE.api_version, "kind": VIRTUAL_SERVICE.kind} | edited(timeout="5s")
     wanted, (told,) = await keep(INLINE, stage.get(VIRTUAL_SERVICE, "vs-mocka"), typed, stage.world.view())
     assert wanted is None
     assert told.startswith("TrafficRouting mocka-tr cannot keep its routes in VirtualService vs-mocka: ConfigMap ")
+
+
+@pytest.mark.parametrize("source", ["error('no')", "while true do end"])
+async def test_who_has_nothing_new_to_say_takes_no_routes_out_while_the_script_fails(source: str) -> None:
+    stage = await scripted(source)
+    rules = stage.spec(VIRTUAL_SERVICE, "vs-mocka")["http"]
+    for _ in range(2):
+        assert await written(stage, VIRTUAL_SERVICE, virtual_service()) == (KEPT,)
+        assert stage.spec(VIRTUAL_SERVICE, "vs-mocka")["http"] == rules
+    await finished(stage)
+    assert stage.clean(VIRTUAL_SERVICE, virtual_service())
 
 
 async def test_what_is_said_when_there_is_no_time_names_who_will_do_it() -> None:
