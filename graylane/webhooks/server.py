@@ -22,7 +22,7 @@ from graylane.model.kinds import MUTATING_WEBHOOK, REPLICA_SET, ROLLOUT, VALIDAT
 from graylane.model.meta import Obj
 from graylane.model.rollout import CANARY_DEPLOYMENT, GROUP
 from graylane.model.versions.rollout import VERSIONS
-from graylane.webhooks import keeping
+from graylane.webhooks import keeping, naming
 from graylane.webhooks.conversion import CONVERT, convert_review
 from graylane.webhooks.deployments import mutate_deployment
 from graylane.webhooks.review import AdmissionResponse, request_of
@@ -39,6 +39,7 @@ HANDLERS: dict[str, Handler] = {
     VALIDATE_ROLLOUT: validate_rollout,
     keeping.KEEP_PIN: keeping.keep_pin,
     keeping.KEEP_HOLD: keeping.keep_hold,
+    naming.FOLLOW_NAME: naming.follow_name,
 }
 
 _ROLLOUT_VERSIONS = [version.rpartition("/")[2] for version in VERSIONS]
@@ -137,6 +138,14 @@ def configurations(base_url: str, ca_bundle: bytes) -> list[Obj]:
         "failurePolicy": "Ignore",
         "reinvocationPolicy": "IfNeeded",
     }
+    following: Obj = {
+        "name": "mrollout.graylane.dev",
+        "clientConfig": client(naming.FOLLOW_NAME),
+        "rules": [_rule(GROUP, ["v1beta1"], ROLLOUT.plural, ["UPDATE"])],
+        "matchPolicy": "Exact",
+        "failurePolicy": "Ignore",
+        "reinvocationPolicy": "IfNeeded",
+    }
     validating: Obj = {
         "name": "vrollout.kb.io",
         "clientConfig": client(VALIDATE_ROLLOUT),
@@ -144,7 +153,7 @@ def configurations(base_url: str, ca_bundle: bytes) -> list[Obj]:
         "failurePolicy": "Fail",
     }
     return [
-        _configuration(MUTATING_WEBHOOK, MUTATING, [mutating | common, *keeping.webhooks(client)]),
+        _configuration(MUTATING_WEBHOOK, MUTATING, [mutating | common, *keeping.webhooks(client), following | common]),
         _configuration(VALIDATING_WEBHOOK, VALIDATING, [validating | common]),
     ]
 

@@ -139,7 +139,7 @@ def test_no_write_of_a_users_ever_fails_or_waits_for_long_because_of_us() -> Non
     for webhook in mutating["webhooks"]:
         assert webhook["failurePolicy"] == "Ignore"
         assert webhook["sideEffects"] == "None", "dry runs are asked about too"
-    assert [webhook["timeoutSeconds"] for webhook in mutating["webhooks"]] == [5, 2, 2, 2]
+    assert [webhook["timeoutSeconds"] for webhook in mutating["webhooks"]] == [5, 2, 2, 2, 5]
 
 
 @pytest.fixture
