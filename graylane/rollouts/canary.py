@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from graylane.kit.cache import View
 from graylane.model.hashing import short_hash
-from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, ROLLOUT, Kind
+from graylane.model.kinds import BATCH_RELEASE, DEPLOYMENT, REPLICA_SET, ROLLOUT, Kind
 from graylane.model.meta import (
     Key,
     Obj,
@@ -24,8 +24,9 @@ from graylane.model.meta import (
     namespace_of,
     owner_reference,
     owner_refs,
+    uid_of,
 )
-from graylane.model.revisions import bare_template, revision_of, template_of
+from graylane.model.revisions import bare_template, oldest_first, revision_of, template_of
 from graylane.model.rollout import CANARY_DEPLOYMENT, CANARY_FINALIZER, OVERLAY, REVISION, Rollout
 from graylane.model.selectors import LabelSelector
 
@@ -77,15 +78,24 @@ def overlay_on(deployment: Obj) -> str:
     return annotations_of(deployment).get(OVERLAY, "")
 
 
+def is_edited(view: View, deployment: Obj) -> bool:
+    """Somebody gave the canary another template than it was made with: it shows a version that nobody releases.
+
+    Told from its ReplicaSets, of which one that nobody edits has one: what other webhooks make of it is no edit.
+    """
+    sets = oldest_first(view.owned_by(REPLICA_SET, uid_of(deployment)))
+    return len(sets) > 1 and revision_of(template_of(sets[0])) != revision_of(template_of(deployment))
+
+
 def free_name(view: View, rollout: Rollout, revision: str) -> str:
     """The name of this revision's canary: its living one's, else the first that is not taken.
 
     Names follow from the Rollout, the revision and the overlay, so a creation repeated after a crash meets the first
-    one. A canary that is on its way out keeps its name until it is gone; its replacement gets the next.
+    one. A canary that is on its way out, or was edited, keeps its name until it is gone; its replacement gets the next.
     """
     for name in _names(rollout, revision):
         taken = view.get(DEPLOYMENT, rollout.key.namespace, name)
-        if taken is None or (belongs(rollout, taken) and not is_deleting(taken)):
+        if taken is None or (belongs(rollout, taken) and not is_deleting(taken) and not is_edited(view, taken)):
             return name
     raise AssertionError("names are endless")
 

@@ -59,6 +59,7 @@ from graylane.rollouts.reach import unreached
 from graylane.rollouts.release import OVERDUE, Release
 
 Source = tuple[Kind, Key]
+_NOT_OURS = "-"  # an overlay that no Rollout has: its canary is none of the present plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +292,11 @@ def _any_canary(
     """OpenKruise's says nothing of its revision and overlay; they are the present ones if it is what we would make."""
     seen = _canary(view, deployment, rollout.key.namespace, services)
     if seen.revision:
-        return seen
+        return replace(seen, overlay=_NOT_OURS) if canaries.is_edited(view, deployment) else seen
     seen = replace(seen, foreign=True)
     if stable and revision_of(canaries.template(stable.obj, rollout)) == revision_of(template_of(deployment)):
         return replace(seen, revision=stable.revision, overlay=rollout.overlay)
-    return replace(seen, revision=revision_of(template_of(deployment)), overlay="-")
+    return replace(seen, revision=revision_of(template_of(deployment)), overlay=_NOT_OURS)
 
 
 def _observed(workload: Obj) -> bool:
