@@ -80,8 +80,9 @@ def _is_about(manifests: list[Manifest], error: Exception) -> bool:
 def _judge(moments: list[Moment]) -> None:
     from graylane.cli.exits import CheckFailed
 
-    if not moments[-1].over:
-        says = "; ".join(f"{name}: {text}" for name, text in moments[-1].waits.items())
+    last = moments[-1]
+    if last.left:
+        says = "; ".join(f"{name}: {last.waits[name]}" for name in last.left)
         raise CheckFailed(f"the release would not come to its end: {says}")
     broken = [moment.title for moment in moments for proof in moment.proofs if not proof.holds]
     if broken:

@@ -66,7 +66,7 @@ class Change:
 class Moment:
     """The world once all has settled. `waits`: what each Rollout says, by name. `asks`: those that wait for approval.
 
-    `over` is False while a release is under way.
+    `left`: those whose release is under way.
     """
 
     title: str
@@ -74,7 +74,7 @@ class Moment:
     proofs: tuple[Proof, ...]
     waits: Mapping[str, str]
     asks: tuple[str, ...] = ()
-    over: bool = True
+    left: tuple[str, ...] = ()
 
 
 def objects_of(world: World, namespace: str, kinds: Iterable[Kind] = SHOWN) -> dict[Name, Obj]:

@@ -118,8 +118,8 @@ class Rehearsal:
         waits = {name_of(obj): str(dig(obj, "status", "message", default="")) for obj in self._rollouts()}
         asks = tuple(name_of(obj) for obj in self._rollouts() if _awaits(obj))
         after = objects_of(self.world, self._before.namespace)
-        over = not any(_is_releasing(obj) for obj in self._rollouts())
-        return Moment(self._title(title), changes(shown, after), self._proofs(), waits, asks, over)
+        left = tuple(name_of(obj) for obj in self._rollouts() if _is_releasing(obj))
+        return Moment(self._title(title), changes(shown, after), self._proofs(), waits, asks, left)
 
     def _title(self, title: str) -> str:
         states = [f"{name_of(obj)} {_state(obj)}" for obj in self._rollouts()]

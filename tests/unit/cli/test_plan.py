@@ -13,8 +13,9 @@ import yaml
 from cli.conftest import Server
 from graylane.cli.apply import Applier
 from graylane.cli.examples import scenario
-from graylane.cli.exits import Exit
+from graylane.cli.exits import CheckFailed, Exit
 from graylane.cli.manifests import read
+from graylane.cli.plan import _judge
 from graylane.cli.planning.moments import Change, Moment
 from graylane.cli.planning.text import document
 from graylane.cli.root import run
@@ -134,6 +135,12 @@ async def test_a_release_that_would_get_stuck_says_on_what(tmp_path: Path, capsy
     objects = [obj for obj in chain() if (obj["kind"], obj["metadata"]["name"]) != ("VirtualService", "c1")]
     assert await planned("--offline", "-f", str(written(tmp_path, *objects))) == Exit.FAILED
     assert "VirtualService c1 not found" in capsys.readouterr().err
+
+
+def test_only_who_gets_stuck_is_said_to() -> None:
+    says = {"a": "Service web not found", "b": "the last release was aborted"}
+    with pytest.raises(CheckFailed, match=r"^the release would not come to its end: a: Service web not found$"):
+        _judge([Moment("applied", (), (), says, left=("a",))])
 
 
 async def test_a_manifest_that_is_refused_is_named(
