@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from graylane.cluster.kubelet import agent
+from graylane.cluster.kubelet.agent import Kubelet
 from graylane.cluster.kubelet.services import holder_of
 from graylane.cluster.processes import holding
+from graylane.kit import SystemClock
 from graylane.model.kinds import POD
 from graylane.model.meta import Obj, dig, is_true, uid_of
 from graylane.testing.kubelets import Rig, kubelet_rig, processes_of, status_of
@@ -171,6 +174,30 @@ async def test_what_was_deleted_meanwhile_goes_and_what_was_being_stopped_keeps_
         await rig.gone("deleted", 30)
         assert held(rig) == {}
         assert [reason for reason, _ in await rig.events("stopping")].count("Killing") == 1
+
+
+async def test_what_is_deleted_during_the_takeover_goes_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("before", "during", "kept"):
+        await rig.run(name, shell("exec sleep 600"))
+    async with node(rig):
+        pods = {name: await rig.ready(name) for name in ("before", "during", "kept")}
+    await rig.client.delete(POD, "before", "default", grace_seconds=0)
+    end = agent._end
+    monkeypatch.setattr(agent, "_end", lambda process: ended(process))
+
+    async def ended(process: holding.Process) -> None:
+        """What is not kept is ended before the kubelet listens."""
+        if "during" in pods:
+            await rig.client.delete(POD, "during", "default", grace_seconds=0)
+            del pods["during"]
+            await eventually(lambda: kubelet._pod("default", "during") is None)
+        await end(process)
+
+    kubelet = Kubelet(rig.config, rig.client, SystemClock())
+    rig.kubelets.append(kubelet)
+    await kubelet.start()
+    assert "during" not in pods
+    assert set(await asyncio.to_thread(held, rig)) == {status_of(pods["kept"])["containerID"]}
 
 
 async def test_a_post_start_that_was_interrupted_is_run_again(rig: Rig, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ class Kubelet:
         await self._take_over(left)
         self._sweep_directories()
         self._manager.listen(POD, self._changed)
+        await self._end_unclaimed()
 
     async def stop(self) -> None:
         """Stop all pods' processes within a few seconds; their objects stay, so that a later start resumes them."""
@@ -142,6 +143,11 @@ class Kubelet:
         await asyncio.gather(*(_end(process) for process in ending))
         if self._services.network is not None:
             await self._services.network.retain(each.remains.address for kept in self._left.values() for each in kept)
+
+    async def _end_unclaimed(self) -> None:
+        """Of pods that were deleted while theirs was taken over, which nobody hears of any more."""
+        left, self._left = list(self._left.values()), defaultdict(list)
+        await asyncio.gather(*(_end(each.process) for kept in left for each in kept))
 
     def _reserve_addresses(self) -> None:
         """Before the first pod gets an address: those of pods that have one stay theirs, the gateway's is nobody's."""
