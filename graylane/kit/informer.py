@@ -36,6 +36,7 @@ class Informer:
         self.synced = asyncio.Event()
         self._client = client
         self._on_change = on_change
+        self._told = 0  # the version up to which the list and the watch have told everything
 
     async def run(self) -> None:
         """Never returns; cancel it to stop."""
@@ -60,8 +61,12 @@ class Informer:
                 pause = await self._rest(pause)
 
     def take(self, obj: Obj) -> None:
-        """Put an object that our own write returned; the watch will repeat it."""
-        self._tell(self.cache.put(self._kept(obj)))
+        """Put an object that our own write returned; the watch will repeat it.
+
+        Unless it has told of it, and of the object's end, before the answer came: then it would stay for ever.
+        """
+        if rv_of(obj) > self._told or key_of(obj) in self.cache.objects:
+            self._tell(self.cache.put(self._kept(obj)))
 
     def bury(self, obj: Obj) -> None:
         """Forget an object that our own delete removed at once."""
@@ -70,6 +75,7 @@ class Informer:
     async def _list(self) -> str:
         listed = await self._client.list(self.kind, self.namespace)
         self._relist([self._kept(obj) for obj in listed.items])
+        self._told = int(listed.resource_version) if listed.resource_version.isdigit() else 0
         self.synced.set()
         return listed.resource_version
 
@@ -83,6 +89,7 @@ class Informer:
         events = self._client.watch(self.kind, self.namespace, resource_version=version, timeout_seconds=timeout)
         async for event in events:
             version = str(rv_of(event.object)) or version
+            self._told = max(self._told, rv_of(event.object))
             if event.type == "DELETED":
                 self.cache.mourned(uid_of(event.object))
                 self._tell(self.cache.remove(key_of(event.object), uid_of(event.object)))
