@@ -42,6 +42,8 @@ class Front:
         try:
             return await self._answer(request)
         except ApiError as error:
+            if request.method not in ("GET", "HEAD"):
+                await self._api.store.settled()
             return failure(error)
         except RecursionError:
             return failure(BadRequest("the object is nested too deep"))

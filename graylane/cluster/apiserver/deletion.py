@@ -180,6 +180,7 @@ async def _delete_once(call: Call, entry: Entry, options: DeleteOptions) -> Dele
     ending = Ending(options, grace, call.api.clock(), _held(call, stored), call.strategy.graceful)
     decision = decide(stored, ending)
     if options.dry_run or call.options.dry_run or not decision.changed:
+        await call.api.store.settled()
         return Deleted(Entry.of(entry.key, decision.obj), decision.remove)
     act = call.api.store.remove if decision.remove else call.api.store.put
     return Deleted(await act(call.resource.store, entry.key, decision.obj, entry.revision), decision.remove)

@@ -90,6 +90,7 @@ async def _update_once(call: Call, entry: Entry, change: Change) -> Entry:
     if admitted is not asked:
         new = _owned_as_asked(call, new, asked, old)
     if new == old:
+        await call.api.store.settled()
         return entry
     _check(call, new, old)
     await call.api.admission.validate(call, Admitted(Operation.UPDATE, new, old))

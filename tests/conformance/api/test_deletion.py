@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from graylane.testing.api.objects import config_map, namespace, pod
@@ -18,6 +21,21 @@ async def test_a_plain_object_goes_at_once_and_a_status_says_which(api: Rig, ns:
     assert (status["kind"], status["status"]) == ("Status", "Success")
     assert status["details"] == {"name": "a", "kind": "configmaps", "uid": made["metadata"]["uid"]}
     assert (await api.call("DELETE", f"{maps(ns)}/a")).status == 404
+
+
+async def test_who_is_refused_sees_why_at_once(api: Rig, ns: str) -> None:
+    """The second of two who create or delete the same object at the same time, as soon as it has its answer."""
+
+    async def refused(method: str, path: str, status: int, body: Any = None) -> int:
+        if (await api.call(method, path, body)).status != status:
+            return 0
+        return (await api.call("GET", f"{maps(ns)}/a")).status
+
+    for _ in range(5):
+        creations = [refused("POST", maps(ns), 409, config_map("a")) for _ in range(3)]
+        assert sorted(await asyncio.gather(*creations)) == [0, 200, 200]
+        deletions = [refused("DELETE", f"{maps(ns)}/a", 404) for _ in range(3)]
+        assert sorted(await asyncio.gather(*deletions)) == [0, 404, 404]
 
 
 async def test_a_finalizer_holds_an_object_until_it_is_taken_away(api: Rig, ns: str) -> None:

@@ -47,6 +47,18 @@ async def test_a_write_is_seen_only_once_it_is_on_disk(store: Store) -> None:
     assert (entry.revision, entry.obj["metadata"]["resourceVersion"]) == (1, "1")
 
 
+async def test_what_head_shows_is_settled_once_readers_see_it(store: Store) -> None:
+    await store.settled()
+    entry = await store.put("things", KEY, obj("1"), 0)
+    removing = asyncio.ensure_future(store.remove("things", KEY, obj("1"), entry.revision))
+    await asyncio.sleep(0)
+    assert store.head("things", KEY) is None
+    assert store.get("things", KEY) == entry
+    await store.settled()
+    assert store.get("things", KEY) is None
+    await removing
+
+
 async def test_every_write_takes_the_next_revision_of_one_counter(store: Store) -> None:
     first = await store.put("things", KEY, obj("1"), 0)
     other = await store.put("others", KEY, obj("1"), 0)

@@ -5,7 +5,8 @@ subscriptions.
 
 Two views exist at any moment. *Committed* is what readers and watchers see: only what is on disk. *Head* is committed
 plus the changes on their way to disk; writers decide on it, so two writers never both win, and several changes to one
-object can share one transaction. One transaction is under way at a time; what comes meanwhile is the next one. If the
+object can share one transaction. Who is refused for what only head shows is told when it is `settled`, else a reader
+would still be told the contrary. One transaction is under way at a time; what comes meanwhile is the next one. If the
 disk refuses, head falls back to committed and every waiting writer is told.
 """
 
@@ -134,6 +135,12 @@ class Store:
         for (owner, _), event in self._pending.items():
             if owner == resource and event.type is not EventType.DELETED:
                 yield event.entry
+
+    async def settled(self) -> None:
+        """Returns once all that head shows now is committed, or given up: what was decided on it may be said aloud."""
+        last = self._waiting.get(self._assigned)
+        if last is not None:
+            await asyncio.wait([last])
 
     async def put(self, resource: str, key: Key, obj: Obj, expected: int) -> Entry:
         """Create (`expected` 0) or replace. Raises `Stale` at once if head is not at `expected`."""
