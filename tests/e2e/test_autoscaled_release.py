@@ -67,6 +67,10 @@ class Answers:
             await asyncio.sleep(0.01)  # a hundred in a second will do
 
 
+# The longer it took, the more is said of the requests seen; how fast they were is the machine's affair.
+MOCKA = r"^mocka +base → next +3/3 +1/1 +base( 100%)? +canary( 100%)? +(ok|slower than base)$"
+
+
 @contextlib.asynccontextmanager
 async def asking(url: str) -> AsyncIterator[Answers]:
     answers = Answers()
@@ -105,7 +109,7 @@ async def test_it_scales_a_paused_release_and_goes_on_when_that_is_done(up: Up) 
         assert f"New size: 3; reason: {ABOVE}" in told
         assert "TooManyReplicas" in told
         shown = (await asyncio.to_thread(up.shell, "graylane status")).stdout
-        assert re.search(r"^mocka +base → next +3/3 +1/1 +base +canary +ok$", shown, re.MULTILINE), shown
+        assert re.search(MOCKA, shown, re.MULTILINE), shown
         await eventually(lambda: min(answers.served[dyed].total() for dyed in (True, False)) >= 100, 30, "requests")
         answers.paused = False
         await asyncio.to_thread(up.shell, "graylane approve rollouts-a")
