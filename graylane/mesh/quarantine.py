@@ -4,6 +4,8 @@ Pure. In: refusals and acknowledgements. Out: `Inputs` without the culprits, eac
 
 A refusal names a resource, a resource names the object states it was made from; those that are new in it are suspect.
 One suspect is guilty. Several are all held back, then let in again one at a time: who brings the refusal back is it.
+Where EnvoyFilters are among them, those alone are: most refusals are theirs, and without Gateways nothing is served.
+Who makes what others change is let in before them, for a change of nothing would be found innocent.
 What was compiled before somebody was held back accuses nobody else: it is refused for the sake of that one.
 """
 
@@ -50,7 +52,8 @@ class Quarantine:
             self.guilty[culprit], self.evidence[culprit] = reason, resource
             self._suspects.pop(culprit, None)
         else:
-            self._suspects.update(dict.fromkeys(candidates, reason))
+            filters = {source for source in candidates if source.kind == "EnvoyFilter"}
+            self._suspects.update(dict.fromkeys(filters or candidates, reason))
         self._trial = None
         return True
 
@@ -72,7 +75,7 @@ class Quarantine:
             self._trial = None
         if not self._suspects or self._trial is not None:
             return False
-        self._trial = min(self._suspects)
+        self._trial = min(self._suspects, key=_turn)
         return True
 
     @property
@@ -99,6 +102,13 @@ class Quarantine:
         good = {(each.source.kind, each.source.key): each for each in self._last_good.configs}
         fields: dict[str, Any] = {name: _without(getattr(inputs, name), out, good) for name in CONFIG_FIELDS}
         return replace(inputs, **fields)
+
+
+_LAST = ("VirtualService", "DestinationRule", "EnvoyFilter")  # each may change what those before it make
+
+
+def _turn(source: Source) -> tuple[int, Source]:
+    return (_LAST.index(source.kind) + 1 if source.kind in _LAST else 0, source)
 
 
 def _without(configs: tuple[C, ...], out: frozenset[Source], good: Mapping[tuple[str, Key], Config]) -> tuple[C, ...]:

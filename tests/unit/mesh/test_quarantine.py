@@ -86,6 +86,43 @@ def test_several_suspects_are_held_back_and_let_in_one_at_a_time() -> None:
     assert tried[0] == []
 
 
+MAKERS = ("ServiceEntry", "Gateway", "VirtualService", "DestinationRule")
+
+
+def of_kind(kind: str, name: str = "a") -> Source:
+    return Source(kind, "d", name, 1)
+
+
+def judged(sources: set[Source], bad: Source) -> tuple[dict[Source, str], list[frozenset[Source]]]:
+    """Who is guilty in the end where `bad` shows only beside all others, as when a mesh starts; whom it held back."""
+    quarantine, held = Quarantine(), []
+    everything = inputs(*(replace(service("any"), source=source) for source in sources))
+    for _ in range(20):
+        found = quarantine.admitted(everything)
+        admitted = {each.source for each in found.configs}
+        held.append(quarantine.held)
+        makers = {source for source in sources - {bad} if source.kind != "EnvoyFilter"}
+        if bad in admitted and makers <= admitted:
+            quarantine.refused(of_bytes(Type.ROUTES, "t", b"", frozenset(admitted)), None, "bad")
+        elif not quarantine.live(found):
+            break
+    return quarantine.guilty, held
+
+
+def test_at_a_start_the_filter_that_is_refused_costs_no_gateway() -> None:
+    filters = {of_kind("EnvoyFilter", name) for name in ("bad", "good", "other")}
+    sources = {of_kind(kind) for kind in MAKERS} | filters
+    guilty, held = judged(sources, of_kind("EnvoyFilter", "bad"))
+    assert guilty == {of_kind("EnvoyFilter", "bad"): "bad"}
+    assert frozenset().union(*held) <= filters
+
+
+def test_who_changes_what_others_make_is_let_in_after_them() -> None:
+    sources = {of_kind(kind) for kind in MAKERS}
+    guilty, _ = judged(sources, of_kind("DestinationRule"))
+    assert guilty == {of_kind("DestinationRule"): "bad"}
+
+
 def test_what_was_on_its_way_with_the_culprit_in_it_accuses_nobody_else() -> None:
     quarantine, bad, good, worse = Quarantine(), service("bad"), service("good"), service("worse")
     assert quarantine.refused(table(bad), None, "bad")
