@@ -39,6 +39,9 @@ class Channel:
     complete: Resources | None = None  # known to be held to the last resource, until something is sent
     answered: bool = False
     """Envoy starts only when its first request for clusters and listeners is answered, with nothing if need be."""
+    before: bool = (
+        False  # whether Envoy has some from an earlier stream, with which it goes on until it is given others
+    )
     told: bool = False  # whether Envoy has said on this stream what it has
 
     def wanted(self, target: Resources) -> dict[str, Resource]:
@@ -53,7 +56,7 @@ class Channel:
             return each
         # A listener waits for its table for ever; one without routes lets it open and answer 404.
         # Where the table comes in another form now, the listener that looks at the old one goes on until this is taken.
-        alone = self.type is Type.ROUTES and not self.related(each)
+        alone = self.type is Type.ROUTES and not self.before and not self.related(each)
         return self.held.get(each.name, empty_table(each.name) if alone else None)
 
     def related(self, each: Resource) -> list[Resource]:

@@ -12,12 +12,16 @@ from graylane.mesh.snapshot import Resource, Type
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`nonce` is that of the response it answers, "" for the first of its type; `error` is why that was refused."""
+    """`nonce` is that of the response it answers, "" for the first of its type; `error` is why that was refused.
+
+    `version` is of the last response of this type that was taken, on an earlier stream too.
+    """
 
     type: Type
     names: frozenset[str] = frozenset()
     nonce: str = ""
     error: str | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Session:
             channel.held.clear()
             channel.flight, channel.complete = None, None
             channel.answered = channel.told = False
+            channel.before = bool(request.version)
         if not channel.type.whole:
             channel.names = request.names
             for name in channel.held.keys() - request.names:

@@ -136,7 +136,8 @@ class _Stream:
             return  # a type nobody configured Envoy to ask for; silence keeps it from waiting on us
         error = message.error_detail.message if message.HasField("error_detail") else None
         self.log.answered(type, message.response_nonce, error)
-        self.session.receive(Request(type, frozenset(message.resource_names), message.response_nonce, error))
+        names = frozenset(message.resource_names)
+        self.session.receive(Request(type, names, message.response_nonce, error, message.version_info))
         await self.flush()
 
     async def flush(self) -> None:

@@ -220,6 +220,20 @@ def test_a_table_envoy_never_had_is_replaced_by_an_empty_one_so_that_its_listene
     assert Live(2) in found.session.reports()
 
 
+def test_a_table_that_envoy_has_from_an_earlier_stream_is_not_replaced_by_an_empty_one() -> None:
+    found = envoy(*BASE)
+    found.session = Session()
+    found.refuses = lambda each: each.type is Type.ROUTES and each.body == b"a a"
+    for type in (Type.CLUSTER, Type.ENDPOINTS, Type.LISTENER, Type.ROUTES):
+        found.session.receive(Request(type, found.names(type), version="1"))
+    found.session.publish(snapshot(2, *BASE[:3], routes("l", "a", "a")))
+    found.run()
+    reports = found.session.reports()
+    assert [each.resource.name for each in reports if isinstance(each, Refused)] == ["l"]
+    assert Live(2) in reports
+    assert found.has[Type.ROUTES]["l"].body == b"a"
+
+
 def test_a_refused_listener_is_offered_again_and_said_to_be_taken_when_it_is() -> None:
     found = envoy(*BASE)
     found.refuses = lambda each: each.name == "busy"
