@@ -115,6 +115,9 @@ def _cluster(options: UpOptions) -> Cluster:
         raise UserError(
             f"the embedded cluster needs the module {package}; install it with: pip install 'graylane[local]'"
         ) from error
+    from graylane.cluster.processes import holding
+
+    holding.end_orphans(options.data)
     api_port, gateway_port = check_ports(*_as_before(options))
     node_ip, images = options.node_ip, options.images
     if images:

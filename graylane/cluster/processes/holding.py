@@ -350,6 +350,13 @@ def end_left(data_dir: Path) -> int:
     return sum(end(each) or 0 for each in sorted((data_dir / "processes").glob("*/")))
 
 
+def end_orphans(data_dir: Path) -> None:
+    """End what has outlived holders that were killed: it has ports and addresses. What is held goes on."""
+    for directory in sorted((data_dir / "processes").glob("*/")):
+        if _ask(directory, {"do": "look"}) is None:
+            Records(directory).sweep()
+
+
 def count_left(data_dir: Path) -> int:
     """How many processes of a cluster that was killed go on."""
     found = [look(each) for each in sorted((data_dir / "processes").glob("*/"))]

@@ -223,6 +223,19 @@ async def test_when_both_are_killed_down_ends_what_goes_on_and_clears_up(tmp_pat
     assert not (tmp_path / "cleared").exists()
 
 
+async def test_orphans_of_one_holder_are_ended_and_what_another_holds_is_not(tmp_path: Path) -> None:
+    killed, (holder, orphan) = parent(tmp_path / "processes" / "a", "exec sleep 600")
+    other, (_, held) = parent(tmp_path / "processes" / "b", "exec sleep 600")
+    os.kill(holder, signal.SIGSTOP)
+    kill(killed)
+    kill(other)
+    os.kill(holder, signal.SIGKILL)
+    await gone(holder)
+    await asyncio.to_thread(holding.end_orphans, tmp_path)
+    await gone(orphan)
+    os.kill(held, 0)
+
+
 async def test_who_left_the_group_and_writes_on_does_not_keep_the_holder_busy(tmp_path: Path) -> None:
     async with taken_over(tmp_path) as (table, _):
         held = hold(table, tmp_path, "a", "setsid yes & sleep 0.5")
