@@ -20,7 +20,7 @@ from graylane.errors import UserError
 
 # Everything that a cluster writes into its directory: what --purge deletes, so that nothing else of the user's goes.
 _FOLDERS = ("api", "envoy", "kubelet", "pki", "pods", "processes", "volumes")
-_OURS = (*_FOLDERS, "addresses.json", "graylane.log*", "kubeconfig*", "lock", "pid", "running.*")
+_OURS = (*_FOLDERS, "addresses.json", "graylane.log*", "kubeconfig*", ".kubeconfig.*", "lock", "pid", "running.*")
 _OWNER_ALONE = 0o700
 
 
