@@ -141,5 +141,6 @@ async def test_an_end_that_was_waited_for_is_told_by_the_code(live: Terminal, se
         assert "rollout rollouts-a: last release did not succeed: set back" in terminal.left
     finally:
         terminal.close()
+    await live.shows("set back")
     live.press("q")
     assert await live.ends() == Exit.RELEASE_ROLLED_BACK
