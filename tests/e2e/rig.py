@@ -156,14 +156,21 @@ class Up:
 
 
 @contextlib.contextmanager
-def started(data: Path, *arguments: str) -> Iterator[Up]:
-    """An `up` that is ready; ended however the block, or its start, ends."""
+def unstarted(data: Path) -> Iterator[Up]:
+    """An `up` that the block starts; ended however that ends."""
     rig = Up(data)
     try:
-        rig.start(*arguments)
         yield rig
     finally:
         rig.end()
+
+
+@contextlib.contextmanager
+def started(data: Path, *arguments: str) -> Iterator[Up]:
+    """An `up` that is ready; ended however the block, or its start, ends."""
+    with unstarted(data) as rig:
+        rig.start(*arguments)
+        yield rig
 
 
 def descendants(pid: int) -> list[Process]:

@@ -16,7 +16,7 @@ from graylane.model.meta import Obj, condition, dig, uid_of
 from graylane.testing.waiting import eventually
 
 from .load import Load
-from .rig import GRAYLANE, Up, alive, descendants
+from .rig import GRAYLANE, Up, alive, descendants, unstarted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -35,11 +35,8 @@ spec:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    try:
+    with unstarted(tmp_path / "data") as rig:
         yield rig
-    finally:
-        rig.end()
 
 
 async def test_a_release_survives_a_kill_at_every_step(up: Up, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import yaml
 from graylane.model.meta import condition, dig
 from graylane.testing.waiting import eventually
 
-from .rig import EXAMPLES, Up
+from .rig import EXAMPLES, Up, unstarted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -44,11 +44,8 @@ def lua(name: str, code: str, context: str = "GATEWAY") -> str:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
-    rig = Up(tmp_path / "data")
-    try:
+    with unstarted(tmp_path / "data") as rig:
         yield rig
-    finally:
-        rig.end()
 
 
 def apply(up: Up, text: str) -> None:
