@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from graylane.cli.processes import command_of
+from graylane.cluster.processes.ports import refusal
 from graylane.errors import UserError
 
 NODE_PORTS = range(30000, 32768)  # what Kubernetes allows a Service
@@ -23,13 +24,10 @@ _TRIES = 100
 
 def require_free(address: str, port: int, option: str) -> None:
     """Raises `UserError` when nothing can listen there."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            reason = f"is in use{_by_whom(address, port)}" if error.errno == 98 else f"cannot be used: {error.strerror}"
-            raise UserError(f"port {address}:{port} {reason}; choose another with {option} N") from error
+    error = refusal(address, port)
+    if error is not None:
+        reason = f"is in use{_by_whom(address, port)}" if error.errno == 98 else f"cannot be used: {error.strerror}"
+        raise UserError(f"port {address}:{port} {reason}; choose another with {option} N") from error
 
 
 def free_port(address: str, among: range | None = None) -> int:
